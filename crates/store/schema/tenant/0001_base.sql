@@ -1,0 +1,186 @@
+-- The tables of one tenant. Run with search_path set to the tenant's schema only.
+-- Rules: bigint ids from the one sequence; a primary key on every table; few indexes (planning looks at each);
+-- no reference across schemas; times in seconds since 1970 (*_ts) or nanoseconds (*_ns).
+
+CREATE SEQUENCE id_seq AS bigint;
+
+-- A person. Role: owner, admin, member, guest.
+CREATE TABLE member (
+    id            bigint PRIMARY KEY,
+    username      text   NOT NULL CONSTRAINT member_username_key UNIQUE,
+    role          text   NOT NULL CHECK (role IN ('owner', 'admin', 'member', 'guest')),
+    archived      boolean NOT NULL DEFAULT false,
+    email         text   NOT NULL DEFAULT '',
+    display_name  text   NOT NULL DEFAULT '',
+    avatar        text   NOT NULL DEFAULT '',
+    description   text   NOT NULL DEFAULT '',
+    password_hash text   NOT NULL DEFAULT '',
+    created_ts    bigint NOT NULL,
+    updated_ts    bigint NOT NULL
+);
+
+-- A note or a comment (a comment has parent_id). `card` is what a list shows beside the text (domain::note::Card).
+CREATE TABLE note (
+    id          bigint  PRIMARY KEY,
+    uid         text    NOT NULL CONSTRAINT note_uid_key UNIQUE,
+    creator_id  bigint  NOT NULL,
+    parent_id   bigint,
+    created_ts  bigint  NOT NULL,
+    updated_ts  bigint  NOT NULL,
+    archived    boolean NOT NULL DEFAULT false,
+    pinned      boolean NOT NULL DEFAULT false,
+    visibility  text    NOT NULL CHECK (visibility IN ('PRIVATE', 'PROTECTED', 'PUBLIC')),
+    content     text    NOT NULL DEFAULT '',
+    tags        text[]  NOT NULL DEFAULT '{}',
+    snippet     text    NOT NULL DEFAULT '',
+    title       text    NOT NULL DEFAULT '',
+    has_link    boolean NOT NULL DEFAULT false,
+    has_task_list boolean NOT NULL DEFAULT false,
+    has_code    boolean NOT NULL DEFAULT false,
+    has_incomplete_tasks boolean NOT NULL DEFAULT false,
+    location    jsonb,
+    card        jsonb   NOT NULL DEFAULT '{}'
+);
+CREATE INDEX note_feed_idx ON note (created_ts DESC, id DESC) WHERE parent_id IS NULL AND NOT archived;
+CREATE INDEX note_creator_idx ON note (creator_id, created_ts DESC, id DESC);
+CREATE INDEX note_parent_idx ON note (parent_id, id DESC) WHERE parent_id IS NOT NULL;
+
+-- REFERENCE: the author linked it. COMMENT: note_id comments on related_id.
+CREATE TABLE note_relation (
+    note_id    bigint NOT NULL,
+    related_id bigint NOT NULL,
+    kind       text   NOT NULL CHECK (kind IN ('REFERENCE', 'COMMENT')),
+    PRIMARY KEY (note_id, related_id, kind)
+);
+CREATE INDEX note_relation_related_idx ON note_relation (related_id);
+
+-- A file. Its bytes are in the file store under storage_key; sha256 is of the bytes (hex); a file elsewhere has
+-- external_link and neither. position: order on its note. payload: motionMedia, mediaMetadata as in the wire message.
+CREATE TABLE attachment (
+    id            bigint PRIMARY KEY,
+    uid           text   NOT NULL CONSTRAINT attachment_uid_key UNIQUE,
+    creator_id    bigint NOT NULL,
+    note_id       bigint,
+    position      integer NOT NULL DEFAULT 0,
+    created_ts    bigint NOT NULL,
+    updated_ts    bigint NOT NULL,
+    filename      text   NOT NULL DEFAULT '',
+    kind          text   NOT NULL DEFAULT '',
+    size          bigint NOT NULL DEFAULT 0,
+    sha256        text   NOT NULL DEFAULT '',
+    storage_key   text   NOT NULL DEFAULT '',
+    external_link text   NOT NULL DEFAULT '',
+    payload       jsonb  NOT NULL DEFAULT '{}'
+);
+CREATE INDEX attachment_note_idx ON attachment (note_id) WHERE note_id IS NOT NULL;
+CREATE INDEX attachment_creator_idx ON attachment (creator_id, updated_ts DESC);
+
+CREATE TABLE reaction (
+    id         bigint PRIMARY KEY,
+    note_id    bigint NOT NULL,
+    creator_id bigint NOT NULL,
+    reaction   text   NOT NULL,
+    created_ts bigint NOT NULL,
+    CONSTRAINT reaction_once_key UNIQUE (note_id, creator_id, reaction)
+);
+
+-- A link that shows one note to whoever holds the token.
+CREATE TABLE note_share (
+    id         bigint PRIMARY KEY,
+    token      text   NOT NULL CONSTRAINT note_share_token_key UNIQUE,
+    note_id    bigint NOT NULL,
+    creator_id bigint NOT NULL,
+    created_ts bigint NOT NULL,
+    expires_ts bigint
+);
+
+-- Keys: GENERAL, TAGS, WEBHOOKS, SHORTCUTS; value is the wire message's JSON without the secrets' wrapping.
+CREATE TABLE member_setting (
+    member_id bigint NOT NULL,
+    key       text   NOT NULL,
+    value     jsonb  NOT NULL,
+    PRIMARY KEY (member_id, key)
+);
+
+-- Keys: GENERAL, MEMO_RELATED, TAGS, STORAGE, NOTIFICATION, AI, BASIC (holds the signing secret; never shown).
+CREATE TABLE setting (
+    key   text  PRIMARY KEY,
+    value jsonb NOT NULL
+);
+
+-- Personal access tokens: only the SHA-256 (hex) of the token is kept. token_id is the public id.
+CREATE TABLE access_token (
+    token_id     text   PRIMARY KEY,
+    member_id    bigint NOT NULL,
+    token_hash   text   NOT NULL CONSTRAINT access_token_hash_key UNIQUE,
+    description  text   NOT NULL DEFAULT '',
+    created_ns   bigint NOT NULL,
+    expires_ns   bigint,
+    last_used_ns bigint
+);
+
+-- A sign-in: the id inside the refresh token and the hash (hex) of its newest secret.
+CREATE TABLE session (
+    session_id   text   PRIMARY KEY,
+    member_id    bigint NOT NULL,
+    token_hash   text   NOT NULL,
+    user_agent   text   NOT NULL DEFAULT '',
+    address      text   NOT NULL DEFAULT '',
+    created_ns   bigint NOT NULL,
+    expires_ns   bigint NOT NULL,
+    last_used_ns bigint NOT NULL
+);
+CREATE INDEX session_member_idx ON session (member_id);
+
+-- kind: OAUTH2. config: the provider's settings as Memos keeps them (clientId, clientSecret, authUrl, …).
+CREATE TABLE identity_provider (
+    id                bigint PRIMARY KEY,
+    uid               text   NOT NULL CONSTRAINT identity_provider_uid_key UNIQUE,
+    name              text   NOT NULL DEFAULT '',
+    kind              text   NOT NULL DEFAULT 'OAUTH2',
+    identifier_filter text   NOT NULL DEFAULT '',
+    config            jsonb  NOT NULL DEFAULT '{}'
+);
+
+CREATE TABLE member_identity (
+    id         bigint PRIMARY KEY,
+    member_id  bigint NOT NULL,
+    provider   text   NOT NULL,
+    extern_uid text   NOT NULL,
+    created_ts bigint NOT NULL,
+    updated_ts bigint NOT NULL,
+    CONSTRAINT member_identity_extern_key UNIQUE (provider, extern_uid),
+    CONSTRAINT member_identity_member_key UNIQUE (member_id, provider)
+);
+
+-- kind: MEMO_COMMENT, MEMO_MENTION. note_id: the comment or the mentioning note; related_id: the parent.
+CREATE TABLE notification (
+    id          bigint PRIMARY KEY,
+    created_ts  bigint NOT NULL,
+    sender_id   bigint NOT NULL,
+    receiver_id bigint NOT NULL,
+    archived    boolean NOT NULL DEFAULT false,
+    kind        text   NOT NULL,
+    note_id     bigint,
+    related_id  bigint
+);
+CREATE INDEX notification_receiver_idx ON notification (receiver_id, id DESC);
+
+-- What an import found and no other table holds: kept so that nothing is lost (original rows as JSON).
+CREATE TABLE import_remainder (
+    id      bigint PRIMARY KEY,
+    source  text   NOT NULL,
+    row_key text   NOT NULL,
+    value   jsonb  NOT NULL
+);
+
+-- Which changes are in no point yet. A writer marks the present generation once; a snapshot raises the generation.
+CREATE TABLE point_state (
+    only_one   boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    generation bigint  NOT NULL DEFAULT 1
+);
+INSERT INTO point_state DEFAULT VALUES;
+CREATE TABLE change_mark (
+    generation bigint PRIMARY KEY,
+    since      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
