@@ -75,9 +75,8 @@ impl SchemaId {
 impl FromStr for SchemaId {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let right = text
-            .strip_prefix("t_")
-            .is_some_and(|rest| rest.len() == 13 && rest.bytes().all(|b| BASE32.contains(&b)));
+        let right =
+            text.strip_prefix("t_").is_some_and(|rest| rest.len() == 13 && rest.bytes().all(|b| BASE32.contains(&b)));
         if right { Ok(Self(text.to_owned())) } else { Err(InvalidId("schema id")) }
     }
 }
@@ -108,7 +107,11 @@ impl FromStr for Slug {
             && text.bytes().all(|b| inner(b) || b == b'-')
             && text.bytes().next().is_some_and(inner)
             && text.bytes().last().is_some_and(inner);
-        if right { Ok(Self(text.to_owned())) } else { Err(InvalidId("slug: use 1 to 40 of a-z, 0-9 and -, beginning and ending with a letter or digit")) }
+        if right {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId("slug: use 1 to 40 of a-z, 0-9 and -, beginning and ending with a letter or digit"))
+        }
     }
 }
 

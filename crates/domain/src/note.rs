@@ -112,12 +112,8 @@ pub struct CardAttachment {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub external_link: String,
     /// Motion photo data as in the wire message, or null.
-    #[serde(default, skip_serializing_if = "serde_json_null")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub motion: Option<MotionMedia>,
-}
-
-fn serde_json_null(motion: &Option<MotionMedia>) -> bool {
-    motion.is_none()
 }
 
 /// One half, or the container, of a moving photo.

@@ -1,1 +1,37 @@
-//! (begun)
+//! All our SQL, and the only way to a tenant's rows.
+//!
+//! Two drivers, two jobs: the control plane (`control`, `Registry`) goes through sea-orm; everything of a tenant goes
+//! through [`TenantTx`], which is made only from a [`TenantScope`] that says why. Points and imports use [`Snapshot`]
+//! and [`Load`].
+
+mod audit;
+mod config;
+pub mod control;
+mod error;
+mod hot;
+mod listen;
+mod load;
+mod pool;
+mod provision;
+mod registry;
+mod schema;
+mod scope;
+mod snapshot;
+mod store;
+pub mod tenant;
+mod tx;
+
+pub use audit::AuditEvent;
+pub use config::{Config, ConfigError, Limits};
+pub use error::Error;
+pub use hot::Hot;
+pub use load::{CopySink, Load};
+pub use registry::{Registry, TenantChange};
+pub use schema::{CONTROL_VERSION, TENANT_VERSION};
+pub use scope::TenantScope;
+pub use snapshot::{Column, CopyOut, Snapshot, SnapshotInfo, Table};
+pub use store::Store;
+pub use tx::{Param, Statement, TenantTx};
+
+pub use tokio_postgres::Row;
+pub use tokio_postgres::types::{ToSql, Type};

@@ -1,0 +1,224 @@
+//! Where the database is and how many connections it gets.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+/// A connection configuration both drivers are built from (their URL dialects differ).
+#[derive(Clone)]
+pub struct Config {
+    /// Host name, address, or directory of a Unix socket.
+    pub host: String,
+    /// Port; also part of a Unix socket's name.
+    pub port: u16,
+    /// Database.
+    pub database: String,
+    /// Role that owns the control plane and makes schemas and roles.
+    pub user: String,
+    /// Its password, if it has one. Never printed.
+    pub password: Option<String>,
+    /// CA certificates in PEM; given means TLS with full verification.
+    pub ca_file: Option<PathBuf>,
+    /// Sizes of pools and stock.
+    pub limits: Limits,
+}
+
+/// How much of the database one process uses.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Affine slots per login role; a tenant always uses the same one.
+    pub slots: usize,
+    /// Connections per slot.
+    pub per_slot: usize,
+    /// A connection is closed after serving this many distinct tenants: the relation cache of a backend never shrinks.
+    pub tenants_per_connection: usize,
+    /// How long to wait for a free connection.
+    pub acquire: Duration,
+    /// Ready-made schemas to keep.
+    pub stock: usize,
+    /// Longest run of one statement in a request.
+    pub statement: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            slots: 2,
+            per_slot: 4,
+            tenants_per_connection: 500,
+            acquire: Duration::from_secs(10),
+            stock: 2,
+            statement: Duration::from_secs(30),
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("database", &self.database)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The database URL cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not a URL.
+    #[error("database_url is not a URL (expected postgres://user@host:port/database): {0}")]
+    Url(#[from] url::ParseError),
+    /// Something in it is missing or wrong.
+    #[error("database_url: {0}")]
+    Part(String),
+    /// The CA file cannot be used.
+    #[error("database_ca_file {path}: {what}; give a PEM file with the certificate authority")]
+    Ca {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl Config {
+    /// Reads `postgres://user@host:port/database`, or `postgres://user@/database?host=/socket/dir&port=5432`.
+    ///
+    /// The URL never holds the password. TLS: given `ca_file`, always and fully verified; without it, only a Unix socket
+    /// or a loopback address is accepted.
+    pub fn from_url(text: &str, password: Option<String>, ca_file: Option<PathBuf>) -> Result<Self, ConfigError> {
+        let url = Url::parse(text)?;
+        if !matches!(url.scheme(), "postgres" | "postgresql") {
+            return Err(ConfigError::Part("must begin with postgres://".to_owned()));
+        }
+        if url.password().is_some() {
+            return Err(ConfigError::Part(
+                "must not hold the password; put it in a file and set database_password_file".to_owned(),
+            ));
+        }
+        let query = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        let host = query("host")
+            .or_else(|| url.host_str().filter(|h| !h.is_empty()).map(decode))
+            .ok_or_else(|| ConfigError::Part("names no host".to_owned()))?;
+        let port = match query("port") {
+            Some(port) => port.parse().map_err(|_| ConfigError::Part(format!("port {port} is not a number")))?,
+            None => url.port().unwrap_or(5432),
+        };
+        let database = decode(url.path().trim_start_matches('/'));
+        let user = decode(url.username());
+        if database.is_empty() || user.is_empty() {
+            return Err(ConfigError::Part("must name a user and a database".to_owned()));
+        }
+        let config = Self { host, port, database, user, password, ca_file, limits: Limits::default() };
+        if config.ca_file.is_none() && !config.is_local() {
+            return Err(ConfigError::Part("a database on another machine needs TLS: set database_ca_file".to_owned()));
+        }
+        Ok(config)
+    }
+
+    /// A Unix socket or a loopback address.
+    pub fn is_local(&self) -> bool {
+        self.host.starts_with('/') || matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1" | "[::1]")
+    }
+
+    pub(crate) fn tokio_postgres(&self, user: &str, password: Option<&str>) -> tokio_postgres::Config {
+        let mut out = tokio_postgres::Config::new();
+        out.host(&self.host).port(self.port).dbname(&self.database).user(user);
+        out.application_name("holdfast")
+            .connect_timeout(Duration::from_secs(10))
+            .keepalives_idle(Duration::from_secs(60));
+        if let Some(password) = password {
+            out.password(password);
+        }
+        out.ssl_mode(if self.ca_file.is_some() {
+            tokio_postgres::config::SslMode::Require
+        } else {
+            tokio_postgres::config::SslMode::Disable
+        });
+        let milliseconds = self.limits.statement.as_millis();
+        out.options(format!("-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout=120000"));
+        out
+    }
+
+    pub(crate) fn sea_orm(&self) -> sea_orm::ConnectOptions {
+        let mut options = sea_orm::ConnectOptions::new("postgres://localhost/holdfast");
+        options
+            .max_connections(6)
+            .min_connections(0)
+            .sqlx_logging(false)
+            .acquire_timeout(self.limits.acquire)
+            .connect_timeout(Duration::from_secs(10));
+        let config = self.clone();
+        options.map_sqlx_postgres_opts(move |sqlx| {
+            use sea_orm::sqlx::postgres::PgSslMode;
+            let mut sqlx = sqlx
+                .port(config.port)
+                .username(&config.user)
+                .database(&config.database)
+                .application_name("holdfast control");
+            sqlx = if config.host.starts_with('/') { sqlx.socket(&config.host) } else { sqlx.host(&config.host) };
+            if let Some(password) = &config.password {
+                sqlx = sqlx.password(password);
+            }
+            match &config.ca_file {
+                Some(file) => sqlx.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert(file),
+                None => sqlx.ssl_mode(PgSslMode::Disable),
+            }
+        });
+        options
+    }
+
+    pub(crate) fn tls(&self) -> Result<Option<tokio_postgres_rustls::MakeRustlsConnect>, ConfigError> {
+        use rustls_pki_types::pem::PemObject;
+        let Some(path) = &self.ca_file else { return Ok(None) };
+        let wrong = |what: String| ConfigError::Ca { path: path.display().to_string(), what };
+        let mut roots = rustls::RootCertStore::empty();
+        let certificates = rustls_pki_types::CertificateDer::pem_file_iter(path).map_err(|e| wrong(e.to_string()))?;
+        for certificate in certificates {
+            roots.add(certificate.map_err(|e| wrong(e.to_string()))?).map_err(|e| wrong(e.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(wrong("holds no certificate".to_owned()));
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| wrong(e.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Some(tokio_postgres_rustls::MakeRustlsConnect::new(config)))
+    }
+}
+
+fn decode(text: &str) -> String {
+    url::form_urlencoded::parse(format!("x={}", text.replace('+', "%2B")).as_bytes())
+        .next()
+        .map_or_else(String::new, |(_, value)| value.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_both_kinds_are_read() {
+        let tcp = Config::from_url("postgres://me@127.0.0.1:5499/notes", None, None).unwrap();
+        assert_eq!(
+            (tcp.host.as_str(), tcp.port, tcp.database.as_str(), tcp.user.as_str()),
+            ("127.0.0.1", 5499, "notes", "me")
+        );
+        let socket = Config::from_url("postgres://me@/notes?host=/run/x&port=6000", None, None).unwrap();
+        assert_eq!((socket.host.as_str(), socket.port), ("/run/x", 6000));
+    }
+
+    #[test]
+    fn a_password_in_the_url_and_plain_text_to_elsewhere_are_refused() {
+        assert!(Config::from_url("postgres://me:pw@127.0.0.1/notes", None, None).is_err());
+        assert!(Config::from_url("postgres://me@db.example.org/notes", None, None).is_err());
+        assert!(Config::from_url("mysql://me@127.0.0.1/notes", None, None).is_err());
+    }
+}

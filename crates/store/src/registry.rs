@@ -1,0 +1,193 @@
+//! Which tenant is where and how it is reached. Read on every request, so it is kept in memory and forgotten on NOTIFY.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use domain::id::{InvalidId, SchemaId, Slug, TenantId};
+use domain::tenant::{Tenant, TenantState};
+use sea_orm::{ConnectionTrait, QueryResult};
+
+use crate::audit::AuditEvent;
+use crate::control::{Control, statement};
+use crate::error::Error;
+
+/// The registry of tenants.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    control: Control,
+    known: Arc<RwLock<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// True while a listener would tell of changes; otherwise nothing is kept.
+    watched: bool,
+    by_id: HashMap<TenantId, Arc<Tenant>>,
+    by_slug: HashMap<String, TenantId>,
+    by_host: HashMap<String, TenantId>,
+}
+
+/// What a command changes of a tenant.
+#[derive(Clone, Debug)]
+pub enum TenantChange {
+    /// Another state.
+    State(TenantState),
+    /// Another slug.
+    Slug(Slug),
+    /// The hosts that lead to it, replacing the present ones.
+    Hosts(Vec<String>),
+    /// Its public URL; none puts it into private mode.
+    PublicUrl(Option<String>),
+}
+
+const SELECT: &str = "SELECT t.id, t.slug, t.schema_id, t.shard, t.state, t.public_url, t.epoch, \
+    extract(epoch FROM t.created_at)::bigint AS created_ts, \
+    coalesce((SELECT array_agg(h.host ORDER BY h.host) FROM holdfast.tenant_host h WHERE h.tenant_id = t.id), '{}') AS hosts \
+    FROM holdfast.tenant t";
+
+impl Registry {
+    pub(crate) fn new(control: Control) -> Self {
+        Self { control, known: Arc::default() }
+    }
+
+    /// The tenant with this id.
+    pub async fn by_id(&self, id: TenantId) -> Result<Option<Arc<Tenant>>, Error> {
+        if let Some(tenant) = self.read(|known| known.by_id.get(&id).cloned()) {
+            return Ok(Some(tenant));
+        }
+        self.load("WHERE t.id = $1", id.0.into()).await
+    }
+
+    /// The tenant with this slug.
+    pub async fn by_slug(&self, slug: &str) -> Result<Option<Arc<Tenant>>, Error> {
+        if let Some(tenant) = self.read(|known| known.by_slug.get(slug).and_then(|id| known.by_id.get(id)).cloned()) {
+            return Ok(Some(tenant));
+        }
+        self.load("WHERE t.slug = $1", slug.into()).await
+    }
+
+    /// The tenant this host name leads to (lower case, without port).
+    pub async fn by_host(&self, host: &str) -> Result<Option<Arc<Tenant>>, Error> {
+        let kept = self.read(|known| {
+            let id = known.by_host.get(host)?;
+            Some(known.by_id.get(id).cloned())
+        });
+        if let Some(answer) = kept {
+            return Ok(answer);
+        }
+        let found = self
+            .load("WHERE t.id = (SELECT h.tenant_id FROM holdfast.tenant_host h WHERE h.host = $1)", host.into())
+            .await?;
+        if found.is_none() {
+            // Requests to a host of nobody's must not cost a query each; any change of the registry forgets this.
+            self.write(|known| {
+                if known.watched && known.by_host.len() < 10_000 {
+                    known.by_host.insert(host.to_owned(), TenantId(uuid::Uuid::nil()));
+                }
+            });
+        }
+        Ok(found)
+    }
+
+    /// Every tenant, by slug.
+    pub async fn list(&self) -> Result<Vec<Arc<Tenant>>, Error> {
+        let rows = self.control.db.query_all_raw(statement(&format!("{SELECT} ORDER BY t.slug"), Vec::new())).await?;
+        rows.iter().map(|row| read(row).map(Arc::new)).collect()
+    }
+
+    /// Changes a tenant and writes the audit event in the same transaction; every process hears of it.
+    pub async fn change(
+        &self,
+        id: TenantId,
+        change: &TenantChange,
+        event: &AuditEvent<'_>,
+    ) -> Result<Arc<Tenant>, Error> {
+        let tx = self.control.begin().await?;
+        let (sql, value): (&str, sea_orm::Value) = match change {
+            TenantChange::State(state) => {
+                ("UPDATE holdfast.tenant SET state = $2 WHERE id = $1", state.as_str().into())
+            }
+            TenantChange::Slug(slug) => ("UPDATE holdfast.tenant SET slug = $2 WHERE id = $1", slug.as_str().into()),
+            TenantChange::PublicUrl(url) => {
+                ("UPDATE holdfast.tenant SET public_url = $2 WHERE id = $1", url.clone().into())
+            }
+            TenantChange::Hosts(hosts) => {
+                tx.tx
+                    .execute_raw(statement("DELETE FROM holdfast.tenant_host WHERE tenant_id = $1", vec![id.0.into()]))
+                    .await?;
+                (
+                    "INSERT INTO holdfast.tenant_host (tenant_id, host) SELECT $1, unnest($2::text[])",
+                    hosts.clone().into(),
+                )
+            }
+        };
+        let changed = tx.tx.execute_raw(statement(sql, vec![id.0.into(), value])).await?.rows_affected();
+        if changed == 0 && !matches!(change, TenantChange::Hosts(_)) {
+            return Err(Error::NotFound("tenant"));
+        }
+        tx.tx.execute_raw(statement("SELECT pg_notify('holdfast_registry', $1)", vec![id.to_string().into()])).await?;
+        tx.audit(Some(id), event).await?;
+        tx.commit().await?;
+        self.forget().await;
+        self.by_id(id).await?.ok_or(Error::NotFound("tenant"))
+    }
+
+    /// Forgets what is kept; the next question goes to the database.
+    #[expect(clippy::unused_async, reason = "callers should not care whether forgetting ever waits")]
+    pub async fn forget(&self) {
+        self.clear();
+    }
+
+    pub(crate) fn clear(&self) {
+        self.write(|known| {
+            let watched = known.watched;
+            *known = Known { watched, ..Known::default() };
+        });
+    }
+
+    pub(crate) fn set_watched(&self, watched: bool) {
+        self.write(|known| *known = Known { watched, ..Known::default() });
+    }
+
+    async fn load(&self, condition: &str, value: sea_orm::Value) -> Result<Option<Arc<Tenant>>, Error> {
+        let row = self.control.db.query_one_raw(statement(&format!("{SELECT} {condition}"), vec![value])).await?;
+        let Some(row) = row else { return Ok(None) };
+        let tenant = Arc::new(read(&row)?);
+        self.write(|known| {
+            if known.watched {
+                for host in &tenant.hosts {
+                    known.by_host.insert(host.clone(), tenant.id);
+                }
+                known.by_slug.insert(tenant.slug.as_str().to_owned(), tenant.id);
+                known.by_id.insert(tenant.id, Arc::clone(&tenant));
+            }
+        });
+        Ok(Some(tenant))
+    }
+
+    fn read<T>(&self, f: impl FnOnce(&Known) -> Option<T>) -> Option<T> {
+        f(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, f: impl FnOnce(&mut Known)) {
+        f(&mut self.known.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn read(row: &QueryResult) -> Result<Tenant, Error> {
+    let id: uuid::Uuid = row.try_get("", "id")?;
+    let corrupt = |what: InvalidId| Error::Corrupt { table: "tenant", id: id.to_string(), what: what.to_string() };
+    let (slug, schema, state): (String, String, String) =
+        (row.try_get("", "slug")?, row.try_get("", "schema_id")?, row.try_get("", "state")?);
+    Ok(Tenant {
+        id: TenantId(id),
+        slug: slug.parse::<Slug>().map_err(corrupt)?,
+        schema: schema.parse::<SchemaId>().map_err(corrupt)?,
+        shard: row.try_get("", "shard")?,
+        state: state.parse().map_err(corrupt)?,
+        hosts: row.try_get("", "hosts")?,
+        public_url: row.try_get("", "public_url")?,
+        epoch: row.try_get("", "epoch")?,
+        created_ts: row.try_get("", "created_ts")?,
+    })
+}

@@ -1,0 +1,60 @@
+//! Which tenant, and why.
+
+use std::sync::Arc;
+
+use domain::tenant::Tenant;
+
+/// The right to enter one tenant's rows. Made only with a stated reason, which logs and audit carry.
+#[derive(Clone, Debug)]
+pub struct TenantScope {
+    tenant: Arc<Tenant>,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    Request,
+    Job(&'static str),
+    Command(&'static str),
+}
+
+impl TenantScope {
+    /// For a request that was led to this tenant by its host, path or the default.
+    pub const fn for_request(tenant: Arc<Tenant>) -> Self {
+        Self { tenant, why: Why::Request }
+    }
+
+    /// For the named job.
+    pub const fn for_job(tenant: Arc<Tenant>, job: &'static str) -> Self {
+        Self { tenant, why: Why::Job(job) }
+    }
+
+    /// For the named operator command or console action.
+    pub const fn for_command(tenant: Arc<Tenant>, command: &'static str) -> Self {
+        Self { tenant, why: Why::Command(command) }
+    }
+
+    /// The tenant.
+    pub const fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
+    /// `request`, `job …` or `command …`.
+    pub fn why(&self) -> String {
+        match self.why {
+            Why::Request => "request".to_owned(),
+            Why::Job(name) => format!("job {name}"),
+            Why::Command(name) => format!("command {name}"),
+        }
+    }
+
+    /// The key of the tenant's advisory lock: writers hold it shared, a snapshot holds it alone while it opens.
+    pub(crate) fn lock_key(&self) -> i64 {
+        lock_key(self.tenant.id)
+    }
+}
+
+pub(crate) fn lock_key(id: domain::id::TenantId) -> i64 {
+    let (high, low) = id.0.as_u64_pair();
+    (high ^ low) as i64
+}

@@ -1,0 +1,255 @@
+//! A tenant at one instant, for points: one `REPEATABLE READ READ ONLY` transaction under the tenant's own role.
+
+use std::ops::Range;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use domain::id::SchemaId;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use time::OffsetDateTime;
+
+use crate::error::Error;
+use crate::pool::Pooled;
+use crate::scope::TenantScope;
+use crate::store::Store;
+
+/// A column as the catalogue tells it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type as `format_type` writes it.
+    pub type_name: String,
+    /// It refuses NULL.
+    pub not_null: bool,
+}
+
+/// A table of a tenant as the catalogue tells it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Its columns in their order.
+    pub columns: Vec<Column>,
+    /// Columns of the primary key in their order; empty when it has none.
+    pub primary_key: Vec<String>,
+}
+
+/// What is known of a snapshot.
+#[derive(Clone, Debug)]
+pub struct SnapshotInfo {
+    /// Changes marked with this generation or an older one are in the snapshot.
+    pub generation: i64,
+    /// The instant, by the database's clock.
+    pub at: OffsetDateTime,
+    /// Position in the write-ahead log.
+    pub lsn: String,
+    /// Version of the tenant's schema.
+    pub schema_version: i32,
+    /// Last number given by the tenant's sequence.
+    pub last_id: i64,
+    /// Server version as a number, 150018 for 15.18.
+    pub server_version: i32,
+}
+
+/// Rows in COPY's text format, in pieces of any size.
+pub type CopyOut = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
+
+/// An open snapshot. Dropped, its transaction ends.
+pub struct Snapshot {
+    connection: Option<Pooled>,
+    handle: tokio::runtime::Handle,
+    schema: SchemaId,
+    info: SnapshotInfo,
+}
+
+impl Store {
+    /// Opens a snapshot. The tenant's writers are held off only until it stands.
+    pub async fn open_snapshot(&self, scope: &TenantScope) -> Result<Snapshot, Error> {
+        let tenant = scope.tenant();
+        let schema = tenant.schema.clone();
+        let gate = self.pools().owner.get().await?;
+        let connection = self.pools().tenant(tenant).await?;
+        let key = scope.lock_key();
+        let raise = format!(
+            "BEGIN; SET LOCAL lock_timeout TO '10s'; SELECT pg_advisory_xact_lock({key}); \
+             UPDATE {schema}.point_state SET generation = generation + 1"
+        );
+        let opened = match gate.client.batch_execute(&raise).await {
+            Ok(()) => open(&gate.client, &connection, &schema, tenant.id.0).await,
+            Err(error) => Err(error.into()),
+        };
+        let end = if opened.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        gate.client.batch_execute(end).await?;
+        let handle = self.pools().handle().clone();
+        let info = opened?;
+        Ok(Snapshot { connection: Some(connection), handle, schema, info })
+    }
+
+    /// Forgets the marks of changes that a verified point holds.
+    pub async fn clear_marks(&self, scope: &TenantScope, generation: i64) -> Result<(), Error> {
+        let mut tx = self.begin(scope);
+        tx.execute(
+            "DELETE FROM change_mark WHERE generation <= $1",
+            &[(&generation, tokio_postgres::types::Type::INT8)],
+        )
+        .await?;
+        tx.commit().await
+    }
+
+    /// When the oldest change happened that no point holds; none when every change is held.
+    pub async fn oldest_unheld_change(&self, scope: &TenantScope) -> Result<Option<OffsetDateTime>, Error> {
+        let rows = self.begin(scope).read_once("SELECT min(since) FROM change_mark", &[]).await?;
+        rows.first().map_or(Ok(None), |row| Ok(row.try_get(0)?))
+    }
+}
+
+async fn open(
+    gate: &tokio_postgres::Client,
+    connection: &Pooled,
+    schema: &SchemaId,
+    tenant: uuid::Uuid,
+) -> Result<SnapshotInfo, Error> {
+    let generation: i64 =
+        gate.query_one(&format!("SELECT generation - 1 FROM {schema}.point_state"), &[]).await?.try_get(0)?;
+    let version: i32 =
+        gate.query_one("SELECT version FROM holdfast.tenant WHERE id = $1", &[&tenant]).await?.try_get(0)?;
+    let client = &connection.client;
+    client
+        .batch_execute(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout TO 0; SET LOCAL search_path TO {schema}; SET LOCAL ROLE {schema}"))
+        .await?;
+    let row = client
+        .query_one(
+            "SELECT clock_timestamp(), pg_current_wal_lsn()::text, (SELECT last_value FROM id_seq), current_setting('server_version_num')::int, \
+             (SELECT is_called FROM id_seq)",
+            &[],
+        )
+        .await?;
+    let called: bool = row.try_get(4)?;
+    let last: i64 = row.try_get(2)?;
+    Ok(SnapshotInfo {
+        generation,
+        at: row.try_get(0)?,
+        lsn: row.try_get(1)?,
+        schema_version: version,
+        last_id: if called { last } else { 0 },
+        server_version: row.try_get(3)?,
+    })
+}
+
+const RELATIONS: &str = "SELECT c.oid, c.relname::text, c.relkind::text, has_table_privilege(c.oid, 'SELECT') \
+    FROM pg_catalog.pg_class c WHERE c.relnamespace = $1::regnamespace AND c.relkind NOT IN ('i', 'I', 't', 'c') ORDER BY c.relname";
+const COLUMNS: &str = "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull \
+    FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+const KEY: &str = "SELECT a.attname::text FROM pg_catalog.pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, place) \
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE i.indrelid = $1 AND i.indisprimary ORDER BY k.place";
+
+impl Snapshot {
+    /// What is known of it.
+    pub const fn info(&self) -> &SnapshotInfo {
+        &self.info
+    }
+
+    fn client(&self) -> Result<&tokio_postgres::Client, Error> {
+        self.connection.as_ref().map(|connection| &*connection.client).ok_or(Error::TooBusy)
+    }
+
+    /// Every table with rows of the tenant's, found in the catalogue and not in a list.
+    ///
+    /// # Errors
+    /// `Refused`, naming it, for anything in the schema that could hold data and cannot be read or is of another kind.
+    pub async fn tables(&mut self) -> Result<Vec<Table>, Error> {
+        let client = self.client()?;
+        let mut tables = Vec::new();
+        for row in client.query(RELATIONS, &[&self.schema.as_str()]).await.map_err(Error::from)? {
+            let (oid, name, kind, readable): (u32, String, String, bool) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+            match kind.as_str() {
+                "S" | "v" => continue,
+                "r" | "p" if readable => {}
+                "r" | "p" => {
+                    return Err(Error::Refused(format!(
+                        "table {name} of the tenant cannot be read by the tenant's role; grant it or drop the table"
+                    )));
+                }
+                _ => {
+                    return Err(Error::Refused(format!(
+                        "relation {name} of the tenant is of a kind ({kind}) that a point cannot hold; drop it"
+                    )));
+                }
+            }
+            let mut columns = Vec::new();
+            for column in client.query(COLUMNS, &[&oid]).await? {
+                columns.push(Column {
+                    name: column.try_get(0)?,
+                    type_name: column.try_get(1)?,
+                    not_null: column.try_get(2)?,
+                });
+            }
+            let primary_key =
+                client.query(KEY, &[&oid]).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+            tables.push(Table { name, columns, primary_key });
+        }
+        Ok(tables)
+    }
+
+    /// Rows in COPY's text format, ordered by the primary key; with `ids`, those whose first key column is in the range.
+    pub async fn copy_out(&mut self, table: &Table, ids: Option<Range<i64>>) -> Result<CopyOut, Error> {
+        let columns = names(table.columns.iter().map(|column| column.name.as_str()));
+        let condition = match (&ids, table.primary_key.first()) {
+            (Some(range), Some(key)) => {
+                format!(" WHERE {key} >= {} AND {key} < {}", range.start, range.end, key = quoted(key))
+            }
+            _ => String::new(),
+        };
+        let order = if table.primary_key.is_empty() {
+            String::new()
+        } else {
+            format!(" ORDER BY {}", names(table.primary_key.iter().map(String::as_str)))
+        };
+        let sql = format!("COPY (SELECT {columns} FROM {}{condition}{order}) TO STDOUT", quoted(&table.name));
+        let stream = self.client()?.copy_out(&sql).await?;
+        Ok(stream.map_err(Error::from).boxed())
+    }
+
+    /// Smallest and largest value of the first key column, when that is a bigint; none for an empty table.
+    pub async fn id_bounds(&mut self, table: &Table) -> Result<Option<(i64, i64)>, Error> {
+        let Some(key) = table.primary_key.first() else { return Ok(None) };
+        if table.columns.iter().any(|column| column.name == *key && column.type_name != "bigint") {
+            return Ok(None);
+        }
+        let sql = format!("SELECT min({key}), max({key}) FROM {}", quoted(&table.name), key = quoted(key));
+        let row = self.client()?.query_one(&sql, &[]).await?;
+        let (low, high): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(low.zip(high))
+    }
+
+    /// Ends the snapshot.
+    pub async fn finish(mut self) -> Result<(), Error> {
+        if let Some(connection) = self.connection.take() {
+            connection.client.batch_execute("COMMIT").await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.handle.spawn(async move {
+                if connection.client.batch_execute("ROLLBACK").await.is_err() {
+                    drop(deadpool::managed::Object::take(connection));
+                }
+            });
+        }
+    }
+}
+
+/// An identifier in quotes.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+pub(crate) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(quoted).collect::<Vec<_>>().join(", ")
+}

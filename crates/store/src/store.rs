@@ -1,0 +1,97 @@
+//! The handle everything goes through.
+
+use std::sync::Arc;
+
+use domain::chance::Chance;
+
+use crate::config::Config;
+use crate::control::Control;
+use crate::error::Error;
+use crate::pool::Pools;
+use crate::registry::Registry;
+use crate::scope::TenantScope;
+use crate::tx::TenantTx;
+
+/// The database: pools, control plane and registry. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pools: Pools,
+    control: Control,
+    registry: Registry,
+    chance: Chance,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("config", self.pools().config()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the pools and asks the database once whether it answers. Changes nothing; see [`Store::prepare`].
+    pub async fn connect(config: Config) -> Result<Self, Error> {
+        Self::connect_with(config, Chance::System).await
+    }
+
+    /// The same with a source of chance of the caller's.
+    pub async fn connect_with(config: Config, chance: Chance) -> Result<Self, Error> {
+        let connection =
+            sea_orm::Database::connect(config.sea_orm()).await.map_err(|e| Error::Unavailable(Box::new(e)))?;
+        let control = Control::new(connection);
+        let pools = Pools::new(config)?;
+        let registry = Registry::new(control.clone());
+        let store = Self { inner: Arc::new(Inner { pools, control, registry, chance }) };
+        drop(store.pools().owner.get().await?);
+        Ok(store)
+    }
+
+    /// Brings the control plane to the present schema version, makes login roles and stock, loads what the pools need
+    /// and begins to listen for changes of the registry. Needs a role with CREATEROLE and CREATE on the database;
+    /// run again it changes nothing.
+    pub async fn prepare(&self) -> Result<(), Error> {
+        self.apply_control_steps().await?;
+        self.load_shards().await?;
+        self.fill_stock().await?;
+        self.watch_registry();
+        Ok(())
+    }
+
+    /// For processes without DDL rights: loads what the pools need and begins to listen.
+    pub async fn attach(&self) -> Result<(), Error> {
+        self.load_shards().await?;
+        self.watch_registry();
+        Ok(())
+    }
+
+    /// A unit of work on the tenant. Lazy: nothing is sent before the first statement.
+    pub fn begin(&self, scope: &TenantScope) -> TenantTx {
+        TenantTx::new(self.clone(), scope.clone())
+    }
+
+    /// The control plane.
+    pub fn control(&self) -> &Control {
+        &self.inner.control
+    }
+
+    /// Which tenant is reached how.
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// Connections in use, idle and waited for.
+    pub fn pool_status(&self) -> (usize, usize, usize) {
+        self.pools().status()
+    }
+
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.inner.pools
+    }
+
+    pub(crate) fn chance(&self) -> &Chance {
+        &self.inner.chance
+    }
+}

@@ -1,0 +1,158 @@
+//! The rows of `session`: a sign-in that lasts, by refresh token or by page cookie.
+//!
+//! A row holds the hash of the newest secret only, so a secret that was rotated away opens nothing.
+
+use domain::id::MemberId;
+use domain::member::Member;
+
+use super::members::{columns, member_of};
+use crate::tx::Param;
+use crate::{Error, Hot, Row, Store, TenantScope, TenantTx, Type};
+
+/// A sign-in that lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The id inside the refresh token or cookie.
+    pub session_id: String,
+    /// Whose it is.
+    pub member_id: MemberId,
+    /// What the client called itself at sign-in.
+    pub user_agent: String,
+    /// Where it came from.
+    pub address: String,
+    /// Nanoseconds since 1970.
+    pub created_ns: i64,
+    /// Nanoseconds since 1970.
+    pub expires_ns: i64,
+    /// Nanoseconds since 1970.
+    pub last_used_ns: i64,
+}
+
+/// What a credential that names a session is checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownSession {
+    /// Whose it is, as he is now.
+    pub member: Member,
+    /// The session.
+    pub session: Session,
+    /// Hash (hex) of the one secret that opens it.
+    pub token_hash: String,
+    /// The tenant's signing secret; empty when it has none.
+    pub signing_secret: String,
+}
+
+fn session_of(row: &Row, from: usize) -> Result<Session, Error> {
+    Ok(Session {
+        session_id: row.try_get(from)?,
+        member_id: MemberId(row.try_get(from + 1)?),
+        user_agent: row.try_get(from + 2)?,
+        address: row.try_get(from + 3)?,
+        created_ns: row.try_get(from + 4)?,
+        expires_ns: row.try_get(from + 5)?,
+        last_used_ns: row.try_get(from + 6)?,
+    })
+}
+
+/// The member's sessions, the last used first.
+pub async fn list_sessions(tx: &mut TenantTx, member: MemberId) -> Result<Vec<Session>, Error> {
+    let sql = "SELECT session_id, member_id, user_agent, address, created_ns, expires_ns, last_used_ns FROM session \
+               WHERE member_id = $1 ORDER BY last_used_ns DESC, session_id";
+    tx.query(sql, &[(&member.0, Type::INT8)]).await?.iter().map(|row| session_of(row, 0)).collect()
+}
+
+/// Adds a session; `hash` is what [`KnownSession::token_hash`] will be.
+pub async fn insert_session(tx: &mut TenantTx, session: &Session, hash: &str) -> Result<(), Error> {
+    let sql = "INSERT INTO session (session_id, member_id, token_hash, user_agent, address, created_ns, expires_ns, \
+               last_used_ns) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let params: [Param<'_>; 8] = [
+        (&session.session_id, Type::TEXT),
+        (&session.member_id.0, Type::INT8),
+        (&hash, Type::TEXT),
+        (&session.user_agent, Type::TEXT),
+        (&session.address, Type::TEXT),
+        (&session.created_ns, Type::INT8),
+        (&session.expires_ns, Type::INT8),
+        (&session.last_used_ns, Type::INT8),
+    ];
+    tx.query(sql, &params).await.map(|_| ())
+}
+
+/// A change of a session's secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotation<'a> {
+    /// Which session.
+    pub session_id: &'a str,
+    /// Hash of the secret that was shown.
+    pub old_hash: &'a str,
+    /// Hash of the one that takes its place.
+    pub new_hash: &'a str,
+    /// Now, in nanoseconds since 1970.
+    pub now_ns: i64,
+    /// The new end, in nanoseconds since 1970.
+    pub expires_ns: i64,
+}
+
+/// Puts a new secret in the place of the one that was shown. False when that one is not the newest any more, or the
+/// session is over: of two clients that show the same secret at once, one wins.
+pub async fn rotate_session(tx: &mut TenantTx, change: Rotation<'_>) -> Result<bool, Error> {
+    let sql = "UPDATE session SET token_hash = $3, last_used_ns = $4, expires_ns = $5 \
+               WHERE session_id = $1 AND token_hash = $2 AND expires_ns > $4";
+    let params: [Param<'_>; 5] = [
+        (&change.session_id, Type::TEXT),
+        (&change.old_hash, Type::TEXT),
+        (&change.new_hash, Type::TEXT),
+        (&change.now_ns, Type::INT8),
+        (&change.expires_ns, Type::INT8),
+    ];
+    Ok(tx.execute(sql, &params).await? > 0)
+}
+
+/// Moves the end of a session that is in use.
+pub async fn extend_session(tx: &mut TenantTx, session_id: &str, now_ns: i64, expires_ns: i64) -> Result<(), Error> {
+    let sql = "UPDATE session SET last_used_ns = $2, expires_ns = $3 WHERE session_id = $1 AND last_used_ns < $2";
+    let params: [Param<'_>; 3] = [(&session_id, Type::TEXT), (&now_ns, Type::INT8), (&expires_ns, Type::INT8)];
+    tx.execute(sql, &params).await.map(|_| ())
+}
+
+/// Ends the member's session; false when he has none of that id.
+pub async fn delete_session(tx: &mut TenantTx, member: MemberId, session_id: &str) -> Result<bool, Error> {
+    let sql = "DELETE FROM session WHERE member_id = $1 AND session_id = $2";
+    Ok(tx.execute(sql, &[(&member.0, Type::INT8), (&session_id, Type::TEXT)]).await? > 0)
+}
+
+/// Ends every session of the member but `spare` (empty: every one).
+pub async fn delete_sessions_of(tx: &mut TenantTx, member: MemberId, spare: &str) -> Result<u64, Error> {
+    let sql = "DELETE FROM session WHERE member_id = $1 AND session_id <> $2";
+    tx.execute(sql, &[(&member.0, Type::INT8), (&spare, Type::TEXT)]).await
+}
+
+/// Removes the member's sessions that are over, so that they do not pile up.
+pub async fn delete_expired_sessions(tx: &mut TenantTx, member: MemberId, now_ns: i64) -> Result<u64, Error> {
+    let sql = "DELETE FROM session WHERE member_id = $1 AND expires_ns <= $2";
+    tx.execute(sql, &[(&member.0, Type::INT8), (&now_ns, Type::INT8)]).await
+}
+
+/// The sessions with these ids and their members: one flight. A browser may send more than one cookie of a name.
+pub async fn read_sessions(store: &Store, scope: &TenantScope, ids: &[String]) -> Result<Vec<KnownSession>, Error> {
+    const HOT: Hot = Hot {
+        name: "sessions",
+        text: concat!(
+            "SELECT ",
+            columns!(),
+            ", s.session_id, s.member_id, s.user_agent, s.address, s.created_ns, s.expires_ns, s.last_used_ns, s.token_hash,",
+            " coalesce((SELECT b.value->>'secretKey' FROM {s}.setting b WHERE b.key = 'BASIC'), '')",
+            " FROM {s}.session s JOIN {s}.member m ON m.id = s.member_id WHERE s.session_id = ANY($1)"
+        ),
+    };
+    let rows = store.read_hot(scope, HOT, &[&ids]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(KnownSession {
+                member: member_of(row)?,
+                session: session_of(row, 10)?,
+                token_hash: row.try_get(17)?,
+                signing_secret: row.try_get(18)?,
+            })
+        })
+        .collect()
+}
