@@ -1,0 +1,178 @@
+//! Lists of notes as a viewer may see them.
+//!
+//! The plain first page, which nearly every visit asks for, is a hot read: planned once per connection. For that its
+//! page size must stand in the text (a planner that does not know the limit prefers a sort of everything), so only the
+//! usual sizes have one. Every other list is a statement of its own in one flight.
+
+use domain::id::MemberId;
+use domain::note::Note;
+
+use super::notes::{columns, note_of};
+use crate::tx::Param;
+use crate::{Error, Hot, Store, TenantScope, Type};
+
+/// Whose eyes a list is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// Anyone: public notes.
+    Anonymous,
+    /// A member: own, protected and public notes.
+    Member(MemberId),
+}
+
+impl Viewer {
+    /// The member, if any.
+    pub const fn member(self) -> Option<MemberId> {
+        match self {
+            Self::Anonymous => None,
+            Self::Member(member) => Some(member),
+        }
+    }
+}
+
+/// By which time a list is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortTime {
+    /// Creation.
+    #[default]
+    Created,
+    /// Last change.
+    Updated,
+}
+
+/// The order of a list; equal times are in order of falling row number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// Pinned notes first.
+    pub pinned_first: bool,
+    /// By which time.
+    pub time: SortTime,
+    /// Oldest first.
+    pub ascending: bool,
+}
+
+/// Which notes, in which order, and which part of them.
+#[derive(Clone, Copy)]
+pub struct FeedQuery<'a> {
+    /// Whose eyes.
+    pub viewer: Viewer,
+    /// The viewer's own archive instead of the feed.
+    pub archived: bool,
+    /// Order.
+    pub order: Order,
+    /// A condition over `note n` and `member m`, with its own parameters from `$2` on.
+    pub filter: Option<(&'a str, &'a [Param<'a>])>,
+    /// At most this many.
+    pub limit: i64,
+    /// After leaving out this many.
+    pub offset: i64,
+}
+
+macro_rules! hot_feed {
+    ($name:literal, $who:literal, $limit:literal) => {
+        Hot {
+            name: $name,
+            text: concat!(
+                "SELECT ",
+                columns!(),
+                " FROM {s}.note n LEFT JOIN {s}.member m ON m.id = n.creator_id
+                 WHERE n.parent_id IS NULL AND NOT n.archived AND ",
+                $who,
+                " ORDER BY n.created_ts DESC, n.id DESC LIMIT ",
+                $limit
+            ),
+        }
+    };
+}
+
+macro_rules! hot_member {
+    ($name:literal, $limit:literal) => {
+        hot_feed!($name, "(n.visibility IN ('PROTECTED', 'PUBLIC') OR n.creator_id = $1)", $limit)
+    };
+}
+
+macro_rules! hot_anonymous {
+    ($name:literal, $limit:literal) => {
+        hot_feed!($name, "n.visibility = 'PUBLIC'", $limit)
+    };
+}
+
+/// Page sizes (plus one row that tells whether more follows) with a planned statement.
+const HOT_MEMBER: [(i64, Hot); 4] = [
+    (11, hot_member!("feed member 10", "11")),
+    (21, hot_member!("feed member 20", "21")),
+    (31, hot_member!("feed member 30", "31")),
+    (51, hot_member!("feed member 50", "51")),
+];
+const HOT_ANONYMOUS: [(i64, Hot); 4] = [
+    (11, hot_anonymous!("feed anonymous 10", "11")),
+    (21, hot_anonymous!("feed anonymous 20", "21")),
+    (31, hot_anonymous!("feed anonymous 30", "31")),
+    (51, hot_anonymous!("feed anonymous 50", "51")),
+];
+const HOT_NOTE: Hot = Hot {
+    name: "note by uid",
+    text: concat!(
+        "SELECT ",
+        columns!(),
+        " FROM {s}.note n LEFT JOIN {s}.member m ON m.id = n.creator_id WHERE n.uid = $1"
+    ),
+};
+
+/// One note by its public id, whoever may see it.
+pub async fn read_note(store: &Store, scope: &TenantScope, uid: &str) -> Result<Option<Note>, Error> {
+    store.read_hot(scope, HOT_NOTE, &[&uid]).await?.first().map(note_of).transpose()
+}
+
+/// A list of notes.
+pub async fn list_notes(store: &Store, scope: &TenantScope, query: &FeedQuery<'_>) -> Result<Vec<Note>, Error> {
+    if let Some(hot) = hot_of(query) {
+        let rows = match query.viewer {
+            Viewer::Anonymous => store.read_hot(scope, hot, &[]).await?,
+            Viewer::Member(member) => store.read_hot(scope, hot, &[&member.0]).await?,
+        };
+        return rows.iter().map(note_of).collect();
+    }
+    let me = query.viewer.member().map(|member| member.0);
+    let mut params: Vec<Param<'_>> = vec![(&me, Type::INT8)];
+    if let Some((_, more)) = query.filter {
+        params.extend(more.iter().map(|(value, kind)| (*value, kind.clone())));
+    }
+    let sql = text_of(query);
+    store.begin(scope).read_once(&sql, &params).await?.iter().map(note_of).collect()
+}
+
+fn hot_of(query: &FeedQuery<'_>) -> Option<Hot> {
+    if query.archived || query.filter.is_some() || query.offset != 0 || query.order != Order::default() {
+        return None;
+    }
+    let known = match query.viewer {
+        Viewer::Anonymous => &HOT_ANONYMOUS,
+        Viewer::Member(_) => &HOT_MEMBER,
+    };
+    known.iter().find(|(limit, _)| *limit == query.limit).map(|(_, hot)| *hot)
+}
+
+fn text_of(query: &FeedQuery<'_>) -> String {
+    let seen = match (query.archived, query.viewer) {
+        (true, _) => "n.archived AND n.creator_id = $1",
+        (false, Viewer::Anonymous) => "NOT n.archived AND n.visibility = 'PUBLIC' AND $1::bigint IS NULL",
+        (false, Viewer::Member(_)) => {
+            "NOT n.archived AND (n.visibility IN ('PROTECTED', 'PUBLIC') OR n.creator_id = $1)"
+        }
+    };
+    let filter = query.filter.map(|(sql, _)| format!(" AND ({sql})")).unwrap_or_default();
+    let pinned = if query.order.pinned_first { "n.pinned DESC, " } else { "" };
+    let time = match query.order.time {
+        SortTime::Created => "n.created_ts",
+        SortTime::Updated => "n.updated_ts",
+    };
+    let direction = if query.order.ascending { "ASC" } else { "DESC" };
+    format!(
+        "SELECT {} FROM note n LEFT JOIN member m ON m.id = n.creator_id WHERE n.parent_id IS NULL AND {seen}{filter} \
+         ORDER BY {pinned}{time} {direction}, n.id DESC LIMIT {} OFFSET {}",
+        columns!(),
+        query.limit,
+        query.offset
+    )
+}
