@@ -1,0 +1,146 @@
+//! Passwords: what Memos hashed (bcrypt) still opens, what we hash is argon2id.
+//!
+//! Hashing takes tens of milliseconds of a core, so it runs on the blocking pool, a few at a time. A wrong password and
+//! an unknown name cost the same work: one bcrypt and one argon2id each, whatever kind of hash is stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use domain::chance::Chance;
+use tokio::sync::Semaphore;
+
+use crate::Error;
+
+/// The longest password, in bytes.
+pub const MAX_PASSWORD: usize = 1024;
+
+/// How long a sign-in waits for its turn to be hashed.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// A bcrypt hash of nothing anybody knows, of the cost that Memos uses (10).
+const DECOY_BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuuQ6yGkJ9mJ0o3n5mYcB4QeZ0iQvE0c1K";
+
+/// Hashes and checks passwords. Cheap to clone; clones share the bound.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    turns: Arc<Semaphore>,
+    chance: Chance,
+    decoy: Arc<str>,
+}
+
+impl Passwords {
+    /// With at most `at_once` hashes being computed at a time.
+    pub fn new(at_once: usize, chance: Chance) -> Self {
+        let decoy = argon2id(&chance.bytes::<16>(), &chance.bytes::<16>()).unwrap_or_default();
+        Self { turns: Arc::new(Semaphore::new(at_once.max(1))), chance, decoy: decoy.into() }
+    }
+
+    /// The argon2id hash of a new password, as a PHC string.
+    pub async fn hash(&self, password: &str) -> Result<String, Error> {
+        if password.is_empty() || password.len() > MAX_PASSWORD {
+            return Err(Error::UnfitPassword);
+        }
+        let (password, salt) = (password.as_bytes().to_vec(), self.chance.bytes::<16>());
+        self.in_turn(move || argon2id(&password, &salt)).await?
+    }
+
+    /// Whether the password is the one behind the stored hash. `None` (no such name) and an empty hash (no password was
+    /// set) are never right, and take as long as a wrong password.
+    pub async fn verify(&self, password: &str, stored: Option<&str>) -> Result<bool, Error> {
+        let (password, stored) = (password.to_owned(), stored.unwrap_or_default().to_owned());
+        let decoy = Arc::clone(&self.decoy);
+        self.in_turn(move || check(&password, &stored, &decoy)).await
+    }
+
+    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let turns = Arc::clone(&self.turns);
+        let turn = tokio::time::timeout(WAIT, turns.acquire_owned()).await.map_err(|_| Error::Busy)?;
+        let turn = turn.map_err(|_| Error::Busy)?;
+        tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        })
+        .await
+        .map_err(|cause| Error::Crypto(Box::new(cause)))
+    }
+}
+
+fn argon2id(password: &[u8], salt: &[u8]) -> Result<String, Error> {
+    let hash = Argon2::default().hash_password_with_salt(password, salt);
+    hash.map(|hash| hash.to_string()).map_err(|cause| Error::Crypto(cause.to_string().into()))
+}
+
+fn check(password: &str, stored: &str, decoy: &str) -> bool {
+    let short = password.len() <= MAX_PASSWORD;
+    if stored.starts_with("$argon2") {
+        let right = short && is_argon2(password, stored);
+        if !right {
+            bcrypt::verify(password, DECOY_BCRYPT).ok();
+        }
+        return right;
+    }
+    let known = stored.starts_with("$2");
+    let right = bcrypt::verify(password, if known { stored } else { DECOY_BCRYPT }).unwrap_or(false) && known && short;
+    if !right {
+        is_argon2(password, decoy);
+    }
+    right
+}
+
+fn is_argon2(password: &str, stored: &str) -> bool {
+    PasswordHash::new(stored).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passwords() -> Passwords {
+        Passwords::new(2, Chance::seeded(1))
+    }
+
+    #[tokio::test]
+    async fn new_passwords_are_argon2id_and_open() {
+        let passwords = passwords();
+        let hash = passwords.hash("pa ß word").await.unwrap();
+        assert!(hash.starts_with("$argon2id$"), "{hash}");
+        assert!(passwords.verify("pa ß word", Some(&hash)).await.unwrap());
+        assert!(!passwords.verify("pa ss word", Some(&hash)).await.unwrap());
+        assert_ne!(hash, passwords.hash("pa ß word").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn both_kinds_of_bcrypt_open() {
+        let passwords = passwords();
+        let parts = bcrypt::hash_with_result("secret", 5).unwrap();
+        for version in [bcrypt::Version::TwoA, bcrypt::Version::TwoB] {
+            let hash = parts.format_for_version(version);
+            assert!(passwords.verify("secret", Some(&hash)).await.unwrap(), "{hash}");
+            assert!(!passwords.verify("Secret", Some(&hash)).await.unwrap(), "{hash}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_hash_is_never_right() {
+        let passwords = passwords();
+        for stored in [None, Some(""), Some("$2b$"), Some("$argon2id$x"), Some("plain")] {
+            assert!(!passwords.verify("", stored).await.unwrap(), "{stored:?}");
+            assert!(!passwords.verify("plain", stored).await.unwrap(), "{stored:?}");
+        }
+    }
+
+    #[test]
+    fn the_decoys_are_real_hashes() {
+        assert!(bcrypt::verify("x", DECOY_BCRYPT).is_ok_and(|right| !right));
+        assert!(PasswordHash::new(&passwords().decoy).is_ok());
+    }
+
+    #[tokio::test]
+    async fn unfit_passwords_are_refused() {
+        assert!(matches!(passwords().hash("").await, Err(Error::UnfitPassword)));
+        assert!(matches!(passwords().hash(&"x".repeat(1025)).await, Err(Error::UnfitPassword)));
+    }
+}
