@@ -1,0 +1,6 @@
+CREATE SCHEMA ext AUTHORIZATION holdfast;
+
+GRANT USAGE ON SCHEMA ext TO PUBLIC;
+
+DO $$ BEGIN IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm') THEN CREATE EXTENSION pg_trgm SCHEMA ext; END IF; END $$;
+

@@ -1,0 +1,4 @@
+CREATE ROLE holdfast LOGIN CREATEROLE;
+
+CREATE DATABASE holdfast OWNER holdfast;
+
