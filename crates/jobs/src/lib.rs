@@ -1,1 +1,15 @@
-//! (begun)
+//! Work that does not happen inside a request: a queue in Postgres, leases, schedules, and the messages themselves.
+//!
+//! Message structs live here so that any roof may ask for work; the handlers live in the roof that does it.
+
+mod cron;
+mod message;
+mod runner;
+mod schedule;
+
+pub use store::control::jobs::JobRow;
+
+pub use cron::{Cron, CronError};
+pub use message::{BackupTenant, DrillTenant, DumpDatabase, EachTenant, Kind, Trigger, kind};
+pub use runner::{Context, Failure, Handler, Outcome, Runner, enqueue};
+pub use schedule::{Scheduler, enqueue_due};

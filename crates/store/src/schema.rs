@@ -7,7 +7,12 @@ use crate::store::Store;
 pub(crate) type Step = (i32, &'static str);
 
 /// Steps of the control plane, in order.
-pub(crate) const CONTROL_STEPS: &[Step] = &[(1, include_str!("../schema/control/0001_registry.sql"))];
+pub(crate) const CONTROL_STEPS: &[Step] = &[
+    (1, include_str!("../schema/control/0001_registry.sql")),
+    (2, include_str!("../schema/control/0002_jobs.sql")),
+    (3, include_str!("../schema/control/0003_operators.sql")),
+    (4, include_str!("../schema/control/0004_points_drills.sql")),
+];
 
 /// Steps of a tenant's schema, in order.
 pub(crate) const TENANT_STEPS: &[Step] = &[(1, include_str!("../schema/tenant/0001_base.sql"))];

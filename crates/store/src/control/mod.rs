@@ -1,5 +1,12 @@
 //! The control plane: everything that is not one tenant's own. All of it goes through sea-orm.
 
+pub mod audit;
+pub mod drills;
+pub mod jobs;
+pub mod operators;
+pub mod points;
+pub mod schedules;
+
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait};
 use serde_json::Value;
 

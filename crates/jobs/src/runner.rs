@@ -1,0 +1,205 @@
+//! Takes due jobs, holds them by a lease, runs their handlers.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::chance::Chance;
+use serde_json::Value;
+use store::Store;
+use store::control::jobs::{JobRow, NewJob};
+use tokio::sync::{Semaphore, watch};
+
+use crate::message::{EachTenant, Kind, kind};
+
+/// Seconds a job is held without a sign of life.
+const LEASE: i64 = 30;
+/// How often an idle worker looks.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Why a job could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Trying again may help.
+    #[error("{0}")]
+    Again(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The message does not have the shape the handler expects.
+    #[error("the message cannot be read: {0}")]
+    Message(#[from] serde_json::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// What a handler gives back.
+pub type Outcome = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send>>;
+
+/// Carries out one kind of job.
+pub trait Handler: Send + Sync {
+    /// Which kind.
+    fn kind(&self) -> &'static str;
+
+    /// Carries it out. Must be safe to run again after a crash.
+    fn run(&self, job: JobRow, context: Context) -> Outcome;
+}
+
+/// What a handler may tell while it runs.
+#[derive(Clone, Debug)]
+pub struct Context {
+    progress: watch::Sender<Option<Value>>,
+}
+
+impl Context {
+    /// Shows progress to whoever watches the job; stored at most about once a second.
+    pub fn progress(&self, value: Value) {
+        self.progress.send_replace(Some(value));
+    }
+}
+
+/// A worker's loop.
+pub struct Runner {
+    store: Store,
+    name: String,
+    handlers: HashMap<&'static str, Arc<dyn Handler>>,
+    parallel: usize,
+}
+
+impl Runner {
+    /// A worker with these handlers; the kind [`kind::EACH`] it knows by itself. `parallel`: jobs at once.
+    pub fn new(store: Store, handlers: Vec<Arc<dyn Handler>>, parallel: usize, chance: &Chance) -> Self {
+        let mut by_kind: HashMap<&'static str, Arc<dyn Handler>> =
+            handlers.into_iter().map(|handler| (handler.kind(), handler)).collect();
+        by_kind.insert(kind::EACH, Arc::new(Each { store: store.clone() }));
+        Self {
+            store,
+            name: format!("worker-{:012x}", chance.u64() >> 16),
+            handlers: by_kind,
+            parallel: parallel.max(1),
+        }
+    }
+
+    /// Runs until `stop` turns true, then lets the running jobs end.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let places = Arc::new(Semaphore::new(self.parallel));
+        let kinds: Vec<String> = self.handlers.keys().map(|kind| (*kind).to_owned()).collect();
+        while !*stop.borrow() {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+            let claimed = match self.store.control().claim_job(&kinds, &self.name, LEASE).await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot look for jobs");
+                    None
+                }
+            };
+            let Some(job) = claimed else {
+                drop(place);
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK) => {}
+                    _ = stop.changed() => {}
+                }
+                continue;
+            };
+            let Some(handler) = self.handlers.get(job.kind.as_str()).map(Arc::clone) else { continue };
+            let (store, name) = (self.store.clone(), self.name.clone());
+            tokio::spawn(async move {
+                carry_out(&store, &name, job, handler).await;
+                drop(place);
+            });
+        }
+        // Every place back means every job has ended.
+        drop(places.acquire_many(u32::try_from(self.parallel).unwrap_or(u32::MAX)).await);
+    }
+}
+
+async fn carry_out(store: &Store, worker: &str, job: JobRow, handler: Arc<dyn Handler>) {
+    let began = Instant::now();
+    let (sender, mut receiver) = watch::channel(None);
+    let work = handler.run(job.clone(), Context { progress: sender });
+    tokio::pin!(work);
+    let mut beat = tokio::time::interval(Duration::from_secs(1));
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last_hold = Instant::now();
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut work => break outcome,
+            _ = beat.tick() => {
+                let progress = if receiver.has_changed().unwrap_or(false) { receiver.borrow_and_update().clone() } else { None };
+                if progress.is_none() && last_hold.elapsed() < Duration::from_secs(LEASE as u64 / 3) {
+                    continue;
+                }
+                last_hold = Instant::now();
+                match store.control().hold_job(&job, worker, LEASE, progress).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        tracing::warn!(job = job.id, kind = job.kind, "another worker has taken the job over");
+                        return;
+                    }
+                    Err(error) => tracing::warn!(job = job.id, %error, "cannot renew the lease"),
+                }
+            }
+        }
+    };
+    metrics::histogram!("holdfast_job_duration_seconds", "kind" => job.kind.clone())
+        .record(began.elapsed().as_secs_f64());
+    let ended = match outcome {
+        Ok(result) => {
+            metrics::counter!("holdfast_jobs_total", "kind" => job.kind.clone(), "result" => "done").increment(1);
+            store.control().finish_job(&job, worker, &result).await
+        }
+        Err(failure) => {
+            metrics::counter!("holdfast_jobs_total", "kind" => job.kind.clone(), "result" => "failed").increment(1);
+            tracing::warn!(job = job.id, kind = job.kind, attempt = job.attempts, error = %failure, "a job failed");
+            let delay = 2_i64.saturating_pow(job.attempts.clamp(0, 10).unsigned_abs()).min(600);
+            store.control().fail_job(&job, worker, &failure.to_string(), delay).await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::warn!(job = job.id, %error, "cannot note the end of a job; its lease will run out");
+    }
+}
+
+/// Asks for work on every tenant.
+struct Each {
+    store: Store,
+}
+
+impl Handler for Each {
+    fn kind(&self) -> &'static str {
+        kind::EACH
+    }
+
+    fn run(&self, job: JobRow, _: Context) -> Outcome {
+        let store = self.store.clone();
+        Box::pin(async move {
+            let message: EachTenant = serde_json::from_value(job.payload)?;
+            let mut asked = 0;
+            for tenant in store.registry().list().await? {
+                if !matches!(tenant.state, domain::tenant::TenantState::Active | domain::tenant::TenantState::ReadOnly)
+                {
+                    continue;
+                }
+                let payload = serde_json::json!({ "tenant": tenant.id, "trigger": message.trigger });
+                let once = format!("{}:{}", message.kind, tenant.id);
+                let new = NewJob {
+                    kind: &message.kind,
+                    tenant: Some(tenant.id),
+                    payload,
+                    once_key: Some(&once),
+                    max_attempts: 3,
+                };
+                asked += i64::from(store.control().enqueue(&new).await?.is_some());
+            }
+            Ok(serde_json::json!({ "asked": asked }))
+        })
+    }
+}
+
+/// Asks for work. None when the same work already waits or runs.
+pub async fn enqueue<K: Kind>(store: &Store, message: &K) -> Result<Option<i64>, Failure> {
+    let once = message.once_key();
+    let payload = serde_json::to_value(message)?;
+    let new =
+        NewJob { kind: K::NAME, tenant: message.tenant(), payload, once_key: once.as_deref(), max_attempts: K::TRIES };
+    Ok(store.control().enqueue(&new).await?)
+}
