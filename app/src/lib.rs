@@ -1,1 +1,5 @@
-//! (begun)
+//! The members' side: API, pages, files.
+
+pub mod error;
+pub mod rpc;
+pub mod state;

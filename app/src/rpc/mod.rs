@@ -1,0 +1,51 @@
+//! Memos' API: one table of RPCs, one handler each, several protocols.
+//!
+//! A service file gives its handlers: `pub fn rows() -> Vec<RpcRow>` with `row("MemoService", "GetMemo", get_memo)`,
+//! where `async fn get_memo(ctx: Ctx, request: v1::GetMemoRequest) -> Result<v1::Memo, ApiError>`. The table in
+//! `wire::table` says how each is reached and who may call it; the door checks that before the handler runs.
+
+pub mod connect;
+pub mod cors;
+mod ctx;
+pub mod door;
+mod grpc_web;
+pub mod rest;
+mod row;
+
+pub use ctx::{Ctx, RequestInfo};
+pub use row::{Handler, Payload, RpcRow, row};
+
+pub use crate::error::ApiError;
+
+/// Handlers by their place in `wire::table::all()`.
+pub struct Services {
+    handlers: Vec<Option<Handler>>,
+}
+
+impl Services {
+    /// From rows; a row that the table does not have is passed over (a test looks for such).
+    fn new(rows: Vec<RpcRow>) -> Self {
+        let mut handlers: Vec<Option<Handler>> = wire::table::all().iter().map(|_| None).collect();
+        for row in rows {
+            if let Some(slot) = wire::table::index_of(row.service, row.method).and_then(|at| handlers.get_mut(at)) {
+                *slot = Some(row.handler);
+            }
+        }
+        Self { handlers }
+    }
+
+    /// The handler of an RPC, when there is one yet.
+    pub fn handler(&self, rpc: &wire::table::Rpc) -> Option<&Handler> {
+        self.handlers.get(rpc.index())?.as_ref()
+    }
+}
+
+/// Every handler there is.
+fn rows() -> Vec<RpcRow> {
+    Vec::new()
+}
+
+/// Every handler in its place.
+pub fn services() -> Services {
+    Services::new(rows())
+}

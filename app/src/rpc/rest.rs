@@ -1,0 +1,52 @@
+//! REST: an RPC by HTTP method and path.
+
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use wire::table::{Found, find};
+
+use super::door::{Head, Reply, admit, run};
+use super::{Ctx, Payload};
+use crate::error::{ApiError, Code};
+
+/// Answers a request below `/api/v1/`.
+///
+/// # Errors
+/// Unknown path (404), known path with another method (501), the gate's 401, a request that makes no message (400),
+/// what the handler says.
+pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiError> {
+    let path = percent_decode_str(&head.path).decode_utf8().map_err(|_| ApiError::invalid("the path is not UTF-8"))?;
+    let found = match find(&head.verb, &path) {
+        Found::Rpc(found) => found,
+        Found::OtherVerb => return Err(ApiError::new(Code::Unimplemented, "Method Not Allowed")),
+        Found::Nothing => return Err(ApiError::not_found("Not Found")),
+    };
+    admit(found.rpc, &ctx)?;
+    let message = wire::rest::request(&found, &head.query, &body).map_err(|refusal| ApiError::invalid(refusal.0))?;
+    drop(body);
+    refuse_nul(&message)?;
+    let answer = run(found.rpc, ctx.clone(), Payload::Rest(message)).await?;
+    let mut reply = Reply::new(200, "application/json", answer);
+    for cookie in ctx.take_cookies() {
+        // Memos' own REST gives the cookie under the prefixed name only; some clients read that one.
+        reply = reply.with("Grpc-Metadata-Set-Cookie", cookie.clone()).with("Set-Cookie", cookie);
+    }
+    Ok(reply)
+}
+
+/// Postgres text cannot hold a NUL; it is refused here, once, for every field of every message.
+///
+/// # Errors
+/// 400 when any text has one.
+pub(super) fn refuse_nul(value: &Value) -> Result<(), ApiError> {
+    let clean = match value {
+        Value::String(text) => !text.contains('\0'),
+        Value::Array(items) => return items.iter().try_for_each(refuse_nul),
+        Value::Object(fields) => {
+            fields.values().try_for_each(refuse_nul)?;
+            !fields.keys().any(|key| key.contains('\0'))
+        }
+        _ => true,
+    };
+    if clean { Ok(()) } else { Err(ApiError::invalid("text must not contain NUL (U+0000)")) }
+}

@@ -1,0 +1,55 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use domain::chance::Chance;
+use domain::clock::Clock;
+use identity::Identity;
+use objects::FileStore;
+use store::Store;
+
+use crate::rpc::Services;
+
+/// The version of Memos whose API this is; clients decide by it what they may ask.
+pub const MEMOS_VERSION: &str = "0.30.0";
+
+/// What all requests share. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState(Arc<Parts>);
+
+/// The parts of [`AppState`].
+pub struct Parts {
+    /// Rows.
+    pub store: Store,
+    /// Passwords, sessions and tokens.
+    pub identity: Identity,
+    /// Bytes of attachments.
+    pub files: FileStore,
+    /// Now.
+    pub clock: Clock,
+    /// Random ids and secrets.
+    pub chance: Chance,
+    /// Handlers of the RPCs.
+    pub services: Services,
+}
+
+impl AppState {
+    /// With every RPC that has a handler.
+    pub fn new(store: Store, files: FileStore, clock: Clock, chance: Chance) -> Self {
+        let identity = Identity::new(store.clone(), clock.clone(), chance.clone());
+        Self::with_identity(identity, files, chance)
+    }
+
+    /// With an [`Identity`] that others count with, too: wrong passwords on pages and over the API are one count.
+    pub fn with_identity(identity: Identity, files: FileStore, chance: Chance) -> Self {
+        let (store, clock) = (identity.store().clone(), identity.clock().clone());
+        Self(Arc::new(Parts { store, identity, files, clock, chance, services: crate::rpc::services() }))
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
