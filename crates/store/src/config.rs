@@ -91,7 +91,8 @@ impl Config {
     /// The URL never holds the password. TLS: given `ca_file`, always and fully verified; without it, only a Unix socket
     /// or a loopback address is accepted.
     pub fn from_url(text: &str, password: Option<String>, ca_file: Option<PathBuf>) -> Result<Self, ConfigError> {
-        let url = Url::parse(text)?;
+        // `user@/database` (host in the query) is common with Postgres but no URL to the parser.
+        let url = Url::parse(&text.replacen("@/", "@socket.invalid/", 1))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(ConfigError::Part("must begin with postgres://".to_owned()));
         }
@@ -102,7 +103,7 @@ impl Config {
         }
         let query = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
         let host = query("host")
-            .or_else(|| url.host_str().filter(|h| !h.is_empty()).map(decode))
+            .or_else(|| url.host_str().filter(|h| *h != "socket.invalid").map(decode))
             .ok_or_else(|| ConfigError::Part("names no host".to_owned()))?;
         let port = match query("port") {
             Some(port) => port.parse().map_err(|_| ConfigError::Part(format!("port {port} is not a number")))?,

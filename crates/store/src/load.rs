@@ -63,7 +63,7 @@ impl Store {
         let found = client
             .query(
                 "SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i \
-                 JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = $1::regnamespace \
+                 JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = $1::text::regnamespace \
                  AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid) ORDER BY 1",
                 &[&schema.as_str()],
             )
@@ -142,7 +142,7 @@ impl Load {
         for definition in &indexes {
             client.batch_execute(definition).await?;
         }
-        let row = client.query_one("SELECT setval('id_seq', greatest($1, 1), $1 > 0)", &[&last_id]).await?;
+        let row = client.query_one("SELECT setval('id_seq', greatest($1::bigint, 1), $1::bigint > 0)", &[&last_id]).await?;
         let _: i64 = row.try_get(0)?;
         client
             .batch_execute(

@@ -72,7 +72,7 @@ impl Store {
             .execute(
                 "WITH taken AS (DELETE FROM holdfast.stock_schema WHERE schema_id = (SELECT schema_id FROM holdfast.stock_schema \
                  WHERE version = $4 ORDER BY created_at FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING schema_id, shard, version), \
-                 told AS (SELECT pg_notify('holdfast_registry', $1::text)) \
+                 told AS (SELECT pg_notify('holdfast_registry', ($1::uuid)::text)) \
                  INSERT INTO holdfast.tenant (id, slug, schema_id, shard, version, state) \
                  SELECT $1::uuid, $2, schema_id, shard, version, $3 FROM taken, told",
                 &[&id.0, &slug.as_str(), &state.as_str(), &TENANT_VERSION],

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use domain::id::SchemaId;
+use domain::id::{NoteId, SchemaId};
+use domain::note::Note;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use time::OffsetDateTime;
 
@@ -12,6 +13,7 @@ use crate::error::Error;
 use crate::pool::Pooled;
 use crate::scope::TenantScope;
 use crate::store::Store;
+use crate::tenant::notes::{columns, note_of};
 
 /// A column as the catalogue tells it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -137,8 +139,13 @@ async fn open(
     })
 }
 
+const AFTER: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM note n LEFT JOIN member m ON m.id = n.creator_id WHERE n.id > $1 ORDER BY n.id LIMIT $2"
+);
 const RELATIONS: &str = "SELECT c.oid, c.relname::text, c.relkind::text, has_table_privilege(c.oid, 'SELECT') \
-    FROM pg_catalog.pg_class c WHERE c.relnamespace = $1::regnamespace AND c.relkind NOT IN ('i', 'I', 't', 'c') ORDER BY c.relname";
+    FROM pg_catalog.pg_class c WHERE c.relnamespace = $1::text::regnamespace AND c.relkind NOT IN ('i', 'I', 't', 'c') ORDER BY c.relname";
 const COLUMNS: &str = "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull \
     FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 const KEY: &str = "SELECT a.attname::text FROM pg_catalog.pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, place) \
@@ -222,6 +229,12 @@ impl Snapshot {
         let row = self.client()?.query_one(&sql, &[]).await?;
         let (low, high): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
         Ok(low.zip(high))
+    }
+
+    /// Notes with a higher number than `after`, in order of their numbers.
+    pub async fn notes_after(&mut self, after: NoteId, limit: i64) -> Result<Vec<Note>, Error> {
+        let rows = self.client()?.query(AFTER, &[&after.0, &limit]).await?;
+        rows.iter().map(note_of).collect()
     }
 
     /// Ends the snapshot.

@@ -24,6 +24,7 @@ CREATE TABLE point (
     state           text   NOT NULL CHECK (state IN ('complete', 'verified', 'proven', 'damaged')),
     previous        text,
     manifest_sha256 text   NOT NULL,
+    manifest_bytes  bigint NOT NULL,
     rows            bigint NOT NULL,
     notes           bigint NOT NULL,
     files           bigint NOT NULL,

@@ -44,6 +44,8 @@ pub mod point {
         pub previous: Option<String>,
         /// SHA-256 of its manifest as stored: the log of points.
         pub manifest_sha256: String,
+        /// Its length.
+        pub manifest_bytes: i64,
         /// Rows of all tables.
         pub rows: i64,
         /// Notes, comments and archived ones included.
@@ -157,6 +159,8 @@ pub struct NewPoint {
     pub previous: Option<String>,
     /// SHA-256 of its manifest as stored.
     pub manifest_sha256: String,
+    /// Its length.
+    pub manifest_bytes: i64,
     /// Rows of all tables.
     pub rows: i64,
     /// Notes in it.
@@ -193,6 +197,7 @@ impl Control {
             state: ActiveValue::Set("complete".to_owned()),
             previous: ActiveValue::Set(new.previous.clone()),
             manifest_sha256: ActiveValue::Set(new.manifest_sha256.clone()),
+            manifest_bytes: ActiveValue::Set(new.manifest_bytes),
             rows: ActiveValue::Set(new.rows),
             notes: ActiveValue::Set(new.notes),
             files: ActiveValue::Set(new.files),

@@ -1,0 +1,17 @@
+//! SQL on the tables of one tenant: free functions over a [`crate::TenantTx`], one file per table.
+
+pub mod attachments;
+pub mod cards;
+pub mod feed;
+pub mod filter_sql;
+pub mod members;
+pub mod notes;
+pub mod notifications;
+pub mod providers;
+pub mod reactions;
+pub mod relations;
+pub mod sessions;
+pub mod settings;
+pub mod shares;
+pub mod stats;
+pub mod tokens;
