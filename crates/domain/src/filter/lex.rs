@@ -81,26 +81,48 @@ fn string(text: &str, at: usize) -> Result<Option<(String, usize)>, FilterError>
         return Ok(None);
     };
     let mut value = String::new();
-    let mut letters = body.char_indices().skip_while(|(i, _)| *i < mark.len());
-    while let Some((i, letter)) = letters.next() {
-        if body.get(i..).is_some_and(|more| more.starts_with(mark)) {
+    let mut i = mark.len();
+    while let Some(letter) = body.get(i..).and_then(|more| more.chars().next()) {
+        let more = body.get(i..).unwrap_or_default();
+        if more.starts_with(mark) {
             return Ok(Some((value, usize::from(raw) + i + mark.len())));
         }
         match letter {
             '\n' if mark.len() == 1 => break,
             '\\' if !raw => {
-                let here = at + i;
-                let (escaped, length) = escape(body.get(i + 1..).unwrap_or_default())
-                    .ok_or_else(|| error_at(text, here, "unknown escape in a string"))?;
+                let found = escape(more.get(1..).unwrap_or_default());
+                let (escaped, length) = found.ok_or_else(|| error_at(text, at + i, "unknown escape in a string"))?;
                 value.push(escaped);
-                letters = skip_letters(body, i + 1 + length);
+                i += 1 + length;
             }
-            other => value.push(other),
+            other => {
+                value.push(other);
+                i += other.len_utf8();
+            }
         }
     }
     Err(error_at(text, at, "a string is not closed"))
 }
 
-fn skip_letters(body: &str, from: usize) -> std::iter::SkipWhile<std::str::CharIndices<'_>, SkipTo> {
-    body.char_indices().skip_while(SkipTo(from))
+/// The character that an escape stands for, and the escape's length without its backslash.
+fn escape(rest: &str) -> Option<(char, usize)> {
+    let numeric = |skip: usize, digits: usize, radix: u32| {
+        let code = u32::from_str_radix(rest.get(skip..skip + digits)?, radix).ok()?;
+        Some((char::from_u32(code)?, skip + digits))
+    };
+    match rest.chars().next()? {
+        plain @ ('\\' | '"' | '\'' | '`' | '?') => Some((plain, 1)),
+        'n' => Some(('\n', 1)),
+        't' => Some(('\t', 1)),
+        'r' => Some(('\r', 1)),
+        'a' => Some(('\u{7}', 1)),
+        'b' => Some(('\u{8}', 1)),
+        'f' => Some(('\u{c}', 1)),
+        'v' => Some(('\u{b}', 1)),
+        'x' | 'X' => numeric(1, 2, 16),
+        'u' => numeric(1, 4, 16),
+        'U' => numeric(1, 8, 16),
+        '0'..='3' => numeric(0, 3, 8),
+        _ => None,
+    }
 }

@@ -14,6 +14,7 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
+pub use check::member_number;
 pub use matches::{AttachmentFacts, Facts, NoteFacts, fold_ascii, fold_case, part_of};
 pub use pattern::Pattern;
 

@@ -1,4 +1,5 @@
 //! What is derived from a note, against what a real server answered.
+#![allow(clippy::expect_used, reason = "a test may stop where it stands")]
 
 use std::path::{Path, PathBuf};
 
