@@ -8,6 +8,7 @@ pub mod metrics;
 pub mod notify;
 pub mod postgres;
 pub mod printer;
+pub mod s3;
 pub mod sandbox;
 pub mod settings;
 pub mod shutdown;

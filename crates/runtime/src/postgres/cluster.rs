@@ -106,7 +106,8 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(spec: Spec) -> Result<Self, Error> {
+    fn new(mut spec: Spec) -> Result<Self, Error> {
+        spec.directory = absolute(&spec.directory)?;
         let account = Account::choose(&spec.directory)?;
         let major = initialise::major_of(&spec.directory)?;
         let binaries = Binaries::choose(spec.binaries.as_deref(), major.as_deref(), &spec.directory)?;
@@ -119,4 +120,13 @@ impl Prepared {
         let address = Address::new(socket::folder(&spec.directory, account)?);
         Ok(Self { spec, binaries, account, isolated, address })
     }
+}
+
+/// One spelling for one directory: the socket's name and the search for an earlier server depend on it.
+fn absolute(directory: &Path) -> Result<PathBuf, Error> {
+    let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
+        return Ok(directory.to_owned());
+    };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    Ok(parent.canonicalize().map_err(Error::file("cannot enter", parent))?.join(name))
 }

@@ -100,11 +100,9 @@ impl Error {
     /// The exit code of a command that fails with it.
     pub fn exit(&self) -> Code {
         match self {
-            Self::NoBinaries { .. } | Self::OtherMajor { .. } | Self::NoAccount => Code::Failed,
-            Self::Owner { .. } | Self::Mode { .. } | Self::NotCluster { .. } => Code::Failed,
-            Self::File { .. } | Self::Initialise { .. } => Code::Failed,
             Self::Start { .. } | Self::NotOffered { .. } => Code::Unreachable,
             Self::Lingering { .. } => Code::Conflict,
+            _ => Code::Failed,
         }
     }
 

@@ -98,16 +98,13 @@ impl Keeper {
 
     pub(super) async fn failed(&self) -> String {
         let mut state = self.state.clone();
-        loop {
-            match state.wait_for(|state| matches!(state, State::Failed(_))).await {
-                Ok(state) => match &*state {
-                    State::Failed(said) => return said.clone(),
-                    _ => {}
-                },
-                // Stopped on purpose: it will never fail.
-                Err(_) => std::future::pending::<()>().await,
-            }
+        if let Ok(state) = state.wait_for(|state| matches!(state, State::Failed(_))).await
+            && let State::Failed(said) = &*state
+        {
+            return said.clone();
         }
+        // Stopped on purpose: it will never fail.
+        std::future::pending().await
     }
 
     /// Fast shutdown, then harder ones when that does not help.

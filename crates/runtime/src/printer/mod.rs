@@ -35,7 +35,7 @@ impl Printer {
     pub fn result<T: Serialize + ?Sized>(self, document: &T, human: impl FnOnce(&T) -> String) {
         if self.json {
             match serde_json::to_value(document) {
-                Ok(value) => self.write_json(value),
+                Ok(value) => write_json(value),
                 Err(error) => tracing::error!(%error, "the result cannot be written as JSON"),
             }
         } else {
@@ -69,7 +69,7 @@ impl Printer {
             let body = serde_json::json!({ "error": {
                 "code": error.code, "message": error.message, "object": error.object, "next": error.next,
             }});
-            self.write_json(body);
+            write_json(body);
         } else {
             let _ = writeln!(std::io::stderr().lock(), "holdfast: {error}");
         }
@@ -98,10 +98,10 @@ impl Printer {
             Err(refused("not confirmed, nothing was changed"))
         }
     }
+}
 
-    fn write_json(self, value: Value) {
-        write_out(&with_schema(value).to_string());
-    }
+fn write_json(value: Value) {
+    write_out(&with_schema(value).to_string());
 }
 
 /// Every document says which schema it follows.

@@ -25,7 +25,7 @@ pub enum Error {
         what: String,
     },
     /// A key that does not exist.
-    #[error("unknown setting {key} ({origin}){}", suggestion(.nearest))]
+    #[error("unknown setting {key} ({origin}){}", suggestion(.nearest.as_deref()))]
     Unknown {
         /// As written.
         key: String,
@@ -64,7 +64,7 @@ pub enum Error {
     },
 }
 
-fn suggestion(nearest: &Option<String>) -> String {
+fn suggestion(nearest: Option<&str>) -> String {
     match nearest {
         Some(nearest) => format!("; did you mean {nearest}?"),
         None => "; `holdfast config show` lists the known ones".to_owned(),

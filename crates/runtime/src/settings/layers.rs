@@ -109,7 +109,7 @@ impl Layers {
         let text = std::fs::read_to_string(file).map_err(|source| Error::File { path: file.to_owned(), source })?;
         let table: toml::Table = toml::from_str(&text).map_err(|error| {
             let before = error.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = text.get(..before).unwrap_or_default().matches('\n').count() + 1;
             Error::Toml { path: file.to_owned(), line, what: error.message().to_owned() }
         })?;
         let folder = file.parent().unwrap_or_else(|| Path::new("."));
@@ -217,12 +217,11 @@ fn flatten(key: &Key, value: &toml::Value, folder: &Path) -> Option<String> {
     };
     let place = |text: String| folder.join(text).to_string_lossy().into_owned();
     match (key.shape, value) {
-        (Shape::One, value) => scalar(value),
         (Shape::Path, value) => scalar(value).map(place),
         (Shape::Many, toml::Value::Array(items)) => {
             Some(items.iter().map(scalar).collect::<Option<Vec<_>>>()?.join(","))
         }
-        (Shape::Many, value) => scalar(value),
+        (Shape::One | Shape::Many, value) => scalar(value),
         (Shape::Paths, toml::Value::Array(items)) => {
             Some(items.iter().map(|item| scalar(item).map(place)).collect::<Option<Vec<_>>>()?.join(","))
         }

@@ -128,7 +128,11 @@ pub(super) fn bucket(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn word(text: &str) -> Result<String, String> {
-    Ok(text.to_owned())
+    if text.chars().any(char::is_control) {
+        Err("must not hold control characters".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
