@@ -25,7 +25,7 @@ pub use passwords::Passwords;
 pub use place::{NotServed, Place, Reached, resolve};
 pub use sign_in::{Client, PageSession, Refreshed, SignIn, SignedIn};
 pub use throttle::Throttle;
-pub use tokens::{NewToken, TokenMade};
+pub use tokens::{NewToken, TOKEN_PREFIX, TokenMade};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -50,6 +50,8 @@ pub enum NotServed {
 pub struct Resolution {
     /// The tenant, or why there is none to serve.
     pub place: Result<Place, NotServed>,
+    /// How it was looked for.
+    pub by: Reached,
     /// The path that is left, always beginning with `/`.
     pub rest: String,
 }
@@ -82,16 +84,16 @@ pub async fn resolve(
     default: Option<&Slug>,
 ) -> Result<Resolution, store::Error> {
     let host = host_name(host);
-    if !host.is_empty() {
-        if let Some(tenant) = registry.by_host(&host).await? {
-            return Ok(at(tenant, "/".to_owned(), Reached::Host, path));
-        }
+    if !host.is_empty()
+        && let Some(tenant) = registry.by_host(&host).await?
+    {
+        return Ok(at(tenant, "/".to_owned(), Reached::Host, path));
     }
     if let Some((slug, rest)) = slug_in(path) {
         let base = format!("/t/{slug}/");
         return Ok(match registry.by_slug(slug).await? {
             Some(tenant) => at(tenant, base, Reached::Path, rest),
-            None => Resolution { place: Err(NotServed::Unknown), rest: below(rest) },
+            None => Resolution { place: Err(NotServed::Unknown), by: Reached::Path, rest: below(rest) },
         });
     }
     let tenant = match default {
@@ -100,7 +102,7 @@ pub async fn resolve(
     };
     Ok(match tenant {
         Some(tenant) => at(tenant, "/".to_owned(), Reached::Default, path),
-        None => Resolution { place: Err(NotServed::Unknown), rest: path.to_owned() },
+        None => Resolution { place: Err(NotServed::Unknown), by: Reached::Default, rest: path.to_owned() },
     })
 }
 
@@ -112,7 +114,7 @@ fn at(tenant: Arc<Tenant>, base: String, by: Reached, rest: &str) -> Resolution 
         TenantState::PendingDeletion => Err(NotServed::Leaving),
         TenantState::Provisioning | TenantState::Deleting | TenantState::Tombstone => Err(NotServed::Unknown),
     };
-    Resolution { place, rest: below(rest) }
+    Resolution { place, by, rest: below(rest) }
 }
 
 fn below(rest: &str) -> String {

@@ -229,9 +229,9 @@ impl Identity {
         let general = settings::find_setting(&mut tx, "GENERAL").await?;
         tx.commit().await?;
         let right = self.passwords.verify(who.password, found.as_ref().map(|(_, hash)| hash.as_str())).await?;
+        let known = found.is_some();
         let Some((member, _)) = found.filter(|_| right) else {
             // The name is written down only when it is one: people type passwords into the wrong field.
-            let known = self.is_known(scope, who.username).await?;
             self.tell_failure(scope, if known { who.username } else { "" }, client, "unmatched").await?;
             return Err(Error::Unmatched);
         };
@@ -246,16 +246,6 @@ impl Identity {
             return Err(Error::Archived { username: member.username });
         }
         Ok(member)
-    }
-
-    async fn is_known(&self, scope: &TenantScope, username: &str) -> Result<bool, Error> {
-        if username.contains('\0') {
-            return Ok(false);
-        }
-        let mut tx = self.store.begin(scope);
-        let found = members::find_member_by_name(&mut tx, username).await?;
-        tx.commit().await?;
-        Ok(found.is_some())
     }
 
     async fn tell_failure(&self, scope: &TenantScope, username: &str, client: &Client, why: &str) -> Result<(), Error> {

@@ -65,10 +65,12 @@ pub fn dress(error: &Error, setting: Setting<'_>) -> HttpResponse {
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if setting.face == Face::Rest && error.code() == Code::Unauthenticated && !error.is_gate() {
-        if let Ok(value) = HeaderValue::from_str(error.message()) {
-            headers.insert(WWW_AUTHENTICATE, value);
-        }
+    if setting.face == Face::Rest
+        && error.code() == Code::Unauthenticated
+        && !error.is_gate()
+        && let Ok(value) = HeaderValue::from_str(error.message())
+    {
+        headers.insert(WWW_AUTHENTICATE, value);
     }
     if setting.face == Face::Html {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

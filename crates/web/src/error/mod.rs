@@ -169,3 +169,66 @@ impl ResponseError for Error {
         HttpResponse::new(self.status())
     }
 }
+
+impl Error {
+    /// For what the server itself refuses: a body that is no form, a path that is no number.
+    pub fn of_status(status: StatusCode, message: String) -> Self {
+        let code = match status.as_u16() {
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            404 => Code::NotFound,
+            405 | 501 => Code::Unimplemented,
+            408 | 504 => Code::DeadlineExceeded,
+            409 => Code::Aborted,
+            413 | 429 => Code::ResourceExhausted,
+            503 => Code::Unavailable,
+            500.. => return Self::new(Code::Internal, "internal error").with_status(status),
+            _ => Code::InvalidArgument,
+        };
+        Self::new(code, message).with_status(status)
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        use store::Error as Store;
+        match error {
+            Store::NotFound(what) => Self::not_found(format!("{what} not found")),
+            Store::Conflict { .. } => Self::exists("that name is already taken").because(error),
+            Store::Refused(sentence) => Self::precondition(sentence),
+            Store::Unavailable(_) | Store::TooBusy => {
+                Self::unavailable("the database does not answer at present; try again in a moment").because(error)
+            }
+            Store::Corrupt { .. } => {
+                Self::new(Code::DataLoss, "stored data is damaged; tell the operator").because(error)
+            }
+            Store::Database(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<identity::Error> for Error {
+    fn from(error: identity::Error) -> Self {
+        use identity::Error as Identity;
+        match error {
+            Identity::Unmatched | Identity::UnfitPassword | Identity::UnfitToken(_) => Self::invalid(error.to_string()),
+            Identity::Archived { .. } | Identity::PasswordSignInOff => Self::denied(error.to_string()),
+            Identity::Throttled { seconds } => Self::too_often(error.to_string(), seconds),
+            Identity::NoRefreshToken | Identity::BadRefreshToken(_) => Self::unauthenticated(error.to_string()),
+            Identity::Busy => Self::unavailable(error.to_string()),
+            Identity::Crypto(_) => Self::internal(error),
+            Identity::Store(inner) => Self::from(inner),
+        }
+    }
+}
+
+impl From<identity::NotServed> for Error {
+    fn from(reason: identity::NotServed) -> Self {
+        use identity::NotServed;
+        match reason {
+            NotServed::Unknown => Self::not_found(reason.to_string()),
+            NotServed::Closed => Self { retry_after: Some(60), ..Self::unavailable(reason.to_string()) },
+            NotServed::Suspended | NotServed::Leaving => Self::denied(reason.to_string()),
+        }
+    }
+}

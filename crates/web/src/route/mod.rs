@@ -183,12 +183,12 @@ impl Route {
             return row.statuses;
         }
         let page = self.face == Face::Html && !self.writes();
+        let stranger: &[u16] = if page { &[303] } else { &[401] };
         match (self.access, caller) {
-            (Access::Member | Access::Admin | Access::Operator, Caller::Stranger | Caller::Foreigner) if page => &[303],
-            (Access::Member | Access::Admin, Caller::Stranger | Caller::Foreigner) => &[401],
+            (Access::Operator, Caller::Operator) => &[],
+            (Access::Operator, _) => stranger,
+            (Access::Member | Access::Admin, Caller::Stranger | Caller::Foreigner) => stranger,
             (Access::Admin, Caller::Member) => &[403],
-            (Access::Operator, Caller::Stranger | Caller::Foreigner | Caller::Member | Caller::Owner) if page => &[303],
-            (Access::Operator, Caller::Stranger | Caller::Foreigner | Caller::Member | Caller::Owner) => &[401],
             _ => &[],
         }
     }

@@ -1,0 +1,214 @@
+//! What every request passes, before any route is looked for and after every answer.
+//!
+//! On the way in: facts (id, client, scheme, host), a tracing span, the tenant, and the path below the tenant's base, so
+//! that the same routes serve every tenant. On the way out: the face of an error, headers, the metric, one log line.
+
+pub mod facts;
+pub(crate) mod headers;
+pub mod proxies;
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::LOCATION;
+use actix_web::http::uri::PathAndQuery;
+use actix_web::http::{Method, Uri};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpResponse, web};
+use domain::chance::Chance;
+use domain::id::Slug;
+use identity::place::Resolution;
+use identity::{NotServed, Place, Reached};
+use store::Store;
+use tracing::Instrument;
+
+use crate::error::face::{Setting, dress};
+use crate::error::{Code, Error, Face};
+use facts::Facts;
+use proxies::TrustedProxies;
+
+/// What the edge needs to know.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// Where tenants are looked up.
+    pub store: Store,
+    /// The tenant at `/`.
+    pub default_tenant: Option<Slug>,
+    /// Whose forwarding headers count.
+    pub proxies: TrustedProxies,
+    /// For request ids.
+    pub chance: Chance,
+}
+
+/// Where the request was led, as the gate finds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Located {
+    pub(crate) place: Result<Place, NotServed>,
+    pub(crate) by: Reached,
+}
+
+/// The shape of errors of the route that was matched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RouteFace(pub(crate) Face);
+
+/// Paths that are the same for all tenants and work while the database does not.
+fn is_bootstrap(path: &str) -> bool {
+    path == "/healthz" || path.starts_with("/assets/")
+}
+
+/// The middleware.
+pub(crate) async fn pass<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, actix_web::Error> {
+    let started = Instant::now();
+    let Some(edge) = request.app_data::<web::Data<Edge>>().cloned() else {
+        return Ok(request.error_response(Error::internal("the edge is not set up")).map_into_right_body());
+    };
+    let facts = Facts::read(&request, &edge.proxies, &edge.chance);
+    let span = tracing::info_span!(
+        "request", id = %facts.request_id, method = %request.method(), tenant = tracing::field::Empty
+    );
+    let cors_headers = request.headers().clone();
+    request.extensions_mut().insert(facts.clone());
+    let outcome = lead(request, next, &edge, &facts).instrument(span.clone()).await;
+    let _entered = span.enter();
+    let mut response = match outcome {
+        Ok(response) => undress(response, &facts),
+        Err(error) => return Err(error),
+    };
+    let public_url = public_url(&response);
+    let face = face_of(&response);
+    headers::secure(response.headers_mut(), &facts);
+    if face != Face::Html {
+        headers::share(&cors_headers, response.headers_mut(), &facts, public_url.as_deref());
+    }
+    record(&response, started);
+    Ok(response)
+}
+
+/// Finds the tenant, cuts the base off the path and goes on; answers by itself what needs no route.
+async fn lead<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+    edge: &Edge,
+    facts: &Facts,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, actix_web::Error> {
+    let path = request.path().to_owned();
+    if !is_bootstrap(&path) {
+        let registry = edge.store.registry();
+        let found = match identity::resolve(registry, &facts.host, &path, edge.default_tenant.as_ref()).await {
+            Ok(found) => found,
+            Err(cause) => return Ok(request.error_response(Error::from(cause)).map_into_right_body()),
+        };
+        if let Ok(place) = &found.place {
+            tracing::Span::current().record("tenant", place.tenant.slug.as_str());
+        }
+        if found.by == Reached::Path && !has_slash_after_slug(&path) {
+            return Ok(request.into_response(to_base(&path)).map_into_right_body());
+        }
+        if found.rest != path && rewrite(&mut request, &found).is_none() {
+            return Ok(request.error_response(Error::invalid("the path is not valid")).map_into_right_body());
+        }
+        request.extensions_mut().insert(Located { place: found.place, by: found.by });
+    }
+    if Face::of_path(request.path()) != Face::Html && *request.method() == Method::OPTIONS {
+        let mut answer = HttpResponse::NoContent().finish();
+        headers::preflight(request.headers(), answer.headers_mut());
+        return Ok(request.into_response(answer).map_into_right_body());
+    }
+    next.call(request).await.map(ServiceResponse::map_into_left_body)
+}
+
+/// `/t/team/…`, not `/t/team`: only below the slash do the cookies of the tenant apply.
+fn has_slash_after_slug(path: &str) -> bool {
+    path.strip_prefix("/t/").is_some_and(|after| after.contains('/'))
+}
+
+fn to_base(path: &str) -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((LOCATION, format!("{path}/"))).finish()
+}
+
+/// Puts the path below the base in the place of the whole.
+fn rewrite(request: &mut ServiceRequest, found: &Resolution) -> Option<()> {
+    let mut parts = request.uri().clone().into_parts();
+    let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
+    parts.path_and_query =
+        Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(format!("{}{query}", found.rest))).ok()?);
+    let uri = Uri::from_parts(parts).ok()?;
+    request.match_info_mut().get_mut().update(&uri);
+    request.head_mut().uri = uri;
+    Some(())
+}
+
+fn face_of<B>(response: &ServiceResponse<B>) -> Face {
+    let request = response.request();
+    let face = request.extensions().get::<RouteFace>().map(|face| face.0);
+    face.unwrap_or_else(|| Face::of_path(request.path()))
+}
+
+fn public_url<B>(response: &ServiceResponse<B>) -> Option<String> {
+    let extensions = response.request().extensions();
+    extensions.get::<Located>()?.place.as_ref().ok()?.tenant.public_url.clone()
+}
+
+/// Gives an error the face of its door, and logs what is our fault.
+fn undress<B: MessageBody + 'static>(
+    response: ServiceResponse<EitherBody<B, BoxBody>>,
+    facts: &Facts,
+) -> ServiceResponse<EitherBody<B, BoxBody>> {
+    let status = response.status();
+    let Some(raised) = response.response().error() else { return response };
+    let face = face_of(&response);
+    let home = home(&response);
+    let setting = Setting { face, request_id: &facts.request_id, home: &home };
+    let dressed = if let Some(error) = raised.as_error::<Error>() {
+        if error.code().is_ours() {
+            tracing::error!(error = %error.chain(), "request failed");
+        } else if error.code() == Code::Unavailable {
+            tracing::warn!(error = %error.chain(), "request refused");
+        }
+        dress(error, setting)
+    } else {
+        if status.is_server_error() {
+            tracing::error!(error = %raised, "request failed");
+        }
+        dress(&Error::of_status(status, raised.to_string()), setting)
+    };
+    let (request, old) = response.into_parts();
+    let mut dressed = dressed.map_into_right_body();
+    for (name, value) in old.headers() {
+        if name == actix_web::http::header::SET_COOKIE {
+            dressed.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    ServiceResponse::new(request, dressed)
+}
+
+fn home<B>(response: &ServiceResponse<B>) -> String {
+    let extensions = response.request().extensions();
+    let place = extensions.get::<Located>().and_then(|located| located.place.as_ref().ok());
+    place.map_or_else(|| "/".to_owned(), |place| place.base.clone())
+}
+
+fn record<B>(response: &ServiceResponse<B>, started: Instant) {
+    let seconds = started.elapsed().as_secs_f64();
+    let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+    let status = response.status().as_u16();
+    let method = response.request().method().as_str().to_owned();
+    metrics::histogram!(
+        "holdfast_http_request_duration_seconds",
+        "route" => route.clone(), "method" => known_method(&method), "status" => status.to_string()
+    )
+    .record(seconds);
+    tracing::info!(route = %route, status, milliseconds = seconds * 1000.0, "answered");
+}
+
+/// Methods that anyone may invent are one label.
+fn known_method(method: &str) -> &'static str {
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
+}
