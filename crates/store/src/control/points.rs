@@ -5,7 +5,6 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::Control;
 use crate::audit::AuditEvent;
@@ -84,20 +83,26 @@ pub mod point {
 }
 
 /// Table `tenant_key`.
-mod tenant_key {
+pub mod tenant_key {
     use sea_orm::entity::prelude::*;
 
+    /// One key of a tenant, by name.
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
     #[sea_orm(schema_name = "holdfast", table_name = "tenant_key")]
     pub struct Model {
+        /// Whose.
         #[sea_orm(primary_key, auto_increment = false)]
         pub tenant_id: Uuid,
+        /// Its id, which tells nothing of it.
         #[sea_orm(primary_key, auto_increment = false)]
         pub key_id: String,
+        /// Where it lies wrapped, with lengths and hashes.
         pub wrapped: Json,
+        /// When it was made.
         pub created_at: TimeDateTimeWithTimeZone,
     }
 
+    /// Keys stand alone.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

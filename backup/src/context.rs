@@ -1,0 +1,153 @@
+//! What every work on points needs, and how tenants' keys are found.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use age::x25519::Identity;
+use domain::chance::Chance;
+use domain::clock::Clock;
+use domain::id::TenantId;
+use domain::tenant::Tenant;
+use objects::{FileStore, ObjectStore, PutOptions, keys as layout};
+use serde_json::json;
+use store::{AuditEvent, Store};
+
+use crate::error::Error;
+use crate::format::hash::{HashCheck, Measure};
+use crate::keys::{Holder, KeyDirectory, KeyError, TenantKey, WrappedKey};
+use crate::source::Source;
+
+/// Database, stores and keys. Cheap to clone.
+#[derive(Clone)]
+pub struct Backup {
+    /// Live tenants and the control plane.
+    pub store: Store,
+    /// Where points are.
+    pub objects: ObjectStore,
+    /// Where live attachments' bytes are.
+    pub files: FileStore,
+    /// The appliance's own keys.
+    pub keys: KeyDirectory,
+    /// Time.
+    pub clock: Clock,
+    /// Names and choices.
+    pub chance: Chance,
+    /// Whether hashes are compared; always real outside of tests.
+    pub check: HashCheck,
+    identity: Option<Identity>,
+    known: Arc<Mutex<HashMap<TenantId, Known>>>,
+}
+
+/// A tenant's key and where it lies wrapped.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) key: TenantKey,
+    pub(crate) wrapped: Vec<WrappedKey>,
+}
+
+impl Backup {
+    /// From its parts, with the machine's clock and chance.
+    pub fn new(store: Store, objects: ObjectStore, files: FileStore, keys: KeyDirectory) -> Self {
+        Self {
+            store,
+            objects,
+            files,
+            keys,
+            clock: Clock::System,
+            chance: Chance::System,
+            check: HashCheck::Real,
+            identity: None,
+            known: Arc::default(),
+        }
+    }
+
+    /// The same with an identity from a file in place of the drill identity: `--identity FILE`.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Option<Identity>) -> Self {
+        self.identity = identity;
+        self.known = Arc::default();
+        self
+    }
+
+    /// The backup store as it is.
+    pub fn source(&self) -> Source {
+        Source::plain(self.objects.clone())
+    }
+
+    /// Who opens wrapped keys here: the given identity, else the drill identity.
+    pub fn holder(&self) -> Result<(Holder, Identity), KeyError> {
+        let Some(identity) = &self.identity else {
+            return Ok((Holder::Drill, self.keys.drill_identity()?));
+        };
+        let drill = self.keys.recipient(Holder::Drill).to_string();
+        let holder = if identity.to_public().to_string() == drill { Holder::Drill } else { Holder::Escrow };
+        Ok((holder, identity.clone()))
+    }
+
+    /// The tenant by its slug.
+    pub async fn tenant(&self, slug: &str) -> Result<Arc<Tenant>, Error> {
+        self.store.registry().by_slug(slug).await?.ok_or_else(|| Error::NoTenant(slug.to_owned()))
+    }
+
+    /// The tenant's key, made and wrapped at first use.
+    pub(crate) async fn tenant_key(&self, tenant: TenantId) -> Result<Known, Error> {
+        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant) {
+            return Ok(known.clone());
+        }
+        let mut remembered = self.store.control().newest_tenant_key(tenant).await?;
+        if remembered.is_none() {
+            if let Some(made) = self.make_tenant_key(tenant).await? {
+                return Ok(self.remember(tenant, made));
+            }
+            remembered = self.store.control().newest_tenant_key(tenant).await?;
+        }
+        let wrapped: Vec<WrappedKey> = remembered
+            .and_then(|(_, wrapped)| serde_json::from_value(wrapped).ok())
+            .ok_or_else(|| Error::Refused(format!("the record of tenant {tenant}'s key cannot be read")))?;
+        let key = self.unwrap_key(&self.source(), &wrapped).await?;
+        Ok(self.remember(tenant, Known { key, wrapped }))
+    }
+
+    fn remember(&self, tenant: TenantId, known: Known) -> Known {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant, known.clone());
+        known
+    }
+
+    /// Makes a key, stores it wrapped for both holders, and remembers it unless another process was quicker.
+    async fn make_tenant_key(&self, tenant: TenantId) -> Result<Option<Known>, Error> {
+        let key = TenantKey::generate();
+        let mut wrapped = Vec::new();
+        for holder in [Holder::Escrow, Holder::Drill] {
+            let bytes = key.wrapped_for(self.keys.recipient(holder))?;
+            let at = layout::wrapped_key(tenant, &format!("{}.{}.age", key.id(), holder.as_str()));
+            let measure = Measure::of(&bytes);
+            self.objects.put(&at, bytes, PutOptions::default()).await?;
+            wrapped.push(WrappedKey { key: at, holder, bytes_stored: measure.bytes, sha256_stored: measure.sha256 });
+        }
+        let record = json!(wrapped);
+        let detail = json!({ "key": key.id(), "holders": ["escrow", "drill"] });
+        let event = AuditEvent { actor: "command", event: "key.created", object: key.id(), detail };
+        let first = self.store.control().add_first_tenant_key(tenant, key.id(), &record, &event).await?;
+        if first {
+            return Ok(Some(Known { key, wrapped }));
+        }
+        for one in &wrapped {
+            self.objects.delete(&one.key).await?;
+        }
+        Ok(None)
+    }
+
+    /// Opens a wrapped key of `wrapped` that is for the holder at hand.
+    pub(crate) async fn unwrap_key(&self, source: &Source, wrapped: &[WrappedKey]) -> Result<TenantKey, Error> {
+        let (holder, identity) = self.holder()?;
+        let mut last = Error::Key(KeyError::NoIdentity);
+        for one in wrapped.iter().filter(|one| one.holder == holder) {
+            let stored = source.get(&one.key).await?;
+            match TenantKey::unwrap(&identity, &stored) {
+                Ok(key) => return Ok(key),
+                Err(source) => last = Error::Open { point: "the store".to_owned(), name: one.key.clone(), source },
+            }
+        }
+        Err(last)
+    }
+}

@@ -1,0 +1,157 @@
+//! What can go wrong with points, and with which exit code it ends.
+
+use runtime::exit::{Code, CommandError};
+
+use crate::format::manifest::ManifestError;
+use crate::keys::KeyError;
+use crate::seal::OpenError;
+use crate::verify::Problem;
+
+/// An error of points, restores and drills.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The backup store or the file store.
+    #[error(transparent)]
+    Objects(#[from] objects::Error),
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// No such tenant.
+    #[error("there is no tenant {0}; `holdfast tenant list` names them")]
+    NoTenant(String),
+    /// No such point.
+    #[error("there is no point {0}; `holdfast backup list` names them")]
+    NoPoint(String),
+    /// The tenant has no point that may be used.
+    #[error("tenant {0} has no {1} point; take one with `holdfast backup run --tenant {0}`")]
+    NoUsablePoint(String, &'static str),
+    /// Stored objects are not what was stored.
+    #[error("point {point} is damaged and was not used: {}", Problem::sentence(.problems))]
+    Damaged {
+        /// Which point.
+        point: String,
+        /// Every object that is wrong.
+        problems: Vec<Problem>,
+    },
+    /// A manifest could not be written.
+    #[error("the manifest of {point}: {source}")]
+    Manifest {
+        /// Which point.
+        point: String,
+        /// Why.
+        #[source]
+        source: ManifestError,
+    },
+    /// A stream could not be opened although its stored bytes are right.
+    #[error("{name} of point {point}: {source}")]
+    Open {
+        /// Which point.
+        point: String,
+        /// Which stream.
+        name: String,
+        /// Why.
+        #[source]
+        source: OpenError,
+    },
+    /// Rows came back different from the point.
+    #[error("table {table} differs from the point after loading; nothing was kept. Run `holdfast backup verify`, then report this")]
+    Unequal {
+        /// Which table.
+        table: String,
+    },
+    /// A table has rows that cannot be cut.
+    #[error("table {table}: {source}")]
+    Rows {
+        /// Which table.
+        table: String,
+        /// Why.
+        #[source]
+        source: crate::format::chunker::NoId,
+    },
+    /// Packing failed.
+    #[error("{what} could not be packed: {source}")]
+    Pack {
+        /// What.
+        what: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It cannot be done as things are.
+    #[error("{0}")]
+    Refused(String),
+    /// A tool or child process failed.
+    #[error("{what}: {said}")]
+    Process {
+        /// Which.
+        what: String,
+        /// What it said.
+        said: String,
+    },
+    /// The file system.
+    #[error("{path}: {source}")]
+    File {
+        /// Where.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// The exit code of a command that ends with this.
+    pub fn exit(&self) -> Code {
+        match self {
+            Self::NoTenant(_) | Self::NoPoint(_) | Self::NoUsablePoint(..) => Code::NotFound,
+            Self::Damaged { .. } | Self::Refused(_) => Code::Refused,
+            Self::Store(store::Error::Conflict { .. } | store::Error::TooBusy) => Code::Conflict,
+            Self::Store(store::Error::NotFound(_)) => Code::NotFound,
+            Self::Store(store::Error::Refused(_)) => Code::Refused,
+            Self::Store(store::Error::Unavailable(_))
+            | Self::Objects(objects::Error::Unreachable { .. } | objects::Error::NoBucket { .. }) => Code::Unreachable,
+            Self::Objects(objects::Error::Denied { .. }) => Code::Unauthorised,
+            Self::Key(KeyError::NoIdentity) => Code::Unauthorised,
+            _ => Code::Failed,
+        }
+    }
+
+    /// A stable word for scripts.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::NoTenant(_) => "no_tenant",
+            Self::NoPoint(_) | Self::NoUsablePoint(..) => "no_point",
+            Self::Damaged { .. } => "damaged",
+            Self::Unequal { .. } => "unequal",
+            Self::Store(store::Error::Conflict { .. }) => "slug_taken",
+            other => other.exit().word(),
+        }
+    }
+}
+
+impl From<Error> for CommandError {
+    fn from(error: Error) -> Self {
+        let message = match &error {
+            Error::Store(inner) if inner.is_conflict("tenant_slug_key") => {
+                "the slug is taken; choose another with --as".to_owned()
+            }
+            other => other.to_string(),
+        };
+        let out = Self::new(error.exit(), error.word(), message);
+        let object = match &error {
+            Error::NoTenant(name) | Error::NoPoint(name) | Error::NoUsablePoint(name, _) => Some(name.clone()),
+            Error::Damaged { problems, .. } => problems.first().map(|problem| problem.object.clone()),
+            Error::Unequal { table } => Some(table.clone()),
+            Error::Open { name, .. } => Some(name.clone()),
+            _ => None,
+        };
+        let out = match object {
+            Some(object) => out.object(object),
+            None => out,
+        };
+        out.caused_by(error)
+    }
+}

@@ -1,0 +1,197 @@
+//! Cuts the rows of one table, as COPY text, into pieces that stay the same when other rows change.
+//!
+//! With a bigint key as its first key column a table is cut where the id passes a multiple of 1,024, once the piece
+//! is worth an object of its own; without one only where a piece would pass 4 MiB. A row is never cut.
+
+use bytes::{Bytes, BytesMut};
+
+use super::fingerprint::Fingerprint;
+
+/// A piece is not let grow past this, save by a single row that is larger.
+pub const PIECE_LIMIT: usize = 4 * 1024 * 1024;
+/// Ids that share a bucket stay in one piece.
+pub const BUCKET: i64 = 1024;
+/// Below this a piece goes on into the next bucket: many tiny pieces cost more than they save.
+const WORTH_CUTTING: usize = 64 * 1024;
+
+/// Consecutive rows of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// COPY text, each row ended by a newline.
+    pub text: Bytes,
+    /// How many rows.
+    pub rows: u64,
+    /// Smallest and largest id in it, where the table has ids.
+    pub ids: Option<(i64, i64)>,
+}
+
+/// What is known of a table once its last row went by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// How many rows.
+    pub rows: u64,
+    /// Their fingerprint.
+    pub fingerprint: Fingerprint,
+}
+
+/// The row's id is not where the table's columns say it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("row {row} has no whole number in its id column")]
+pub struct NoId {
+    /// Counted from 1.
+    pub row: u64,
+}
+
+/// Takes COPY text in any portions and hands out pieces.
+#[derive(Debug, Default)]
+pub struct Chunker {
+    id_column: Option<usize>,
+    /// The beginning of a row whose end has not come yet.
+    partial: BytesMut,
+    open: BytesMut,
+    open_rows: u64,
+    open_ids: Option<(i64, i64)>,
+    total: Total,
+}
+
+impl Chunker {
+    /// `id_column`: which column (from 0) holds the bigint id by which rows are ordered, if any.
+    pub fn new(id_column: Option<usize>) -> Self {
+        Self { id_column, ..Self::default() }
+    }
+
+    /// Takes the next portion; returns the pieces that are complete now.
+    pub fn push(&mut self, portion: &[u8]) -> Result<Vec<Piece>, NoId> {
+        let mut done = Vec::new();
+        let mut rest = portion;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, after) = rest.split_at(end);
+            rest = after.get(1..).unwrap_or_default();
+            if self.partial.is_empty() {
+                done.extend(self.row(line)?);
+            } else {
+                self.partial.extend_from_slice(line);
+                let whole = self.partial.split().freeze();
+                done.extend(self.row(&whole)?);
+            }
+        }
+        self.partial.extend_from_slice(rest);
+        Ok(done)
+    }
+
+    /// What is left, and the totals. COPY ends every row with a newline; a last row without one counts too.
+    pub fn finish(mut self) -> Result<(Vec<Piece>, Total), NoId> {
+        let mut left = Vec::new();
+        if !self.partial.is_empty() {
+            let whole = self.partial.split().freeze();
+            left.extend(self.row(&whole)?);
+        }
+        left.extend(self.cut());
+        Ok((left, self.total))
+    }
+
+    fn row(&mut self, line: &[u8]) -> Result<Option<Piece>, NoId> {
+        self.total.rows += 1;
+        self.total.fingerprint.add_row(line);
+        let id = match self.id_column {
+            None => None,
+            Some(column) => Some(id_in(line, column).ok_or(NoId { row: self.total.rows })?),
+        };
+        let cut = if self.must_cut(line.len() + 1, id) { self.cut() } else { None };
+        self.open.extend_from_slice(line);
+        self.open.extend_from_slice(b"\n");
+        self.open_rows += 1;
+        if let Some(id) = id {
+            self.open_ids = Some(self.open_ids.map_or((id, id), |(low, high)| (low.min(id), high.max(id))));
+        }
+        Ok(cut)
+    }
+
+    fn must_cut(&self, incoming: usize, id: Option<i64>) -> bool {
+        if self.open.is_empty() {
+            return false;
+        }
+        let new_bucket = match (id, self.open_ids) {
+            (Some(id), Some((_, high))) => id.div_euclid(BUCKET) != high.div_euclid(BUCKET),
+            _ => false,
+        };
+        self.open.len() + incoming > PIECE_LIMIT || (new_bucket && self.open.len() >= WORTH_CUTTING)
+    }
+
+    fn cut(&mut self) -> Option<Piece> {
+        let rows = std::mem::take(&mut self.open_rows);
+        let ids = self.open_ids.take();
+        (rows > 0).then(|| Piece { text: self.open.split().freeze(), rows, ids })
+    }
+}
+
+fn id_in(line: &[u8], column: usize) -> Option<i64> {
+    let field = line.split(|byte| *byte == b'\t').nth(column)?;
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all(chunker: Chunker, text: &[u8], portion: usize) -> (Vec<Piece>, Total) {
+        let mut chunker = chunker;
+        let mut pieces = Vec::new();
+        for part in text.chunks(portion.max(1)) {
+            pieces.extend(chunker.push(part).unwrap());
+        }
+        let (last, total) = chunker.finish().unwrap();
+        pieces.extend(last);
+        (pieces, total)
+    }
+
+    #[test]
+    fn cuts_at_buckets_once_worth_it() {
+        let wide = "x".repeat(200);
+        let text: String = (1..=3000).map(|id| format!("{id}\t{wide}\n")).collect();
+        let (pieces, total) = all(Chunker::new(Some(0)), text.as_bytes(), 4096);
+        let ids: Vec<_> = pieces.iter().map(|piece| piece.ids.unwrap()).collect();
+        assert_eq!(ids, [(1, 1023), (1024, 2047), (2048, 3000)]);
+        assert_eq!(total.rows, 3000);
+        // a change in one bucket leaves the other pieces as they were
+        let edited = text.replacen("1500\tx", "1500\ty", 1);
+        let (after, other) = all(Chunker::new(Some(0)), edited.as_bytes(), 999);
+        assert_eq!((&after[0], &after[2]), (&pieces[0], &pieces[2]));
+        assert_ne!(after[1], pieces[1]);
+        assert_ne!(other.fingerprint, total.fingerprint);
+    }
+
+    #[test]
+    fn small_tables_are_one_piece_and_large_rows_stand_alone() {
+        let (pieces, _) = all(Chunker::new(Some(1)), b"a\t1\nb\t5000\nc\t900000\n", 3);
+        assert_eq!(pieces.len(), 1);
+        let big = format!("1\t{}\n", "y".repeat(PIECE_LIMIT + 5));
+        let text = format!("0\ts\n{big}2\ts\n");
+        let (pieces, _) = all(Chunker::new(Some(0)), text.as_bytes(), 1 << 20);
+        assert_eq!(pieces.iter().map(|piece| piece.rows).collect::<Vec<_>>(), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_missing_id_is_named() {
+        let mut chunker = Chunker::new(Some(1));
+        assert_eq!(chunker.push(b"a\t1\nb\t\\N\n"), Err(NoId { row: 2 }));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn pieces_joined_are_the_rows(rows in prop::collection::vec("[a-z\\t\\\\é]{0,40}", 0..60), portion in 1usize..50) {
+            let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+            let (pieces, total) = all(Chunker::new(None), text.as_bytes(), portion);
+            let joined: Vec<u8> = pieces.iter().flat_map(|piece| piece.text.to_vec()).collect();
+            prop_assert_eq!(joined, text.into_bytes());
+            prop_assert_eq!(total.rows, rows.len() as u64);
+            let mut sum = Fingerprint::default();
+            rows.iter().for_each(|row| sum.add_row(row.as_bytes()));
+            prop_assert_eq!(total.fingerprint, sum);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! SHA-256 as points use it: of plain bytes, of stored bytes, and whether anybody looks at it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A SHA-256; in text 64 lower-case hex digits, as `sha256sum` prints it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Hash(pub [u8; 32]);
+
+/// The text is not a SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a SHA-256: 64 lower-case hex digits are expected")]
+pub struct InvalidHash;
+
+impl Hash {
+    /// The hash of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Hash {
+    type Err = InvalidHash;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHash> {
+        let lower = text.bytes().all(|b| !b.is_ascii_uppercase());
+        let mut out = [0; 32];
+        hex::decode_to_slice(text, &mut out).map_err(|_| InvalidHash)?;
+        if lower { Ok(Self(out)) } else { Err(InvalidHash) }
+    }
+}
+
+impl TryFrom<String> for Hash {
+    type Error = InvalidHash;
+
+    fn try_from(text: String) -> Result<Self, InvalidHash> {
+        text.parse()
+    }
+}
+
+impl From<Hash> for String {
+    fn from(hash: Hash) -> Self {
+        hash.to_string()
+    }
+}
+
+/// Counts and hashes bytes as they go by.
+#[derive(Clone, Default)]
+pub struct Tally {
+    sha256: Sha256,
+    bytes: u64,
+}
+
+impl Tally {
+    /// Takes note of `bytes`.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        self.bytes += bytes.len() as u64;
+    }
+
+    /// What went by.
+    pub fn finish(self) -> Measure {
+        Measure { bytes: self.bytes, sha256: Hash(self.sha256.finalize().into()) }
+    }
+}
+
+/// How many bytes there are, and their SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measure {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Of all of them.
+    pub sha256: Hash,
+}
+
+impl Measure {
+    /// The measure of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.len() as u64, sha256: Hash::of(bytes) }
+    }
+}
+
+/// Whether lengths and hashes are compared. Passed in, so that a test can show what would go unseen without it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HashCheck {
+    /// Every length and hash is compared.
+    #[default]
+    Real,
+    /// Everything is taken as right. Only a test that proves the checks' worth may ask for this.
+    #[cfg(any(test, feature = "testing"))]
+    PassThrough,
+}
+
+impl HashCheck {
+    /// What is wrong with bytes measured as `found` where `expected` was recorded, if anything.
+    pub fn compare(self, expected: &Measure, found: &Measure) -> Option<Mismatch> {
+        match self {
+            Self::Real if found.bytes < expected.bytes => Some(Mismatch::Truncated),
+            Self::Real if found != expected => Some(Mismatch::Altered),
+            Self::Real => None,
+            #[cfg(any(test, feature = "testing"))]
+            Self::PassThrough => None,
+        }
+    }
+
+    /// Whether two hashes are to be taken as equal.
+    pub fn same(self, expected: &Hash, found: &Hash) -> bool {
+        match self {
+            Self::Real => expected == found,
+            #[cfg(any(test, feature = "testing"))]
+            Self::PassThrough => true,
+        }
+    }
+}
+
+/// In which way stored bytes are not what was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// Fewer bytes than were stored.
+    Truncated,
+    /// Other bytes.
+    Altered,
+}

@@ -1,0 +1,78 @@
+//! The sealed part of a manifest: what only the holder of the tenant's key may know.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::Fingerprint;
+use super::hash::Measure;
+
+/// Plain hashes, tables, fingerprints and files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Every table of the point.
+    pub tables: Vec<TableEntry>,
+    /// The last id the tenant's sequence gave.
+    pub last_id: i64,
+    /// How many notes there are, comments and archived ones included.
+    pub notes: u64,
+    /// Streams with a line per note: its uid, a tab, the SHA-256 of its Markdown file.
+    pub note_hashes: Vec<String>,
+    /// Attached files.
+    pub files: Vec<FileEntry>,
+    /// The stream with every note's Markdown file, where the point has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub markdown: Option<String>,
+    /// Length and hash of the plain bytes of every stream, by its name.
+    pub plain: BTreeMap<String, Measure>,
+}
+
+/// One table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableEntry {
+    /// Its name.
+    pub name: String,
+    /// Its columns in the order of the COPY text.
+    pub columns: Vec<ColumnEntry>,
+    /// Names of the key's columns.
+    pub primary_key: Vec<String>,
+    /// How many rows.
+    pub rows: u64,
+    /// What they add up to.
+    pub fingerprint: Fingerprint,
+    /// Its streams in order.
+    pub pieces: Vec<PieceEntry>,
+}
+
+/// One column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnEntry {
+    /// Its name.
+    pub name: String,
+    /// Its type as Postgres writes it.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Whether it may not be null.
+    pub not_null: bool,
+}
+
+/// One stream of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PieceEntry {
+    /// Its name within the point.
+    pub name: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Smallest and largest id, where the table has ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<(i64, i64)>,
+}
+
+/// One attached file: its bytes are stored once, however many attachments have them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// The stream's name within the point.
+    pub name: String,
+    /// Where the attachments' rows say the bytes are.
+    pub storage_key: String,
+}

@@ -1,0 +1,188 @@
+//! The folder `keys/`: `drill.key` (the drill identity, mode 0600), `drill.pub` and `escrow.pub` (recipients).
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use age::secrecy::ExposeSecret;
+use age::x25519::{Identity, Recipient};
+
+use super::{Holder, KeyError};
+
+/// The appliance's own keys.
+#[derive(Clone)]
+pub struct KeyDirectory {
+    path: PathBuf,
+    escrow: Recipient,
+    drill: Recipient,
+}
+
+/// The escrow identity: shown once when the appliance is set up, then forgotten. Whoever holds it reads every point.
+pub struct EscrowSheet {
+    identity: Identity,
+}
+
+impl EscrowSheet {
+    /// What to print. The lines can be kept as a file for `--identity FILE` or for `age -d -i FILE`.
+    pub fn text(&self) -> String {
+        format!(
+            "# Holdfast escrow sheet. It opens every restore point of this appliance. Print it, keep it away from here;\n\
+             # it is shown only this once and stored nowhere.\n\
+             # public key: {}\n{}\n",
+            self.identity.to_public(),
+            self.identity.to_string().expose_secret()
+        )
+    }
+}
+
+impl KeyDirectory {
+    /// Opens the folder; makes it and its keys at first use, and only then returns the sheet to print.
+    pub fn open(path: &Path) -> Result<(Self, Option<EscrowSheet>), KeyError> {
+        make_folder(path)?;
+        let drill = drill_recipient(path)?;
+        let (escrow, sheet) = match read_recipient(&path.join("escrow.pub"))? {
+            Some(escrow) => (escrow, None),
+            None => {
+                let identity = Identity::generate();
+                let escrow = identity.to_public();
+                write_new(&path.join("escrow.pub"), &format!("{escrow}\n"), 0o644)?;
+                (escrow, Some(EscrowSheet { identity }))
+            }
+        };
+        Ok((Self { path: path.to_owned(), escrow, drill }, sheet))
+    }
+
+    /// The public half of a holder.
+    pub fn recipient(&self, holder: Holder) -> &Recipient {
+        match holder {
+            Holder::Escrow => &self.escrow,
+            Holder::Drill => &self.drill,
+        }
+    }
+
+    /// The drill identity, where this process may read it.
+    pub fn drill_identity(&self) -> Result<Identity, KeyError> {
+        let path = self.path.join("drill.key");
+        match read_identity(&path) {
+            Err(KeyError::File { source, .. })
+                if matches!(source.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::NotFound) =>
+            {
+                Err(KeyError::NoIdentity)
+            }
+            other => other,
+        }
+    }
+
+    /// A new escrow identity in place of the old one. Keys must be wrapped again for it afterwards.
+    pub fn rotate_escrow(&mut self) -> Result<EscrowSheet, KeyError> {
+        let identity = Identity::generate();
+        let path = self.path.join("escrow.pub");
+        let next = self.path.join("escrow.pub.next");
+        write_new(&next, &format!("{}\n", identity.to_public()), 0o644)?;
+        std::fs::rename(&next, &path).map_err(|source| file_error(&path, source))?;
+        self.escrow = identity.to_public();
+        Ok(EscrowSheet { identity })
+    }
+}
+
+/// Reads the first identity of a file as `age-keygen` writes it.
+pub fn read_identity(path: &Path) -> Result<Identity, KeyError> {
+    let text = std::fs::read_to_string(path).map_err(|source| file_error(path, source))?;
+    first_key(&text).ok_or_else(|| KeyError::NoKey {
+        path: path.display().to_string(),
+        what: "identity",
+        prefix: "AGE-SECRET-KEY-1",
+    })
+}
+
+fn drill_recipient(path: &Path) -> Result<Recipient, KeyError> {
+    let public = path.join("drill.pub");
+    if let Some(recipient) = read_recipient(&public)? {
+        return Ok(recipient);
+    }
+    let secret = path.join("drill.key");
+    let identity = if secret.exists() {
+        read_identity(&secret)?
+    } else {
+        let identity = Identity::generate();
+        let text = format!("# public key: {}\n{}\n", identity.to_public(), identity.to_string().expose_secret());
+        write_new(&secret, &text, 0o600)?;
+        identity
+    };
+    write_new(&public, &format!("{}\n", identity.to_public()), 0o644)?;
+    Ok(identity.to_public())
+}
+
+fn read_recipient(path: &Path) -> Result<Option<Recipient>, KeyError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(file_error(path, source)),
+    };
+    first_key(&text).map(Some).ok_or_else(|| KeyError::NoKey {
+        path: path.display().to_string(),
+        what: "recipient",
+        prefix: "age1",
+    })
+}
+
+fn first_key<K: FromStr>(text: &str) -> Option<K> {
+    text.lines().map(str::trim).filter(|line| !line.starts_with('#')).find_map(|line| line.parse().ok())
+}
+
+fn make_folder(path: &Path) -> Result<(), KeyError> {
+    std::fs::create_dir_all(path).map_err(|source| file_error(path, source))
+}
+
+/// Writes a file that must not be there yet, and sees it on the disk before going on.
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), KeyError> {
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+    };
+    write().map_err(|source| file_error(path, source))
+}
+
+fn file_error(path: &Path, source: std::io::Error) -> KeyError {
+    KeyError::File { path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_sheet_is_shown_once_and_stored_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let (keys, sheet) = KeyDirectory::open(&path).unwrap();
+        let text = sheet.unwrap().text();
+        let (again, none) = KeyDirectory::open(&path).unwrap();
+        assert!(none.is_none());
+        assert_eq!(keys.recipient(Holder::Escrow).to_string(), again.recipient(Holder::Escrow).to_string());
+        assert_eq!(keys.drill_identity().unwrap().to_public().to_string(), again.recipient(Holder::Drill).to_string());
+        let secret = text.lines().last().unwrap();
+        for entry in std::fs::read_dir(&path).unwrap() {
+            let entry = entry.unwrap();
+            assert!(!std::fs::read_to_string(entry.path()).unwrap().contains(secret));
+        }
+        let mode = std::fs::metadata(path.join("drill.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let printed = folder.path().join("sheet");
+        std::fs::write(&printed, &text).unwrap();
+        let identity = read_identity(&printed).unwrap();
+        assert_eq!(identity.to_public().to_string(), keys.recipient(Holder::Escrow).to_string());
+    }
+
+    #[test]
+    fn a_file_without_a_key_says_what_it_should_have() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let Err(error) = read_identity(file.path()) else { panic!("an empty file holds no key") };
+        assert!(error.to_string().contains("AGE-SECRET-KEY-1"), "{error}");
+    }
+}

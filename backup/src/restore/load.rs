@@ -1,0 +1,173 @@
+//! Loading an opened point: files into a file store, rows into a tenant that is not open yet.
+
+use bytes::{Bytes, BytesMut};
+use domain::id::TenantId;
+use objects::{ObjectStore, PutOptions, keys as layout};
+use store::{Column, Store, Table, TenantScope};
+use tokio_util::io::StreamReader;
+
+use super::Fetch;
+use crate::error::Error;
+use crate::format::copytext::{Columns, escaped};
+use crate::format::sealed::{Sealed, TableEntry};
+
+/// Where the copy's files go, and what of the rows is not taken over.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// A tenant of this appliance beside the live one: files under its own prefix, no sign-ins taken over.
+    Beside(TenantId),
+    /// A scratch copy that must equal the point in everything.
+    Exact,
+}
+
+impl Place {
+    pub(crate) fn beside(tenant: TenantId) -> Self {
+        Self::Beside(tenant)
+    }
+
+    /// Where a file's bytes go.
+    pub(crate) fn file(&self, storage_key: &str) -> String {
+        match self {
+            Self::Beside(tenant) => layout::live_file(*tenant, storage_key.rsplit('/').next().unwrap_or(storage_key)),
+            Self::Exact => storage_key.to_owned(),
+        }
+    }
+
+    /// Whether a table's rows are taken over.
+    pub(crate) fn takes(&self, table: &str) -> bool {
+        matches!(self, Self::Exact) || table != "session"
+    }
+
+    /// Whether rows of this table are other here than in the point.
+    pub(crate) fn rewrites(&self, table: &str) -> bool {
+        matches!(self, Self::Beside(_)) && table == "attachment"
+    }
+}
+
+/// Loads files; the keys written so far are in `written` also after an error.
+pub(crate) async fn load_files(
+    fetch: &Fetch,
+    sealed: &Sealed,
+    files: &ObjectStore,
+    place: &Place,
+    written: &mut Vec<String>,
+) -> Result<(), Error> {
+    for file in &sealed.files {
+        let key = place.file(&file.storage_key);
+        let mut opened = fetch.stream(&file.name).await?;
+        let (sender, mut receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(4);
+        let portions = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
+        let pump = async {
+            while let Some(portion) = opened.next_portion().await {
+                if sender.send(Ok(portion)).await.is_err() {
+                    break;
+                }
+            }
+            let outcome = fetch.finish(&file.name, opened).await;
+            if let Err(error) = &outcome {
+                // the upload must not complete with what is wrong
+                let _ = sender.send(Err(std::io::Error::other(error.to_string()))).await;
+            }
+            drop(sender);
+            outcome
+        };
+        let put = files.put_stream(&key, StreamReader::new(portions), PutOptions::default());
+        let (outcome, put) = tokio::join!(pump, put);
+        outcome?;
+        put?;
+        written.push(key);
+    }
+    Ok(())
+}
+
+/// Loads every table in one transaction.
+pub(crate) async fn load_rows(
+    store: &Store,
+    scope: &TenantScope,
+    fetch: &Fetch,
+    sealed: &Sealed,
+    place: &Place,
+) -> Result<(), Error> {
+    let mut load = store.load(scope).await?;
+    for entry in sealed.tables.iter().filter(|entry| place.takes(&entry.name)) {
+        load.ensure_table(&table_of(entry)).await?;
+        load.empty(&entry.name).await?;
+        let columns: Vec<&str> = entry.columns.iter().map(|column| column.name.as_str()).collect();
+        let mut sink = load.copy_in(&entry.name, &columns).await?;
+        for piece in &entry.pieces {
+            let text = fetch.bytes(&piece.name).await?;
+            let text = if place.rewrites(&entry.name) {
+                rewritten(&text, entry, |storage_key| place.file(storage_key))
+            } else {
+                text
+            };
+            sink.send(text).await?;
+        }
+        let rows = sink.finish().await?;
+        if rows != entry.rows {
+            return Err(Error::Unequal { table: entry.name.clone() });
+        }
+    }
+    Ok(load.finish(sealed.last_id).await?)
+}
+
+/// The table as the catalogue told it.
+pub(crate) fn table_of(entry: &TableEntry) -> Table {
+    let column = |column: &crate::format::sealed::ColumnEntry| Column {
+        name: column.name.clone(),
+        type_name: column.type_name.clone(),
+        not_null: column.not_null,
+    };
+    Table {
+        name: entry.name.clone(),
+        columns: entry.columns.iter().map(column).collect(),
+        primary_key: entry.primary_key.clone(),
+    }
+}
+
+/// Rows with another value in `storage_key`, where there is one.
+pub(crate) fn rewritten(text: &[u8], entry: &TableEntry, change: impl Fn(&str) -> String) -> Bytes {
+    let columns = Columns::new(entry.columns.iter().map(|column| column.name.as_str()));
+    let Some(place) = columns.position("storage_key") else { return Bytes::copy_from_slice(text) };
+    let mut out = BytesMut::with_capacity(text.len());
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let (line, end) = match line.split_last() {
+            Some((b'\n', rest)) => (rest, &b"\n"[..]),
+            _ => (line, &b""[..]),
+        };
+        for (at, raw) in line.split(|byte| *byte == b'\t').enumerate() {
+            if at > 0 {
+                out.extend_from_slice(b"\t");
+            }
+            match columns.value(line, "storage_key").filter(|value| at == place && !value.is_empty()) {
+                Some(value) => out.extend_from_slice(escaped(&change(&value)).as_bytes()),
+                None => out.extend_from_slice(raw),
+            }
+        }
+        out.extend_from_slice(end);
+    }
+    out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::sealed::ColumnEntry;
+
+    #[test]
+    fn only_the_storage_key_is_rewritten() {
+        let column = |name: &str| ColumnEntry { name: name.to_owned(), type_name: "text".to_owned(), not_null: true };
+        let entry = TableEntry {
+            name: "attachment".to_owned(),
+            columns: ["id", "storage_key", "filename"].map(column).to_vec(),
+            primary_key: vec!["id".to_owned()],
+            rows: 0,
+            fingerprint: crate::format::fingerprint::Fingerprint::default(),
+            pieces: Vec::new(),
+        };
+        let text = b"1\tf/a/ab/abcd\tx\\ty\n2\t\tz\n";
+        let new = rewritten(text, &entry, |key| key.replace("f/a/", "f/b/"));
+        assert_eq!(&new[..], b"1\tf/b/ab/abcd\tx\\ty\n2\t\tz\n");
+        assert_eq!(&rewritten(&new, &entry, |key| key.replace("f/b/", "f/a/"))[..], text);
+    }
+}

@@ -1,0 +1,225 @@
+//! From a point to a tenant beside the live ones. Every object is read back first; after a problem no tenant is left.
+
+mod fetch;
+mod load;
+
+use std::time::Instant;
+
+use domain::id::Slug;
+use domain::tenant::TenantState;
+use serde::Serialize;
+use serde_json::json;
+use store::{AuditEvent, TenantScope};
+
+pub(crate) use self::fetch::Fetch;
+pub(crate) use self::load::{Place, load_files, load_rows, rewritten, table_of};
+use crate::compare::{TableResult, compare};
+use crate::context::Backup;
+use crate::error::Error;
+use crate::format::manifest::Clear;
+use crate::format::sealed::Sealed;
+use crate::source::Source;
+use crate::verify::{ReadBack, read_back};
+
+/// How a point is to be restored.
+#[derive(Clone, Debug)]
+pub struct RestoreOptions {
+    /// Slug of the new tenant.
+    pub slug: Slug,
+    /// Only tell what would be restored.
+    pub dry_run: bool,
+    /// Who, for the audit.
+    pub actor: String,
+}
+
+/// A phase and how long it took.
+#[derive(Clone, Debug, Serialize)]
+pub struct Phase {
+    /// Its name.
+    pub name: &'static str,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// What `restore run` tells.
+#[derive(Clone, Debug, Serialize)]
+pub struct RestoreReport {
+    /// Slug of the new tenant.
+    pub tenant: String,
+    /// Its id; none after a dry run.
+    pub tenant_id: Option<String>,
+    /// The point.
+    pub from: String,
+    /// The slug the tenant had then.
+    pub of: String,
+    /// The instant it shows.
+    pub snapshot: String,
+    /// Notes restored.
+    pub notes: u64,
+    /// Attachments restored.
+    pub attachments: u64,
+    /// Files restored.
+    pub files: u64,
+    /// Tables compared with the point after loading.
+    pub tables: Vec<TableResult>,
+    /// The whole time.
+    pub seconds: f64,
+    /// Its parts.
+    #[serde(serialize_with = "as_map")]
+    pub phases: Vec<Phase>,
+    /// Nothing was written.
+    pub dry_run: bool,
+}
+
+fn as_map<S: serde::Serializer>(phases: &[Phase], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(phases.iter().map(|phase| (phase.name, phase.seconds)))
+}
+
+/// Takes the time of phases.
+pub(crate) struct Stopwatch {
+    begun: Instant,
+    last: Instant,
+    pub(crate) phases: Vec<Phase>,
+}
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        let now = Instant::now();
+        Self { begun: now, last: now, phases: Vec::new() }
+    }
+
+    /// Ends the phase that began at the end of the one before.
+    pub(crate) fn lap(&mut self, name: &'static str) {
+        let now = Instant::now();
+        self.phases.push(Phase { name, seconds: (now - self.last).as_secs_f64() });
+        self.last = now;
+    }
+
+    pub(crate) fn total(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
+    }
+}
+
+/// A point that was read back without a problem and is open.
+pub(crate) struct Opened {
+    pub(crate) clear: Clear,
+    pub(crate) sealed: Sealed,
+    pub(crate) fetch: Fetch,
+}
+
+impl Backup {
+    /// Reads a point back from `source` and opens it.
+    ///
+    /// # Errors
+    /// `Damaged`, naming every object, when anything is wrong.
+    pub(crate) async fn open_point(&self, source: &Source, point: &str) -> Result<Opened, Error> {
+        let (expected, _) = self.expected(point).await?;
+        let holder = self.holder()?;
+        let ReadBack { problems, clear, sealed, key, .. } =
+            read_back(source, &expected, Some(holder), self.check).await?;
+        if !problems.is_empty() {
+            return Err(Error::Damaged { point: point.to_owned(), problems });
+        }
+        match (clear, sealed, key) {
+            (Some(clear), Some(sealed), Some(key)) => {
+                let fetch = Fetch::new(source.clone(), &clear, &sealed, key.identity().clone(), self.check);
+                Ok(Opened { clear, sealed, fetch })
+            }
+            _ => Err(Error::Refused(format!("point {point} cannot be opened: no wrapped key is for the identity at hand; give --identity FILE"))),
+        }
+    }
+
+    /// Restores a point as a new, closed and quiet tenant.
+    pub async fn restore_point(&self, point: &str, options: &RestoreOptions) -> Result<RestoreReport, Error> {
+        let mut watch = Stopwatch::start();
+        if self.store.registry().by_slug(options.slug.as_str()).await?.is_some() {
+            return Err(Error::Store(store::Error::Conflict { constraint: "tenant_slug_key".to_owned() }));
+        }
+        let opened = self.open_point(&self.source(), point).await?;
+        watch.lap("verify");
+        if opened.clear.snapshot.schema_version > store::TENANT_VERSION {
+            return Err(Error::Refused(format!(
+                "point {point} has schema version {}, and this version knows up to {}; use a newer holdfast",
+                opened.clear.snapshot.schema_version,
+                store::TENANT_VERSION
+            )));
+        }
+        let mut report = report_of(&opened, options);
+        if options.dry_run {
+            report.seconds = watch.total();
+            report.phases = watch.phases;
+            return Ok(report);
+        }
+        let tenant = self.store.build_tenant(&options.slug, TenantState::Closed).await?;
+        watch.lap("build");
+        let place = Place::beside(tenant.id);
+        let mut written = Vec::new();
+        match self.fill(&opened, &place, TenantScope::for_command(tenant.clone(), "restore"), &mut written, &mut watch).await
+        {
+            Ok(tables) => report.tables = tables,
+            Err(error) => {
+                self.undo(tenant.id, &written).await;
+                return Err(error);
+            }
+        }
+        let detail = json!({ "point": point, "notes": report.notes, "files": report.files });
+        let event = AuditEvent { actor: &options.actor, event: "tenant.restored", object: &report.tenant, detail };
+        self.store.control().audit(Some(tenant.id), &event).await?;
+        report.tenant_id = Some(tenant.id.to_string());
+        report.seconds = watch.total();
+        report.phases = watch.phases;
+        Ok(report)
+    }
+
+    async fn fill(
+        &self,
+        opened: &Opened,
+        place: &Place,
+        scope: TenantScope,
+        written: &mut Vec<String>,
+        watch: &mut Stopwatch,
+    ) -> Result<Vec<TableResult>, Error> {
+        load_files(&opened.fetch, &opened.sealed, self.files.objects(), place, written).await?;
+        watch.lap("files");
+        load_rows(&self.store, &scope, &opened.fetch, &opened.sealed, place).await?;
+        watch.lap("rows");
+        let tables = compare(&self.store, &scope, &opened.sealed, place).await?;
+        watch.lap("compare");
+        if let Some(table) = tables.iter().find(|table| !table.equal) {
+            return Err(Error::Unequal { table: table.name.clone() });
+        }
+        // no point holds the new tenant yet
+        let mut tx = self.store.begin(&scope);
+        tx.touch().await?;
+        tx.commit().await?;
+        Ok(tables)
+    }
+
+    /// Leaves nothing of a restore that failed. What cannot be removed now is told in the log; the sweeper takes it.
+    async fn undo(&self, tenant: domain::id::TenantId, written: &[String]) {
+        if let Err(error) = self.store.discard_tenant(tenant).await {
+            tracing::error!(%tenant, %error, "the tenant of a failed restore could not be removed");
+        }
+        if let Err(error) = self.files.objects().delete_many(written).await {
+            tracing::warn!(%tenant, %error, "files of a failed restore could not be removed");
+        }
+    }
+}
+
+fn report_of(opened: &Opened, options: &RestoreOptions) -> RestoreReport {
+    let rows = |name: &str| opened.sealed.tables.iter().find(|table| table.name == name).map_or(0, |table| table.rows);
+    RestoreReport {
+        tenant: options.slug.to_string(),
+        tenant_id: None,
+        from: opened.clear.point.to_string(),
+        of: opened.clear.slug.clone(),
+        snapshot: opened.clear.snapshot.at.clone(),
+        notes: opened.sealed.notes,
+        attachments: rows("attachment"),
+        files: opened.sealed.files.len() as u64,
+        tables: Vec::new(),
+        seconds: 0.0,
+        phases: Vec::new(),
+        dry_run: options.dry_run,
+    }
+}

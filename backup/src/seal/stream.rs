@@ -1,0 +1,253 @@
+//! Streams of any length through a thread.
+
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use age::x25519::Identity;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::oneshot;
+
+use super::channel::{ChannelReader, ChannelWriter, DEPTH, PORTION, from_source};
+use super::{LEVEL, OpenError, Packing, age_reader, damaged};
+use crate::format::hash::{Measure, Tally};
+
+/// Packed bytes on their way to the store. An error of the input ends it with an error, so that no upload completes.
+pub struct SealStream {
+    portions: Receiver<io::Result<Bytes>>,
+    measures: oneshot::Receiver<(Measure, Measure)>,
+}
+
+/// The bytes of a [`SealStream`].
+pub struct Portions(Receiver<io::Result<Bytes>>);
+
+impl SealStream {
+    /// The bytes, and what tells the measures of the plain and of the stored bytes once they have ended without an error.
+    pub fn split(self) -> (Portions, impl Future<Output = io::Result<(Measure, Measure)>> + Send) {
+        let measures = self.measures;
+        let finished = async { measures.await.map_err(|_| io::Error::other("the stream did not reach its end")) };
+        (Portions(self.portions), finished)
+    }
+}
+
+impl Stream for Portions {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
+}
+
+/// Packs a stream.
+pub fn seal_stream<S, E>(packing: Packing, input: S) -> SealStream
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let source = pump(input);
+    let (sender, portions) = mpsc::channel(DEPTH);
+    let (told, measures) = oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        let failed = sender.clone();
+        match seal_all(&packing, ChannelReader::new(source), sender) {
+            Ok(found) => {
+                let _ = told.send(found);
+            }
+            Err(error) => {
+                let _ = failed.blocking_send(Err(error));
+            }
+        }
+    });
+    SealStream { portions, measures }
+}
+
+/// Plain bytes on their way out of the store.
+///
+/// Nothing of them may be used for good before [`OpenStream::finish`] has compared the measures.
+pub struct OpenStream {
+    portions: Receiver<io::Result<Bytes>>,
+    outcome: oneshot::Receiver<Result<(Measure, Measure), OpenError>>,
+}
+
+impl OpenStream {
+    /// The next portion; `None` at the end and after a failure, which [`OpenStream::finish`] tells.
+    pub async fn next_portion(&mut self) -> Option<Bytes> {
+        self.portions.recv().await?.ok()
+    }
+
+    /// Measures of the plain and of the stored bytes, or what went wrong.
+    pub async fn finish(mut self) -> Result<(Measure, Measure), OpenError> {
+        while self.portions.recv().await.is_some() {}
+        self.outcome.await.unwrap_or_else(|_| Err(OpenError::Read(io::Error::other("the reading thread is gone"))))
+    }
+}
+
+/// Unpacks a stream.
+pub fn open_stream<S, E>(identity: Identity, input: S) -> OpenStream
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let source = pump(input);
+    let (sender, portions) = mpsc::channel(DEPTH);
+    let (told, outcome) = oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        let _ = told.send(open_all(&identity, ChannelReader::new(source), sender));
+    });
+    OpenStream { portions, outcome }
+}
+
+/// Moves a stream into a channel that a thread can wait on.
+fn pump<S, E>(input: S) -> Receiver<io::Result<Bytes>>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (sender, receiver) = mpsc::channel(DEPTH);
+    tokio::spawn(async move {
+        let mut input = std::pin::pin!(input.map(|portion| portion.map_err(from_source)));
+        while let Some(portion) = input.next().await {
+            let ended = portion.is_err();
+            if sender.send(portion).await.is_err() || ended {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn seal_all(
+    packing: &Packing,
+    mut input: ChannelReader,
+    sender: Sender<io::Result<Bytes>>,
+) -> io::Result<(Measure, Measure)> {
+    let mut plain = Tally::default();
+    let output = Counted { inner: ChannelWriter::new(sender), tally: Tally::default() };
+    let mut writer = packing.age_writer(output)?;
+    if packing.compress {
+        let mut encoder = zstd::Encoder::new(writer, LEVEL)?;
+        copy(&mut input, |portion| {
+            plain.update(portion);
+            encoder.write_all(portion)
+        })?;
+        writer = encoder.finish()?;
+    } else {
+        copy(&mut input, |portion| {
+            plain.update(portion);
+            writer.write_all(portion)
+        })?;
+    }
+    let mut output = writer.finish()?;
+    output.flush()?;
+    Ok((plain.finish(), output.tally.finish()))
+}
+
+fn open_all(
+    identity: &Identity,
+    input: ChannelReader,
+    sender: Sender<io::Result<Bytes>>,
+) -> Result<(Measure, Measure), OpenError> {
+    let mut counted = Counted { inner: input, tally: Tally::default() };
+    let mut plain = Tally::default();
+    let mut output = ChannelWriter::new(sender);
+    {
+        let reader = age_reader(identity, &mut counted)?;
+        let mut decoder = zstd::Decoder::new(reader).map_err(damaged)?;
+        copy(&mut decoder, |portion| {
+            plain.update(portion);
+            // a reader that went away is told by `finish`; the rest is still hashed
+            let _ = output.write_all(portion);
+            Ok(())
+        })
+        .map_err(damaged)?;
+    }
+    let _ = output.flush();
+    copy(&mut counted, |_| Ok(())).map_err(damaged)?;
+    Ok((plain.finish(), counted.tally.finish()))
+}
+
+fn copy(input: &mut impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = vec![0; PORTION];
+    loop {
+        let count = input.read(&mut buffer)?;
+        match buffer.get(..count) {
+            Some(portion) if count > 0 => each(portion)?,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Takes note of the bytes that pass.
+struct Counted<T> {
+    inner: T,
+    tally: Tally,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.tally.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(out)?;
+        self.tally.update(out.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn collect(stream: SealStream) -> io::Result<(Vec<u8>, Measure, Measure)> {
+        let (mut portions, finished) = stream.split();
+        let mut all = Vec::new();
+        while let Some(portion) = portions.next().await {
+            all.extend_from_slice(&portion?);
+        }
+        let (plain, stored) = finished.await?;
+        Ok((all, plain, stored))
+    }
+
+    fn portions(bytes: &[u8], size: usize) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+        let parts: Vec<_> = bytes.chunks(size).map(|part| Ok(Bytes::copy_from_slice(part))).collect();
+        futures_util::stream::iter(parts)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_long_stream_comes_back() {
+        let identity = Identity::generate();
+        let plain: Vec<u8> = (0..700_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let (stored, measured, of_stored) =
+            collect(seal_stream(Packing::of_point(identity.to_public()), portions(&plain, 10_007))).await.unwrap();
+        assert_eq!((measured, of_stored), (Measure::of(&plain), Measure::of(&stored)));
+        let mut back = open_stream(identity.clone(), portions(&stored, 999));
+        let mut all = Vec::new();
+        while let Some(portion) = back.next_portion().await {
+            all.extend_from_slice(&portion);
+        }
+        assert_eq!(back.finish().await.unwrap(), (measured, of_stored));
+        assert_eq!(all, plain);
+        let cut = open_stream(identity, portions(&stored[..stored.len() - 1], 999));
+        assert!(matches!(cut.finish().await, Err(OpenError::Damaged(_))));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_input_error_ends_the_stream_with_an_error() {
+        let identity = Identity::generate();
+        let input = futures_util::stream::iter([Ok(Bytes::from_static(b"half")), Err(io::Error::other("killed"))]);
+        assert!(collect(seal_stream(Packing::of_point(identity.to_public()), input)).await.is_err());
+        let input = futures_util::stream::iter([Err::<Bytes, _>(io::Error::other("store gone"))]);
+        assert!(matches!(open_stream(identity, input).finish().await, Err(OpenError::Read(_))));
+    }
+}

@@ -1,0 +1,250 @@
+//! Taking a point: a tenant at one instant, complete, in the store.
+//!
+//! One `REPEATABLE READ READ ONLY` snapshot; every table found in the catalogue leaves it by `COPY`; each note is
+//! rendered as a Markdown file and hashed on the way; files follow; the manifest is last, without it nothing counts.
+
+mod notes;
+mod report;
+mod rows;
+mod writer;
+
+use std::time::Instant;
+
+use domain::tenant::Tenant;
+use futures_util::StreamExt;
+use objects::keys as layout;
+use serde_json::json;
+use store::control::points::NewPoint;
+use store::{AuditEvent, SnapshotInfo, TenantScope};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+pub use self::report::{ObjectReport, PointReport};
+use self::rows::Rows;
+pub(crate) use self::writer::upload;
+use self::writer::{Sent, Stream, Writer};
+use crate::context::{Backup, Known};
+use crate::error::Error;
+use crate::format::hash::Hash;
+use crate::format::manifest::{Clear, FORMAT, Kind, Manifest, Previous, SnapshotFacts};
+use crate::format::name::PointName;
+use crate::format::sealed::{FileEntry, Sealed};
+use crate::seal::seal_stream;
+
+/// Tables of our own book-keeping, which say nothing about the tenant: which changes are in no point yet.
+pub const BOOKKEEPING: [&str; 2] = ["point_state", "change_mark"];
+
+/// How a point is to be taken.
+#[derive(Clone, Debug)]
+pub struct PointOptions {
+    /// Why: `schedule`, `command`, `console`, `demo`.
+    pub trigger: &'static str,
+    /// Who, for the audit.
+    pub actor: String,
+    /// Whether every note goes along as a Markdown file.
+    pub markdown: bool,
+}
+
+/// A file that was to be in the point and is not in the file store.
+pub(crate) type Warnings = Vec<String>;
+
+impl Backup {
+    /// Takes a point. It is complete when this returns, and not verified yet.
+    ///
+    /// # Errors
+    /// Nothing that counts is left in the store after one.
+    pub async fn take_point(&self, scope: &TenantScope, options: &PointOptions) -> Result<PointReport, Error> {
+        let begun = Instant::now();
+        let tenant = scope.tenant();
+        let created_at = self.clock.now();
+        let point = PointName::draw(&self.clock, &self.chance);
+        let known = self.tenant_key(tenant.id).await?;
+        let (previous, sent) = self.point_before(tenant, &known).await?;
+        let mut writer =
+            Writer::new(self.objects.clone(), tenant.id, point.clone(), known.key.clone(), sent);
+
+        let mut snapshot = self.store.open_snapshot(scope).await?;
+        let info = snapshot.info().clone();
+        let mut rows = Rows::new(self, tenant, &point, &known, options.markdown);
+        for table in snapshot.tables().await? {
+            if BOOKKEEPING.contains(&table.name.as_str()) {
+                continue;
+            }
+            rows.begin(&table);
+            let mut copy = snapshot.copy_out(&table, None).await?;
+            while let Some(portion) = copy.next().await {
+                rows.push(&mut writer, &portion?).await?;
+            }
+            rows.end(&mut writer).await?;
+        }
+        snapshot.finish().await?;
+        let (mut sealed, files, markdown) = rows.finish(&mut writer).await?;
+        sealed.last_id = info.last_id;
+
+        let mut warnings = Warnings::new();
+        for (storage_key, sha256) in files {
+            self.add_file(&mut writer, &mut sealed, &storage_key, &sha256, &mut warnings).await?;
+        }
+        if let Some((key, streamed)) = markdown {
+            let name = "markdown".to_owned();
+            sealed.markdown = Some(name.clone());
+            writer.streamed(key, Stream { name, kind: Kind::Markdown, rows: None }, streamed);
+        }
+        writer.finish().await?;
+        sealed.plain = writer.plain.clone();
+        let clear = Clear {
+            format: FORMAT,
+            product: concat!("holdfast ", env!("CARGO_PKG_VERSION")).to_owned(),
+            point,
+            tenant: tenant.id,
+            slug: tenant.slug.as_str().to_owned(),
+            created_at: rfc3339(created_at),
+            snapshot: facts(&info),
+            trigger: options.trigger.to_owned(),
+            previous,
+            key: known.key.id().to_owned(),
+            keys: known.wrapped,
+            objects: writer.objects.clone(),
+            dirty_chunks: None,
+            signature: None,
+        };
+        let manifest = Manifest::write(&clear, &sealed, &known.key)
+            .map_err(|source| Error::Manifest { point: clear.point.to_string(), source })?;
+        let measure = writer.send_manifest(manifest).await?;
+
+        let mut report = PointReport::new(clear, &sealed, measure);
+        report.bytes_sent = writer.bytes_sent;
+        report.requests = writer.requests;
+        report.seconds = begun.elapsed().as_secs_f64();
+        report.warnings = warnings;
+        self.remember_point(&report, created_at, &info, options).await?;
+        metrics::histogram!("holdfast_backup_duration_seconds").record(report.seconds);
+        metrics::histogram!("holdfast_backup_bytes").record(report.bytes_sent as f64);
+        Ok(report)
+    }
+
+    /// What the tenant's newest good point sent, and the newest point of the chain.
+    async fn point_before(&self, tenant: &Tenant, known: &Known) -> Result<(Option<Previous>, Sent), Error> {
+        let control = self.store.control();
+        let Some(newest) = control.newest_point(tenant.id, &[]).await? else { return Ok((None, Sent::default())) };
+        let previous = match (newest.point.parse(), newest.manifest_sha256.parse()) {
+            (Ok(point), Ok(manifest_sha256)) => Some(Previous { point, manifest_sha256 }),
+            _ => None,
+        };
+        let Some(good) = control.newest_point(tenant.id, &["verified", "proven"]).await? else {
+            return Ok((previous, Sent::default()));
+        };
+        let stored = match self.objects.get(&layout::manifest(tenant.id, &good.point)).await {
+            Ok(stored) if Hash::of(&stored).to_string() == good.manifest_sha256 => stored,
+            // its loss is for verification to report; this point then stands on its own
+            Ok(_) | Err(objects::Error::NotFound { .. }) => return Ok((previous, Sent::default())),
+            Err(error) => return Err(error.into()),
+        };
+        let sent = Manifest::read(&stored)
+            .and_then(|manifest| Ok(sent_by(&manifest.clear, &manifest.unseal(&known.key)?)))
+            .unwrap_or_default();
+        Ok((previous, sent))
+    }
+
+    async fn add_file(
+        &self,
+        writer: &mut Writer,
+        sealed: &mut Sealed,
+        storage_key: &str,
+        sha256: &str,
+        warnings: &mut Warnings,
+    ) -> Result<(), Error> {
+        let name = format!("file/{:06}", sealed.files.len());
+        let entry = FileEntry { name: name.clone(), storage_key: storage_key.to_owned() };
+        if let Some((object, plain)) = writer.known_file(storage_key)
+            && plain.sha256.to_string() == sha256
+        {
+            writer.refer(name, object, plain);
+            sealed.files.push(entry);
+            return Ok(());
+        }
+        let download = match self.files.read(storage_key, None).await {
+            Ok(download) => download,
+            Err(objects::Error::NotFound { .. }) => {
+                warnings.push(format!("file {storage_key} is not in the file store; the point is without it"));
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let key = writer.file_key(storage_key);
+        let packed = seal_stream(writer.packing(), download.into_stream());
+        let streamed = upload(&self.objects, &key, packed).await?;
+        if !sha256.is_empty() && streamed.plain.sha256.to_string() != sha256 {
+            warnings.push(format!("file {storage_key} is not what its attachment's hash says; the point has it as it is"));
+        }
+        writer.streamed(key, Stream { name, kind: Kind::File, rows: None }, streamed);
+        sealed.files.push(entry);
+        Ok(())
+    }
+
+    async fn remember_point(
+        &self,
+        report: &PointReport,
+        created_at: OffsetDateTime,
+        info: &SnapshotInfo,
+        options: &PointOptions,
+    ) -> Result<(), Error> {
+        let new = NewPoint {
+            point: report.point.to_string(),
+            tenant: report.tenant_id,
+            slug: report.tenant.clone(),
+            created_at,
+            snapshot_at: info.at,
+            generation: info.generation,
+            schema_version: info.schema_version,
+            trigger: options.trigger.to_owned(),
+            previous: report.previous.as_ref().map(ToString::to_string),
+            manifest_sha256: report.manifest_sha256.to_string(),
+            manifest_bytes: report.manifest_bytes as i64,
+            rows: report.rows as i64,
+            notes: report.notes as i64,
+            files: report.files as i64,
+            bytes_plain: report.bytes_plain as i64,
+            bytes_stored: report.bytes_stored as i64,
+            bytes_sent: report.bytes_sent as i64,
+            requests: report.requests as i64,
+            has_markdown: report.markdown,
+            seconds: report.seconds,
+        };
+        let detail = json!({ "rows": report.rows, "notes": report.notes, "files": report.files, "trigger": options.trigger });
+        let event = AuditEvent { actor: &options.actor, event: "point.taken", object: &new.point, detail };
+        Ok(self.store.control().add_point(&new, &event).await?)
+    }
+}
+
+/// What later points may refer to: chunks and files that are objects of their own.
+fn sent_by(clear: &Clear, sealed: &Sealed) -> Sent {
+    let mut sent = Sent::default();
+    for object in clear.objects.iter().filter(|object| matches!(object.kind, Kind::Rows | Kind::NoteHashes)) {
+        if let Some(plain) = sealed.plain.get(&object.name) {
+            sent.chunks.insert(plain.sha256, object.clone());
+        }
+    }
+    for file in &sealed.files {
+        let object = clear.objects.iter().find(|object| object.name == file.name);
+        if let (Some(object), Some(plain)) = (object, sealed.plain.get(&file.name)) {
+            sent.files.insert(file.storage_key.clone(), (object.clone(), *plain));
+        }
+    }
+    sent
+}
+
+fn facts(info: &SnapshotInfo) -> SnapshotFacts {
+    SnapshotFacts {
+        at: rfc3339(info.at),
+        lsn: info.lsn.clone(),
+        generation: info.generation,
+        schema_version: info.schema_version,
+        server_version: info.server_version,
+    }
+}
+
+/// A time as it stands in manifests and reports.
+pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
+    at.to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,235 @@
+//! Sends the streams of a point: small ones gather in one pack, large ones become objects, known ones are referred to.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::{Bytes, BytesMut};
+use domain::id::TenantId;
+use objects::{ObjectStore, PutOptions, keys as layout};
+use tokio_util::io::StreamReader;
+
+use crate::error::Error;
+use crate::format::hash::{Hash, Measure};
+use crate::format::manifest::{Kind, Member, Object};
+use crate::format::name::PointName;
+use crate::keys::TenantKey;
+use crate::seal::{SealStream, SealedBytes, seal};
+
+/// A tenant below this is one pack.
+pub(super) const PACK_LIMIT: u64 = 4 * 1024 * 1024;
+/// In a larger tenant, a stream of at least this size is an object of its own, so that later points may refer to it.
+const OWN_OBJECT: u64 = 64 * 1024;
+
+/// What the point before has, so that it need not be sent again.
+#[derive(Default)]
+pub(super) struct Sent {
+    /// Chunks by the hash of their plain bytes.
+    pub(super) chunks: HashMap<Hash, Object>,
+    /// Files by their place in the file store.
+    pub(super) files: HashMap<String, (Object, Measure)>,
+}
+
+/// What one stream is.
+pub(super) struct Stream {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) rows: Option<u64>,
+}
+
+/// The objects of a point in the making.
+pub(super) struct Writer {
+    store: ObjectStore,
+    tenant: TenantId,
+    point: PointName,
+    key: TenantKey,
+    sent: Sent,
+    waiting: Vec<(Stream, SealedBytes)>,
+    waiting_bytes: u64,
+    large: bool,
+    pub(super) objects: Vec<Object>,
+    pub(super) plain: BTreeMap<String, Measure>,
+    pub(super) bytes_sent: u64,
+    pub(super) requests: u64,
+}
+
+impl Writer {
+    pub(super) fn new(store: ObjectStore, tenant: TenantId, point: PointName, key: TenantKey, sent: Sent) -> Self {
+        Self {
+            store,
+            tenant,
+            point,
+            key,
+            sent,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            large: false,
+            objects: Vec::new(),
+            plain: BTreeMap::new(),
+            bytes_sent: 0,
+            requests: 0,
+        }
+    }
+
+    /// Adds a stream that fits in memory.
+    pub(super) async fn add(&mut self, stream: Stream, text: Bytes) -> Result<(), Error> {
+        let plain = Measure::of(&text);
+        if let Some(known) = self.sent.chunks.get(&plain.sha256) {
+            let object = Object {
+                name: stream.name.clone(),
+                kind: stream.kind,
+                rows: stream.rows,
+                referenced: true,
+                ..known.clone()
+            };
+            self.plain.insert(stream.name, plain);
+            self.objects.push(object);
+            return Ok(());
+        }
+        let packing = self.key.packing();
+        let sealed = tokio::task::spawn_blocking(move || seal(&packing, &text)).await;
+        let sealed = match sealed {
+            Ok(Ok(sealed)) => sealed,
+            Ok(Err(source)) => return Err(Error::Pack { what: stream.name, source }),
+            Err(gone) => return Err(Error::Pack { what: stream.name, source: std::io::Error::other(gone) }),
+        };
+        self.plain.insert(stream.name.clone(), plain);
+        self.waiting_bytes += sealed.measure.bytes;
+        self.waiting.push((stream, sealed));
+        if self.waiting_bytes > PACK_LIMIT {
+            self.large = true;
+        }
+        if self.large { self.send_large().await } else { Ok(()) }
+    }
+
+    /// A large tenant: what is worth it leaves as an object of its own; if the rest still is too much, all of it does.
+    async fn send_large(&mut self) -> Result<(), Error> {
+        let all = std::mem::take(&mut self.waiting);
+        let (mut leave, mut stay): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(_, sealed)| sealed.measure.bytes >= OWN_OBJECT);
+        if stay.iter().map(|(_, sealed)| sealed.measure.bytes).sum::<u64>() > PACK_LIMIT {
+            leave.append(&mut stay);
+        }
+        for (stream, sealed) in leave {
+            self.send_chunk(stream, sealed).await?;
+        }
+        self.waiting_bytes = stay.iter().map(|(_, sealed)| sealed.measure.bytes).sum();
+        self.waiting = stay;
+        Ok(())
+    }
+
+    async fn send_chunk(&mut self, stream: Stream, sealed: SealedBytes) -> Result<(), Error> {
+        let key = layout::chunk(self.tenant, &self.object_name(&sealed.plain.sha256));
+        self.put(&key, sealed.stored, sealed.measure.sha256).await?;
+        self.objects.push(object(key, stream, &sealed.measure));
+        Ok(())
+    }
+
+    /// A keyed hash, and what keeps two writers apart: an object of the store is never written twice.
+    fn object_name(&self, hash: &Hash) -> String {
+        format!("{}-{}", self.key.object_name(hash), self.point.tail())
+    }
+
+    async fn put(&mut self, key: &str, bytes: Bytes, sha256: Hash) -> Result<(), Error> {
+        self.bytes_sent += bytes.len() as u64;
+        self.requests += 1;
+        let options = PutOptions { if_none_match: false, sha256: Some(sha256.0) };
+        Ok(self.store.put(key, bytes, options).await?)
+    }
+
+    /// A file that the point before has already.
+    pub(super) fn known_file(&self, storage_key: &str) -> Option<(Object, Measure)> {
+        self.sent.files.get(storage_key).cloned()
+    }
+
+    /// Refers to a file of the point before.
+    pub(super) fn refer(&mut self, name: String, object: Object, plain: Measure) {
+        self.plain.insert(name.clone(), plain);
+        self.objects.push(Object { name, referenced: true, ..object });
+    }
+
+    /// How this tenant's streams are packed.
+    pub(super) fn packing(&self) -> crate::seal::Packing {
+        self.key.packing()
+    }
+
+    /// The key of a file's object.
+    pub(super) fn file_key(&self, storage_key: &str) -> String {
+        layout::file(self.tenant, &self.object_name(&Hash::of(storage_key.as_bytes())))
+    }
+
+    /// Notes an object that was sent as a stream.
+    pub(super) fn streamed(&mut self, key: String, stream: Stream, sent: Streamed) {
+        self.bytes_sent += sent.stored.bytes;
+        self.requests += u64::from(sent.requests);
+        self.plain.insert(stream.name.clone(), sent.plain);
+        self.objects.push(object(key, stream, &sent.stored));
+    }
+
+    /// Sends the pack. After this `objects` is complete.
+    pub(super) async fn finish(&mut self) -> Result<(), Error> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let mut pack = BytesMut::with_capacity(self.waiting_bytes as usize);
+        let mut members = Vec::with_capacity(self.waiting.len());
+        for (stream, sealed) in std::mem::take(&mut self.waiting) {
+            members.push(Member {
+                name: stream.name,
+                kind: stream.kind,
+                rows: stream.rows,
+                offset: pack.len() as u64,
+                bytes_stored: sealed.measure.bytes,
+                sha256_stored: sealed.measure.sha256,
+            });
+            pack.extend_from_slice(&sealed.stored);
+        }
+        let pack = pack.freeze();
+        let measure = Measure::of(&pack);
+        let key = layout::pack(self.tenant, self.point.as_str());
+        self.put(&key, pack, measure.sha256).await?;
+        let stream = Stream { name: String::new(), kind: Kind::Pack, rows: None };
+        self.objects.insert(0, Object { members, ..object(key, stream, &measure) });
+        Ok(())
+    }
+
+    /// Sends the manifest: from now on the point counts.
+    pub(super) async fn send_manifest(&mut self, manifest: Vec<u8>) -> Result<Measure, Error> {
+        let measure = Measure::of(&manifest);
+        let key = layout::manifest(self.tenant, self.point.as_str());
+        self.put(&key, manifest.into(), measure.sha256).await?;
+        Ok(measure)
+    }
+}
+
+fn object(key: String, stream: Stream, stored: &Measure) -> Object {
+    Object {
+        key,
+        kind: stream.kind,
+        name: stream.name,
+        rows: stream.rows,
+        bytes_stored: stored.bytes,
+        sha256_stored: stored.sha256,
+        referenced: false,
+        members: Vec::new(),
+    }
+}
+
+/// What a streamed upload was.
+pub(crate) struct Streamed {
+    pub(crate) plain: Measure,
+    pub(crate) stored: Measure,
+    pub(crate) requests: u32,
+}
+
+/// Uploads a packed stream; when it ends in an error nothing is stored.
+pub(crate) async fn upload(store: &ObjectStore, key: &str, stream: SealStream) -> Result<Streamed, Error> {
+    let (portions, finished) = stream.split();
+    let reader = StreamReader::new(portions);
+    let written = store.put_stream(key, reader, PutOptions::default()).await?;
+    let (plain, stored) =
+        finished.await.map_err(|source| Error::Pack { what: key.to_owned(), source })?;
+    if written.size != stored.bytes {
+        let source = std::io::Error::other(format!("{} bytes were made, {} arrived", stored.bytes, written.size));
+        return Err(Error::Pack { what: key.to_owned(), source });
+    }
+    Ok(Streamed { plain, stored, requests: written.requests })
+}

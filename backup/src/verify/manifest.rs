@@ -1,0 +1,48 @@
+//! Judging a manifest: is it the one that was written under this name, by a holder of this key?
+
+use super::{Expected, ProblemKind};
+use crate::format::hash::{HashCheck, Measure, Mismatch};
+use crate::format::manifest::{Manifest, ManifestError};
+use crate::format::sealed::Sealed;
+use crate::keys::TenantKey;
+use crate::seal::OpenError;
+
+type Verdict<T> = Result<T, (ProblemKind, String)>;
+
+/// The manifest, if it may be looked into. `logged` is what the log of points says of it.
+pub(super) fn judge(
+    stored: &[u8],
+    expected: &Expected,
+    logged: Option<&Measure>,
+    check: HashCheck,
+) -> Verdict<Manifest> {
+    let read = Manifest::read(stored);
+    if let Ok(manifest) = &read {
+        let clear = &manifest.clear;
+        if clear.point.as_str() != expected.point || clear.tenant != expected.tenant {
+            let message = format!("it is the manifest of point {} of tenant {}", clear.point, clear.tenant);
+            return Err((ProblemKind::Stale, message));
+        }
+    }
+    if let Some(mismatch) = logged.and_then(|logged| check.compare(logged, &Measure::of(stored))) {
+        let message = match mismatch {
+            Mismatch::Truncated => "it is shorter than what the log of points says",
+            Mismatch::Altered => "it is not the manifest that the log of points knows",
+        };
+        return Err((mismatch.into(), message.to_owned()));
+    }
+    read.map_err(|error| (ProblemKind::Altered, error.to_string()))
+}
+
+/// The sealed part, if the key is right and the seal matches.
+pub(super) fn open(manifest: &Manifest, key: &TenantKey, check: HashCheck) -> Verdict<Sealed> {
+    if manifest.clear.key != key.id() {
+        let message = format!("it was sealed with key {}, the one at hand is {}", manifest.clear.key, key.id());
+        return Err((ProblemKind::WrongKey, message));
+    }
+    manifest.check(key, check).map_err(|error| (ProblemKind::Altered, error.to_string()))?;
+    manifest.unseal(key).map_err(|error| match error {
+        ManifestError::Open(OpenError::WrongKey) => (ProblemKind::WrongKey, error.to_string()),
+        other => (ProblemKind::Altered, other.to_string()),
+    })
+}

@@ -1,0 +1,315 @@
+//! Reading a point back: every object, every length, every hash. Used after taking, before restoring, and by drills.
+
+mod manifest;
+mod problem;
+
+use std::time::Instant;
+
+use age::x25519::Identity;
+use domain::id::TenantId;
+use futures_util::{StreamExt, TryStreamExt};
+use objects::{PutOptions, keys as layout};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::AuditEvent;
+
+pub use self::problem::{Problem, ProblemKind};
+use crate::context::Backup;
+use crate::error::Error;
+use crate::format::hash::{Hash, HashCheck, Measure, Mismatch, Tally};
+use crate::format::manifest::{Clear, Kind, Manifest};
+use crate::format::sealed::Sealed;
+use crate::keys::{Holder, TenantKey, WrappedKey};
+use crate::source::Source;
+
+/// Objects read at the same time.
+const TOGETHER: usize = 4;
+
+/// A point as the log knows it.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its name.
+    pub point: String,
+    /// Length and hash of its manifest, where the log tells.
+    pub manifest: Option<Measure>,
+}
+
+/// What reading back has shown.
+pub struct ReadBack {
+    /// Everything that is wrong; nothing else may be used unless this is empty.
+    pub problems: Vec<Problem>,
+    /// The clear part.
+    pub clear: Option<Clear>,
+    /// The sealed part, where the key was at hand.
+    pub sealed: Option<Sealed>,
+    /// The tenant's key, where an identity was at hand.
+    pub key: Option<TenantKey>,
+    /// Objects read.
+    pub objects: u64,
+    /// Bytes read.
+    pub bytes: u64,
+}
+
+/// What `backup verify` tells.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerifyReport {
+    /// Which point.
+    pub point: String,
+    /// Whose.
+    pub tenant: String,
+    /// `verified`, `proven` or `damaged`.
+    pub state: String,
+    /// Objects read back, manifest and keys included.
+    pub objects: u64,
+    /// Bytes read back.
+    pub bytes: u64,
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// An entry of the log of points in the store: what was read back and found right.
+#[derive(Serialize, Deserialize)]
+struct LogEntry {
+    point: String,
+    manifest_sha256: Hash,
+    manifest_bytes: u64,
+    previous: Option<String>,
+}
+
+/// Reads a point back. An error means that it could not be read; that it is damaged is told in the answer.
+pub async fn read_back(
+    source: &Source,
+    expected: &Expected,
+    holder: Option<(Holder, Identity)>,
+    check: HashCheck,
+) -> Result<ReadBack, Error> {
+    let mut out = ReadBack { problems: Vec::new(), clear: None, sealed: None, key: None, objects: 0, bytes: 0 };
+    let at = layout::manifest(expected.tenant, &expected.point);
+    let stored = match source.get(&at).await {
+        Ok(stored) => stored,
+        Err(objects::Error::NotFound { .. }) => {
+            out.problems.push(Problem::missing(&at, Kind::Manifest));
+            return Ok(out);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    out.objects += 1;
+    out.bytes += stored.len() as u64;
+    let logged = known_measure(source, expected, check, &mut out).await?;
+    let manifest = match manifest::judge(&stored, expected, logged.as_ref(), check) {
+        Ok(manifest) => manifest,
+        Err((kind, message)) => {
+            out.problems.push(Problem::new(&at, Kind::Manifest, kind, message));
+            return Ok(out);
+        }
+    };
+    open_keys(source, &manifest, holder, check, &mut out).await?;
+    if let Some(key) = &out.key {
+        match manifest::open(&manifest, key, check) {
+            Ok(sealed) => out.sealed = Some(sealed),
+            Err((kind, message)) => out.problems.push(Problem::new(&at, Kind::Manifest, kind, message)),
+        }
+    }
+    read_objects(source, &manifest.clear, check, &mut out).await?;
+    out.clear = Some(manifest.clear);
+    Ok(out)
+}
+
+/// What the log says the manifest is: the caller's log first, then the one in the store.
+async fn known_measure(
+    source: &Source,
+    expected: &Expected,
+    check: HashCheck,
+    out: &mut ReadBack,
+) -> Result<Option<Measure>, Error> {
+    let at = layout::log_entry(expected.tenant, &expected.point);
+    let entry = match source.get(&at).await {
+        Ok(bytes) => bytes,
+        // written only once the point has been read back for the first time
+        Err(objects::Error::NotFound { .. }) => return Ok(expected.manifest),
+        Err(error) => return Err(error.into()),
+    };
+    out.objects += 1;
+    out.bytes += entry.len() as u64;
+    let entry = serde_json::from_slice::<LogEntry>(&entry).ok().filter(|entry| entry.point == expected.point);
+    let told = entry.map(|entry| Measure { bytes: entry.manifest_bytes, sha256: entry.manifest_sha256 });
+    let agrees = match (&expected.manifest, &told) {
+        (Some(known), Some(told)) => check.compare(known, told).is_none(),
+        (_, told) => told.is_some(),
+    };
+    if !agrees {
+        let message = "the log of points in the store does not say what it said".to_owned();
+        out.problems.push(Problem::new(&at, Kind::Log, ProblemKind::Altered, message));
+    }
+    Ok(expected.manifest.or(told))
+}
+
+/// Reads every wrapped key and opens the one for the holder at hand.
+async fn open_keys(
+    source: &Source,
+    manifest: &Manifest,
+    holder: Option<(Holder, Identity)>,
+    check: HashCheck,
+    out: &mut ReadBack,
+) -> Result<(), Error> {
+    for wrapped in &manifest.clear.keys {
+        let stored = match source.get(&wrapped.key).await {
+            Ok(stored) => stored,
+            Err(objects::Error::NotFound { .. }) => {
+                out.problems.push(Problem::missing(&wrapped.key, Kind::Key));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        out.objects += 1;
+        out.bytes += stored.len() as u64;
+        let recorded = Measure { bytes: wrapped.bytes_stored, sha256: wrapped.sha256_stored };
+        let mismatch = check.compare(&recorded, &Measure::of(&stored));
+        if let Some(mismatch) = mismatch {
+            out.problems.push(Problem::mismatch(&wrapped.key, Kind::Key, mismatch));
+        }
+        match &holder {
+            Some((who, identity)) if *who == wrapped.holder => {
+                unwrap_one(wrapped, identity, &stored, mismatch.is_some(), out);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn unwrap_one(wrapped: &WrappedKey, identity: &Identity, stored: &[u8], told: bool, out: &mut ReadBack) {
+    match TenantKey::unwrap(identity, stored) {
+        Ok(key) => out.key = Some(key),
+        Err(_) if told => {}
+        Err(crate::seal::OpenError::WrongKey) => {
+            let message = format!("the {} identity at hand does not open it", wrapped.holder.as_str());
+            out.problems.push(Problem::new(&wrapped.key, Kind::Key, ProblemKind::WrongKey, message));
+        }
+        Err(error) => {
+            out.problems.push(Problem::new(&wrapped.key, Kind::Key, ProblemKind::Altered, error.to_string()));
+        }
+    }
+}
+
+async fn read_objects(source: &Source, clear: &Clear, check: HashCheck, out: &mut ReadBack) -> Result<(), Error> {
+    let mut found = futures_util::stream::iter(clear.objects.iter().map(|object| async move {
+        let recorded = Measure { bytes: object.bytes_stored, sha256: object.sha256_stored };
+        let measure = measure(source, &object.key).await?;
+        Ok::<_, Error>((object, recorded, measure))
+    }))
+    .buffered(TOGETHER);
+    while let Some((object, recorded, measure)) = found.try_next().await? {
+        let Some(measure) = measure else {
+            out.problems.push(Problem::missing(&object.key, object.kind));
+            continue;
+        };
+        out.objects += 1;
+        out.bytes += measure.bytes;
+        if let Some(mismatch) = check.compare(&recorded, &measure) {
+            out.problems.push(Problem::mismatch(&object.key, object.kind, mismatch));
+        }
+    }
+    Ok(())
+}
+
+/// Length and hash of a stored object; none when it is not there.
+async fn measure(source: &Source, key: &str) -> Result<Option<Measure>, Error> {
+    let mut stream = match source.stream(key).await {
+        Ok(stream) => stream,
+        Err(objects::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut tally = Tally::default();
+    while let Some(portion) = stream.next().await {
+        let portion = portion.map_err(|source| {
+            let unreachable = objects::Error::Unreachable { endpoint: key.to_owned(), source: source.into() };
+            Error::Objects(unreachable)
+        })?;
+        tally.update(&portion);
+    }
+    Ok(Some(tally.finish()))
+}
+
+impl From<Mismatch> for ProblemKind {
+    fn from(mismatch: Mismatch) -> Self {
+        match mismatch {
+            Mismatch::Truncated => Self::Truncated,
+            Mismatch::Altered => Self::Altered,
+        }
+    }
+}
+
+impl Backup {
+    /// What the log knows of a point.
+    pub async fn expected(&self, point: &str) -> Result<(Expected, store::control::points::point::Model), Error> {
+        let row = self.store.control().find_point(point).await?.ok_or_else(|| Error::NoPoint(point.to_owned()))?;
+        let manifest = row
+            .manifest_sha256
+            .parse()
+            .ok()
+            .map(|sha256| Measure { bytes: row.manifest_bytes.unsigned_abs(), sha256 });
+        let tenant = TenantId(row.tenant_id);
+        Ok((Expected { tenant, point: row.point.clone(), manifest }, row))
+    }
+
+    /// Verifies a point and remembers what was found. A point that reads well for the first time enters the log in the
+    /// store, and the changes it holds are no longer marked as held by none.
+    pub async fn verify_point(&self, point: &str, actor: &str) -> Result<VerifyReport, Error> {
+        let begun = Instant::now();
+        let (expected, row) = self.expected(point).await?;
+        let read = read_back(&self.source(), &expected, self.holder().ok(), self.check).await?;
+        let good = read.problems.is_empty();
+        let problems = (!good).then(|| json!(read.problems));
+        let control = self.store.control();
+        control.mark_point_read(point, self.clock.now(), problems.clone()).await?;
+        if good {
+            self.write_log(&expected, &row).await?;
+            self.settle(&row).await?;
+        }
+        let state = match (good, row.proven_at.is_some()) {
+            (false, _) => "damaged",
+            (true, true) => "proven",
+            (true, false) => "verified",
+        };
+        let detail = json!({ "state": state, "problems": problems });
+        let event = AuditEvent { actor, event: "point.verified", object: point, detail };
+        control.audit(Some(expected.tenant), &event).await?;
+        Ok(VerifyReport {
+            point: row.point,
+            tenant: row.slug,
+            state: state.to_owned(),
+            objects: read.objects,
+            bytes: read.bytes,
+            problems: read.problems,
+            seconds: begun.elapsed().as_secs_f64(),
+        })
+    }
+
+    async fn write_log(&self, expected: &Expected, row: &store::control::points::point::Model) -> Result<(), Error> {
+        let Some(manifest) = &expected.manifest else { return Ok(()) };
+        let at = layout::log_entry(expected.tenant, &expected.point);
+        if self.objects.exists(&at).await? {
+            return Ok(());
+        }
+        let entry = LogEntry {
+            point: expected.point.clone(),
+            manifest_sha256: manifest.sha256,
+            manifest_bytes: manifest.bytes,
+            previous: row.previous.clone(),
+        };
+        let text = serde_json::to_vec(&entry).unwrap_or_default();
+        Ok(self.objects.put(&at, text, PutOptions::default()).await?)
+    }
+
+    /// Forgets the marks of changes that this point holds, if the tenant is still there.
+    async fn settle(&self, row: &store::control::points::point::Model) -> Result<(), Error> {
+        let Some(tenant) = self.store.registry().by_id(TenantId(row.tenant_id)).await? else { return Ok(()) };
+        let scope = store::TenantScope::for_job(tenant, "verify");
+        Ok(self.store.clear_marks(&scope, row.generation).await?)
+    }
+}
