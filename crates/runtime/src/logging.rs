@@ -29,7 +29,8 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
     match format {
         LogFormat::Json => common.json().flatten_event(true).with_span_list(false).finish().try_init()?,
         LogFormat::Human => {
-            common.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).finish().try_init()?
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            common.with_ansi(colours).finish().try_init()?;
         }
     }
     Ok(())
