@@ -1,1 +1,57 @@
-//! (begun)
+//! The operators' side: tenants, members, operators, schedules, the audit chain; as commands and as console pages.
+
+pub mod audit;
+pub mod cli;
+mod error;
+pub mod members;
+pub mod operators;
+pub mod recovery;
+pub mod schedules;
+pub mod tenants;
+
+pub use error::Error;
+
+use domain::chance::Chance;
+use domain::clock::Clock;
+use identity::Identity;
+use store::Store;
+
+/// What every rule of this side needs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Database.
+    pub store: Store,
+    /// Passwords and tokens.
+    pub identity: Identity,
+    /// Now.
+    pub clock: Clock,
+    /// Secrets.
+    pub chance: Chance,
+}
+
+impl Admin {
+    /// From the database, with the machine's clock and chance.
+    pub fn new(store: Store) -> Self {
+        let (clock, chance) = (Clock::System, Chance::System);
+        Self { identity: Identity::new(store.clone(), clock.clone(), chance.clone()), store, clock, chance }
+    }
+}
+
+/// Who acts, as the audit chain names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Whoever may run commands on the appliance.
+    Command,
+    /// An operator in the console.
+    Operator(String),
+}
+
+impl By {
+    /// `command` or `operator:NAME`.
+    pub fn actor(&self) -> String {
+        match self {
+            Self::Command => "command".to_owned(),
+            Self::Operator(name) => format!("operator:{name}"),
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod attachments;
 pub mod cards;
+pub mod counts;
 pub mod feed;
 pub mod filter_sql;
 pub mod members;

@@ -1,0 +1,32 @@
+//! `holdfast status`
+
+use runtime::exit::{Code, CommandError};
+use runtime::printer::Printer;
+use serde::Serialize;
+
+use crate::recovery::{Recovery, duration, recovery_of};
+use crate::{Admin, tenants};
+
+#[derive(Serialize)]
+struct Line {
+    tenant: String,
+    state: String,
+    #[serde(flatten)]
+    recovery: Recovery,
+}
+
+pub(super) async fn run(admin: &Admin, printer: Printer) -> Result<Code, CommandError> {
+    let mut lines = Vec::new();
+    for tenant in tenants::list(admin).await? {
+        let recovery = recovery_of(admin, &tenant).await;
+        lines.push(Line { tenant: tenant.slug.to_string(), state: tenant.state.as_str().to_owned(), recovery });
+    }
+    printer.result(&lines, |lines| lines.iter().map(human).collect::<Vec<_>>().join("\n"));
+    Ok(Code::Ok)
+}
+
+fn human(line: &Line) -> String {
+    let rpo = line.recovery.rpo_seconds.map_or("unknown".to_owned(), duration);
+    let proof = line.recovery.last_proof.as_ref().map_or("never restored".to_owned(), crate::recovery::Proof::sentence);
+    format!("{:<24} {:<9} RPO now {:<10} {proof}", line.tenant, line.recovery.status, rpo)
+}
