@@ -11,5 +11,5 @@ mod scan;
 mod tag;
 
 pub use derive::{derive, mentions};
-pub use file::{NoteFile, note_file, parse_note_file};
+pub use file::{FileAttachment, FileError, NoteFile, note_file, parse_note_file};
 pub use html::{HtmlOptions, html};

@@ -1,6 +1,8 @@
 //! What is derived from a note, against what a real server answered.
 #![allow(clippy::expect_used, reason = "a test may stop where it stands")]
 
+mod properties;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
