@@ -1,0 +1,63 @@
+//! The routes of files. Who may read one is decided by its note, so the gate lets everyone through.
+
+use actix_web::http::header::{IF_MODIFIED_SINCE, RANGE};
+use actix_web::web::{Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use web::{Access, Face, Route, Visit};
+
+use super::avatar;
+use super::download::{self, Ask, Shelf};
+use crate::notes::Desk;
+use crate::state::AppState;
+
+/// The rows.
+pub fn routes() -> Vec<Route> {
+    let file = |path, handler| Route::get(path, handler).access(Access::Public).face(Face::Short);
+    vec![
+        file("/file/attachments/{uid}/{name:.+}", || actix_web::web::to(attachment)),
+        // Links of Memos before 0.25.
+        file("/file/resources/{uid}/{name:.+}", || actix_web::web::to(attachment)),
+        file("/file/users/{username}/avatar", || actix_web::web::to(avatar_of)),
+    ]
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Options {
+    thumbnail: String,
+    motion: String,
+    share_token: String,
+}
+
+fn says_yes(text: &str) -> bool {
+    matches!(text, "true" | "1" | "t" | "T" | "TRUE" | "True")
+}
+
+fn desk<'a>(state: &'a AppState, visit: &'a Visit) -> Desk<'a> {
+    Desk { store: &state.store, scope: &visit.scope, actor: &visit.actor, clock: &state.clock, chance: &state.chance }
+}
+
+async fn attachment(
+    state: Data<AppState>,
+    visit: Visit,
+    path: Path<(String, String)>,
+    options: Query<Options>,
+    request: HttpRequest,
+) -> Result<HttpResponse, web::Error> {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let ask = Ask {
+        uid: path.into_inner().0,
+        thumbnail: says_yes(&options.thumbnail),
+        motion: says_yes(&options.motion),
+        share_token: options.share_token.clone(),
+        range: header(RANGE),
+        if_modified_since: header(IF_MODIFIED_SINCE),
+    };
+    let shelf = Shelf { files: &state.files, thumbnails: &state.thumbnails };
+    download::serve(&desk(&state, &visit), shelf, &ask).await
+}
+
+async fn avatar_of(state: Data<AppState>, visit: Visit, username: Path<String>) -> Result<HttpResponse, web::Error> {
+    avatar::serve(&desk(&state, &visit), &username).await
+}

@@ -1,0 +1,41 @@
+//! Comments: notes below a note, whose visibility they share.
+
+use domain::note::Note;
+use store::tenant::{cards, notes};
+use wire::page::Page;
+
+use super::service::{self, Draft, Listed};
+use super::{Desk, Error, access, mentions};
+
+/// Stores a comment on the note with `uid`, which the caller must be able to read. Guests may comment.
+pub async fn create(desk: &Desk<'_>, uid: &str, draft: &Draft) -> Result<Note, Error> {
+    desk.member()?;
+    let mut tx = desk.begin();
+    tx.touch().await?;
+    cards::lock_many(&mut tx).await?;
+    let parent = notes::find_note_locked(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
+    access::may_read(desk, &parent)?;
+    let comment = service::insert_comment(&mut tx, desk, draft, &parent).await?;
+    let told = mentions::notify_commented(&mut tx, desk, comment.id, &parent).await?;
+    mentions::notify_mentioned(&mut tx, desk, &comment, &[], told).await?;
+    tx.commit().await?;
+    Ok(comment)
+}
+
+/// The comments on a note. The pages are counted with the archived ones, which are then left out.
+pub async fn list(desk: &Desk<'_>, uid: &str, page: Page) -> Result<Listed, Error> {
+    let parent = service::get(desk, uid).await?;
+    let mut tx = desk.begin();
+    let found = notes::list_comments(&mut tx, parent.id, page.limit + 1, page.offset).await?;
+    tx.commit().await?;
+    // Counted from the newest row: the one too many is the oldest row, wherever it stands by time.
+    let mut kept = found;
+    let mut next_page_token = String::new();
+    if i64::try_from(kept.len()).unwrap_or(i64::MAX) > page.limit {
+        let oldest = kept.iter().map(|note| note.id).min();
+        kept.retain(|note| Some(note.id) != oldest);
+        next_page_token = page.next_token();
+    }
+    kept.retain(|note| !note.archived);
+    Ok(Listed { notes: kept, next_page_token })
+}

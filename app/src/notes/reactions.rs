@@ -1,0 +1,44 @@
+//! Reactions to notes.
+
+use domain::note::Note;
+use store::tenant::reactions::{self, Reaction};
+use store::tenant::{cards, notes};
+
+use super::{Desk, Error, access, input, service};
+
+/// Adds the caller's reaction to a note he may read; the same again changes nothing. Guests do not react.
+pub async fn upsert(desk: &Desk<'_>, uid: &str, reaction: &str) -> Result<Reaction, Error> {
+    desk.member()?;
+    input::refuse_nul("reaction_type", reaction)?;
+    let mut tx = desk.begin();
+    tx.touch().await?;
+    let note = notes::find_note_locked(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
+    access::may_read(desk, &note)?;
+    let member = desk.author()?;
+    let stored = reactions::upsert_reaction(&mut tx, note.id, member.id, reaction, desk.now()).await?;
+    cards::refresh_cards(&mut tx, &[note.id]).await?;
+    tx.commit().await?;
+    Ok(stored)
+}
+
+/// Takes a reaction away: its creator and admins may. One that does not exist is refused like a stranger's.
+pub async fn delete(desk: &Desk<'_>, uid: &str, id: i64) -> Result<(), Error> {
+    let member = desk.member()?;
+    let mut tx = desk.begin();
+    tx.touch().await?;
+    let note = notes::find_note_locked(&mut tx, uid).await?.ok_or(Error::Denied)?;
+    let found = reactions::find_reaction(&mut tx, id).await?.filter(|found| found.note_id == note.id);
+    let reaction = found.ok_or(Error::Denied)?;
+    if reaction.creator_id != member.id && !desk.actor.is_admin() {
+        return Err(Error::Denied);
+    }
+    reactions::delete_reaction(&mut tx, id).await?;
+    cards::refresh_cards(&mut tx, &[note.id]).await?;
+    Ok(tx.commit().await?)
+}
+
+/// The note whose reactions a list shows.
+pub async fn list(desk: &Desk<'_>, uid: &str) -> Result<Note, Error> {
+    desk.member()?;
+    service::get(desk, uid).await
+}
