@@ -226,7 +226,7 @@ impl ObjectStore {
     }
 
     /// The names directly below `prefix` that have objects below them, in order: `folders("t/")` names the tenants.
-    /// `prefix` is empty or ends with a slash.
+    /// `prefix` is empty or ends with a slash. Some stores go on naming a folder that was emptied.
     pub async fn folders(&self, prefix: &str) -> Result<Vec<String>, Error> {
         each!(self, store => store.folders(prefix).await)
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const KEYS: &str = r#"{"identities":[{"name":"t","credentials":[{"accessKey":"access","secretKey":"secret"}],
     "actions":["Admin","Read","Write","List","Tagging"]}]}"#;
 
-pub struct Weed {
+pub(crate) struct Weed {
     child: Child,
     port: u16,
     _dir: tempfile::TempDir,
@@ -15,7 +15,7 @@ pub struct Weed {
 
 impl Weed {
     /// `None` when `weed` cannot be started.
-    pub async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let keys = dir.path().join("s3.json");
         std::fs::write(&keys, KEYS).unwrap();
@@ -46,7 +46,7 @@ impl Weed {
         Some(server)
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 }
