@@ -1,0 +1,108 @@
+//! Second pass: every row goes through the mapping to the outlet, table by table.
+
+use std::collections::BTreeSet;
+
+use super::hang::settled_uid;
+use super::{Import, Outlet, set_aside, settle};
+use crate::error::Error;
+use crate::map::notes::{Hanging, NoteParts, card, note_cells};
+use crate::reader::rows::SourceMemo;
+use crate::reader::scratch::{Place, Scratch};
+use crate::table;
+
+impl Import<'_> {
+    pub(super) fn emit(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
+        for member in self.members.rows() {
+            outlet.row(&table::MEMBER, member.cells())?;
+        }
+        self.emit_notes(outlet)?;
+        self.scratch.each_relation(&mut |note, related, kind| {
+            outlet.row(&table::NOTE_RELATION, vec![note.into(), related.into(), kind.as_str().into()])
+        })?;
+        self.emit_attachments(outlet)?;
+        self.scratch.each_reaction(&mut |row| {
+            outlet.row(
+                &table::REACTION,
+                vec![
+                    row.id.into(),
+                    row.note_id.into(),
+                    row.creator_id.into(),
+                    row.reaction.into(),
+                    row.created_ts.into(),
+                ],
+            )
+        })?;
+        self.emit_shares(outlet)?;
+        self.emit_settings(outlet)?;
+        self.emit_providers(outlet)?;
+        self.emit_identities(outlet)?;
+        self.emit_notifications(outlet)?;
+        self.scratch.each_kept(&mut |id, source, key, value| {
+            outlet.row(&table::IMPORT_REMAINDER, vec![id.into(), source.into(), key.into(), value.into()])
+        })
+    }
+
+    fn emit_notes(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
+        let asked = SourceMemo::asked(&self.reader.shape);
+        let (reader, scratch, members) = (self.reader, &self.scratch, &self.members);
+        let (seed, shared, pins) = (&self.seed, &self.shared_uids, &self.pins);
+        let mut seen = BTreeSet::new();
+        let mut last = None;
+        reader.each("memo", &asked, "id", self.findings, &mut |findings, mut record| {
+            let memo = SourceMemo::read(&mut record);
+            settle(findings, scratch, &record)?;
+            let Some(id) = memo.id.filter(|id| last != Some(*id)) else {
+                return set_aside(
+                    findings,
+                    scratch,
+                    &record,
+                    "duplicate_id",
+                    "the memo has no number, or another memo's",
+                );
+            };
+            last = Some(id);
+            let (uid, changed) = settled_uid(&memo, seed, shared, &mut seen);
+            if let Some(code) = changed {
+                findings.warn(code, "memo", id, format!("an earlier memo has the same uid; this one is {uid}"));
+                scratch.keep("memo", &id.to_string(), &serde_json::json!({ "uid": memo.uid }))?;
+            }
+            let creator = members.creator(memo.creator_id);
+            for user in pins.get(&id).into_iter().flatten().filter(|user| **user != creator) {
+                scratch.keep(
+                    "memo_organizer",
+                    &id.to_string(),
+                    &serde_json::json!({ "memo_id": id, "user_id": user, "pinned": 1 }),
+                )?;
+            }
+            let parts = NoteParts {
+                uid,
+                creator,
+                parent: scratch.parent_of(id)?,
+                pinned: memo.pinned || pins.contains_key(&id),
+                card: card(hanging(scratch, id)?, members),
+            };
+            outlet.row(&table::NOTE, note_cells(memo, parts, findings))
+        })
+    }
+
+    fn emit_attachments(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
+        let Some(table) = self.files else { return Ok(()) };
+        let reader = self.reader;
+        self.scratch.each_attachment(&mut |row| match row.place {
+            Place::Nowhere => {
+                outlet.row(&table::ATTACHMENT, crate::map::attachments::attachment_cells(&row, row.size, "", ""))
+            }
+            _ => outlet.file(reader, table, row),
+        })
+    }
+}
+
+fn hanging(scratch: &Scratch, note: i64) -> Result<Hanging, Error> {
+    Ok(Hanging {
+        attachments: scratch.attachments(note)?,
+        reactions: scratch.reactions(note)?,
+        leaving: scratch.leaving(note)?,
+        reaching: scratch.reaching(note)?,
+        parent: scratch.parent_of(note)?.map(|parent| scratch.end(parent)).transpose()?.flatten(),
+    })
+}

@@ -1,0 +1,245 @@
+//! First pass: who exists, which notes exist, and what hangs on them, into memory where it is small and into the
+//! scratch database where it is not.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+
+use super::{Import, KEPT_WHOLE, KNOWN};
+use crate::error::Error;
+use crate::map::members::map_members;
+use crate::map::uid_for;
+use crate::map::user_settings::OldWebhook;
+use crate::reader::rows::{SourceMemo, SourceUser, ask, parse_json};
+
+/// Columns that name a member without whom the row would be lost.
+const CREATORS: [(&str, &str); 6] = [
+    ("memo", "creator_id"),
+    ("attachment", "creator_id"),
+    ("resource", "creator_id"),
+    ("reaction", "creator_id"),
+    ("memo_share", "creator_id"),
+    ("inbox", "sender_id"),
+];
+
+impl Import<'_> {
+    pub(super) fn gather(&mut self) -> Result<(), Error> {
+        self.seed = self.source_secret();
+        self.gather_members()?;
+        self.notes = self.reader.numbers("memo", "id")?;
+        self.shared_uids = self.reader.shared_uids()?;
+        if let Some(id) = self.notes.last().copied() {
+            self.used(id);
+        }
+        self.gather_pins()?;
+        self.gather_webhooks()?;
+        self.gather_activities()?;
+        self.gather_relations()?;
+        self.gather_reactions()?;
+        self.gather_attachments()?;
+        self.gather_ends()?;
+        self.gather_strangers()
+    }
+
+    fn source_secret(&self) -> String {
+        let settings = self.reader.settings();
+        settings.get("BASIC").or_else(|| settings.get("secret-session")).cloned().unwrap_or_default()
+    }
+
+    fn gather_members(&mut self) -> Result<(), Error> {
+        let mut users = Vec::new();
+        let mut odd = Vec::new();
+        let asked = SourceUser::asked(&self.reader.shape);
+        self.reader.each("user", &asked, "id", self.findings, &mut |_, mut record| {
+            users.push(SourceUser::read(&mut record));
+            if !record.odd.is_empty() {
+                odd.push(record);
+            }
+            Ok(())
+        })?;
+        for record in &odd {
+            self.settle(record)?;
+        }
+        if users.is_empty() {
+            self.findings.error(
+                "empty_source",
+                "user",
+                "",
+                "the database has no users; is this the right file? if a -wal file belongs to it, copy both",
+            );
+        }
+        let known: BTreeSet<i64> = users.iter().filter_map(|user| user.id).collect();
+        let mut missing = BTreeSet::new();
+        let mut nobody = false;
+        for (table, column) in CREATORS {
+            for id in self.reader.numbers(table, column)? {
+                // The system's own messages come from number 0; they need no member.
+                if !known.contains(&id) && (table, id) != ("inbox", 0) {
+                    missing.insert(id);
+                }
+            }
+            nobody |= self.reader.has_null(table, column)?;
+        }
+        let missing: Vec<i64> = missing.into_iter().collect();
+        self.members = map_members(users, &missing, nobody, self.findings);
+        let last = self.members.rows().map(|member| member.id).max().unwrap_or_default();
+        self.used(last);
+        Ok(())
+    }
+
+    /// Pins were each member's own until 0.24; a note is pinned when anybody had pinned it.
+    fn gather_pins(&mut self) -> Result<(), Error> {
+        if !self.reader.shape.has_table("memo_organizer") {
+            return Ok(());
+        }
+        let by_note = self.reader.shape.has("memo", "pinned");
+        let mut pins = Vec::new();
+        self.reader.each(
+            "memo_organizer",
+            &ask(&["memo_id", "user_id", "pinned"]),
+            "memo_id, user_id",
+            self.findings,
+            &mut |_, mut record| {
+                let pinned = record.int("pinned").is_some_and(|n| n != 0);
+                pins.push((record.int("memo_id"), record.int("user_id"), pinned, record));
+                Ok(())
+            },
+        )?;
+        for (note, user, pinned, record) in pins {
+            let (Some(note), Some(user), true) = (note, user, pinned) else { continue };
+            if !self.is_note(note) {
+                self.set_aside(&record, "orphan_pin", "the pinned memo does not exist")?;
+            } else if by_note {
+                self.scratch.keep("memo_organizer", &note.to_string(), &record.as_json())?;
+            } else {
+                self.pins.entry(note).or_default().push(user);
+            }
+        }
+        Ok(())
+    }
+
+    fn gather_webhooks(&mut self) -> Result<(), Error> {
+        if !self.reader.shape.has_table("webhook") {
+            return Ok(());
+        }
+        let mut rows = Vec::new();
+        let asked = ask(&["id", "creator_id", "row_status", "name", "url", "created_ts", "updated_ts"]);
+        self.reader.each("webhook", &asked, "id", self.findings, &mut |_, record| {
+            rows.push(record);
+            Ok(())
+        })?;
+        for mut record in rows {
+            let id = record.int("id").unwrap_or_default();
+            let creator = record.int("creator_id").unwrap_or_default();
+            let archived = record.text("row_status") == "ARCHIVED";
+            let hook = OldWebhook {
+                id: hex::encode(&uid_for(&self.seed, "webhook", id).as_bytes()[..8]),
+                title: record.text("name"),
+                url: record.text("url"),
+            };
+            self.settle(&record)?;
+            if archived || !self.members.has(creator) {
+                self.set_aside(&record, "webhook_aside", "the webhook was archived or its creator does not exist")?;
+            } else {
+                self.webhooks.entry(creator).or_default().push(hook);
+            }
+        }
+        Ok(())
+    }
+
+    fn gather_activities(&mut self) -> Result<(), Error> {
+        if !self.reader.shape.has_table("activity") {
+            return Ok(());
+        }
+        let mut aside = Vec::new();
+        let activities = &mut self.activities;
+        let asked = ask(&["id", "creator_id", "created_ts", "type", "level", "payload"]);
+        let scratch = &self.scratch;
+        self.reader.each("activity", &asked, "id", self.findings, &mut |_, mut record| {
+            let id = record.opt_int("id").unwrap_or_default();
+            if record.opt_text("type").as_deref() == Some("MEMO_COMMENT") {
+                let payload = record.opt_text("payload").and_then(|text| parse_json(&text));
+                activities.insert(id, payload.unwrap_or(Json::Null));
+            } else {
+                scratch.keep("activity", &id.to_string(), &record.as_json())?;
+            }
+            if !record.odd.is_empty() {
+                aside.push(record);
+            }
+            Ok(())
+        })?;
+        for record in &aside {
+            self.settle(record)?;
+        }
+        Ok(())
+    }
+
+    /// What cards show of the notes at either end of a relation.
+    fn gather_ends(&mut self) -> Result<(), Error> {
+        if !self.reader.shape.has_table("memo_relation") {
+            return Ok(());
+        }
+        let asked = SourceMemo::asked(&self.reader.shape);
+        let mut seen = BTreeSet::new();
+        let (scratch, members, seed, shared) = (&self.scratch, &self.members, &self.seed, &self.shared_uids);
+        self.reader.each("memo", &asked, "id", &mut crate::report::Findings::default(), &mut |_, mut record| {
+            let memo = SourceMemo::read(&mut record);
+            let Some(id) = memo.id else { return Ok(()) };
+            let uid = super::hang::settled_uid(&memo, seed, shared, &mut seen).0;
+            if scratch.is_related(id)? {
+                let creator = members.creator(memo.creator_id);
+                scratch.add_end(&crate::map::notes::card_end(&memo, uid, creator))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Tables and columns that no release of Memos has, and tables without a place in a tenant.
+    fn gather_strangers(&mut self) -> Result<(), Error> {
+        let tables: Vec<String> = self.reader.shape.tables().map(str::to_owned).collect();
+        for table in tables {
+            let known = KNOWN.iter().find(|(name, _)| *name == table).map(|(_, columns)| *columns);
+            if KEPT_WHOLE.contains(&table.as_str()) || known.is_none() {
+                let mut rows = 0_u64;
+                let scratch = &self.scratch;
+                self.reader.each_as_json(&table, &mut |key, row| {
+                    rows += 1;
+                    scratch.keep(&table, &key, &row)
+                })?;
+                if known.is_none() && rows > 0 {
+                    self.findings.warn(
+                        "unknown_table",
+                        &table,
+                        "",
+                        format!("no release of Memos has this table; its {rows} rows were kept aside"),
+                    );
+                }
+                continue;
+            }
+            let strange: Vec<String> = self
+                .reader
+                .shape
+                .columns(&table)
+                .filter(|column| !known.unwrap_or_default().contains(column))
+                .map(str::to_owned)
+                .collect();
+            for column in strange {
+                let mut rows = 0_u64;
+                let scratch = &self.scratch;
+                self.reader.each_filled(&table, &column, &mut |key, value| {
+                    rows += 1;
+                    scratch.keep(&table, &key, &serde_json::json!({ column.as_str(): value }))
+                })?;
+                if rows > 0 {
+                    self.findings.warn(
+                        "unknown_column",
+                        &table,
+                        "",
+                        format!("no known release of Memos has the column {column}; its {rows} values were kept aside"),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! The order of an import: gather what must be known first (`gather`), then let every row pass (`emit`).
+//!
+//! A check and a run go the same way, so that a check predicts what a run reports; only the outlet differs.
+
+mod emit;
+mod gather;
+mod hang;
+mod small;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+
+use crate::error::Error;
+use crate::map::members::Members;
+use crate::map::user_settings::OldWebhook;
+use crate::reader::Reader;
+use crate::reader::rows::Record;
+use crate::reader::scratch::{Attachment, Scratch};
+use crate::report::Findings;
+use crate::table::{Cell, Target};
+
+/// Where mapped rows go.
+pub(crate) trait Outlet {
+    /// A row of a table.
+    fn row(&mut self, target: &'static Target, cells: Vec<Cell>) -> Result<(), Error>;
+    /// A row of `attachment` whose bytes are still to be moved.
+    fn file(&mut self, reader: &Reader, table: &'static str, row: Attachment) -> Result<(), Error>;
+}
+
+/// One pass over a source.
+pub(crate) struct Import<'a> {
+    reader: &'a Reader,
+    scratch: Scratch,
+    findings: &'a mut Findings,
+    members: Members,
+    /// Numbers of all notes, sorted.
+    notes: Vec<i64>,
+    /// Uids that more than one note has.
+    shared_uids: BTreeSet<String>,
+    /// Notes pinned in `memo_organizer` (before 0.24), with who pinned them.
+    pins: BTreeMap<i64, Vec<i64>>,
+    /// Webhooks of the table that existed from 0.18 to 0.24.
+    webhooks: BTreeMap<i64, Vec<OldWebhook>>,
+    /// Payloads of `activity` that inbox messages point to.
+    activities: BTreeMap<i64, Json>,
+    /// Secret of the source from which missing uids follow.
+    seed: String,
+    /// Table with the files.
+    files: Option<&'static str>,
+    last_id: i64,
+}
+
+/// Runs the whole pass; returns the highest number used.
+pub(crate) fn run(reader: &Reader, findings: &mut Findings, outlet: &mut dyn Outlet) -> Result<i64, Error> {
+    let scratch = Scratch::create(reader.staged.dir.path())?;
+    let mut import = Import {
+        reader,
+        scratch,
+        findings,
+        members: Members::default(),
+        notes: Vec::new(),
+        shared_uids: BTreeSet::new(),
+        pins: BTreeMap::new(),
+        webhooks: BTreeMap::new(),
+        activities: BTreeMap::new(),
+        seed: String::new(),
+        files: reader.shape.first_table(&["attachment", "resource"]),
+        last_id: 0,
+    };
+    import.gather()?;
+    import.emit(outlet)?;
+    Ok(import.last_id)
+}
+
+impl Import<'_> {
+    fn settle(&mut self, record: &Record) -> Result<(), Error> {
+        settle(self.findings, &self.scratch, record)
+    }
+
+    fn set_aside(&mut self, record: &Record, code: &str, why: &str) -> Result<(), Error> {
+        set_aside(self.findings, &self.scratch, record, code, why)
+    }
+
+    fn is_note(&self, id: i64) -> bool {
+        self.notes.binary_search(&id).is_ok()
+    }
+
+    fn used(&mut self, id: i64) -> i64 {
+        self.last_id = self.last_id.max(id);
+        id
+    }
+}
+
+/// Reports what was odd about a row and keeps the original values.
+fn settle(findings: &mut Findings, scratch: &Scratch, record: &Record) -> Result<(), Error> {
+    if record.odd.is_empty() {
+        return Ok(());
+    }
+    let key = record.key();
+    for odd in &record.odd {
+        findings.warn(odd.code, &record.table, &key, odd.message.clone());
+    }
+    scratch.keep(&record.table, &key, &record.odd_values())
+}
+
+/// Keeps a row that has no place in the tenant, and says why.
+fn set_aside(findings: &mut Findings, scratch: &Scratch, record: &Record, code: &str, why: &str) -> Result<(), Error> {
+    let key = record.key();
+    findings.warn(code, &record.table, &key, format!("{why}; the row was kept aside"));
+    scratch.keep(&record.table, &key, &record.as_json())
+}
+
+/// Columns that are understood, per table; others are reported and kept aside.
+const KNOWN: [(&str, &[&str]); 21] = [
+    ("system_setting", &["name", "value", "description"]),
+    ("instance_setting", &["name", "value", "description"]),
+    (
+        "user",
+        &[
+            "id",
+            "created_ts",
+            "updated_ts",
+            "row_status",
+            "username",
+            "role",
+            "email",
+            "nickname",
+            "name",
+            "password_hash",
+            "avatar_url",
+            "description",
+            "open_id",
+        ],
+    ),
+    ("user_setting", &["user_id", "key", "value"]),
+    (
+        "memo",
+        &[
+            "id",
+            "uid",
+            "resource_name",
+            "creator_id",
+            "created_ts",
+            "updated_ts",
+            "row_status",
+            "content",
+            "visibility",
+            "pinned",
+            "payload",
+            "tags",
+        ],
+    ),
+    ("memo_organizer", &["id", "memo_id", "user_id", "pinned"]),
+    ("memo_relation", &["memo_id", "related_memo_id", "type"]),
+    ("memo_resource", &["memo_id", "resource_id", "created_ts", "updated_ts"]),
+    ("attachment", FILE_COLUMNS),
+    ("resource", FILE_COLUMNS),
+    ("activity", &["id", "creator_id", "created_ts", "type", "level", "payload"]),
+    ("idp", &["id", "uid", "name", "type", "identifier_filter", "config"]),
+    ("inbox", &["id", "created_ts", "sender_id", "receiver_id", "status", "message"]),
+    ("webhook", &["id", "created_ts", "updated_ts", "row_status", "creator_id", "name", "url"]),
+    ("reaction", &["id", "created_ts", "creator_id", "content_id", "memo_id", "reaction_type"]),
+    ("memo_share", &["id", "uid", "memo_id", "creator_id", "created_ts", "expires_ts"]),
+    ("user_identity", &["id", "user_id", "provider", "extern_uid", "created_ts", "updated_ts"]),
+    ("tag", &["name", "creator_id", "created_ts"]),
+    ("storage", &["id", "name", "type", "config"]),
+    ("shortcut", &["id", "creator_id", "created_ts", "updated_ts", "row_status", "title", "payload"]),
+    ("migration_history", &["version", "created_ts"]),
+];
+
+const FILE_COLUMNS: &[&str] = &[
+    "id",
+    "uid",
+    "resource_name",
+    "creator_id",
+    "created_ts",
+    "updated_ts",
+    "filename",
+    "blob",
+    "type",
+    "size",
+    "memo_id",
+    "storage_type",
+    "reference",
+    "payload",
+    "internal_path",
+    "external_link",
+    "public_id",
+];
+
+/// Tables without a place in a tenant, kept aside whole and without a warning.
+const KEPT_WHOLE: [&str; 4] = ["tag", "storage", "shortcut", "migration_history"];

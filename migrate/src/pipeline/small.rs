@@ -1,0 +1,246 @@
+//! The short tables: shares, settings, tokens, providers, identities, notices.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+
+use super::{Import, Outlet};
+use crate::error::Error;
+use crate::map::inbox::told;
+use crate::map::providers::{provider_cells, provider_uid};
+use crate::map::settings::map_settings;
+use crate::map::tokens::TokenRow;
+use crate::map::uid_for;
+use crate::map::user_settings::map_member_settings;
+use crate::reader::fingerprint::version_parts;
+use crate::table;
+
+impl Import<'_> {
+    pub(super) fn emit_shares(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
+        let mut tokens = BTreeSet::new();
+        for mut record in
+            self.records("memo_share", &["id", "uid", "memo_id", "creator_id", "created_ts", "expires_ts"], "id")?
+        {
+            let id = record.int("id").unwrap_or_default();
+            let note = record.int("memo_id");
+            let token = record.text("uid");
+            let creator = self.members.creator(record.int("creator_id"));
+            let (created, expires) = (record.time("created_ts"), record.opt_time("expires_ts"));
+            self.settle(&record)?;
+            let Some(note) = note.filter(|note| self.is_note(*note)) else {
+                self.set_aside(&record, "orphan_share", "the shared memo does not exist")?;
+                continue;
+            };
+            if !tokens.insert(token.clone()) {
+                self.set_aside(&record, "duplicate_share", "another share has the same token")?;
+                continue;
+            }
+            let id = self.used(id);
+            outlet.row(
+                &table::NOTE_SHARE,
+                vec![id.into(), token.into(), note.into(), creator.into(), created.into(), expires.into()],
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn emit_settings(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
+        let mut storages = Vec::new();
+        if self.reader.shape.has_table("storage") {
+            self.reader.each_as_json("storage", &mut |_, row| {
+                storages.push(row);
+                Ok(())
+            })?;
+        }
+        let settings = map_settings(&self.reader.settings(), &storages);
+        let tokens = self.emit_member_settings(outlet, settings.kept.get("TAGS"))?;
+        for name in &settings.unknown {
+            self.findings.warn(
+                "unknown_setting",
+                "system_setting",
+                name,
+                "no known release of Memos has this setting; it was kept aside",
+            );
+        }
+        for name in &settings.broken {
+            self.findings.warn("invalid_json", "system_setting", name, "the setting is not JSON; it was kept aside");
+        }
+        for (name, original) in &settings.aside {
+            self.scratch.keep("system_setting", name, original)?;
+        }
+        for (key, value) in settings.kept {
+            outlet.row(&table::SETTING, vec![key.into(), value.into()])?;
+        }
+        self.emit_tokens(outlet, tokens)
+    }
+
+    fn emit_member_settings(
+        &mut self,
+        outlet: &mut dyn Outlet,
+        instance_tags: Option<&Json>,
+    ) -> Result<Vec<TokenRow>, Error> {
+        let mut by_member: BTreeMap<i64, BTreeMap<String, String>> = BTreeMap::new();
+        for mut record in self.records("user_setting", &["user_id", "key", "value"], "")? {
+            let member = record.int("user_id").unwrap_or_default();
+            let (key, value) = (record.text("key"), record.text("value"));
+            self.settle(&record)?;
+            if self.members.has(member) {
+                by_member.entry(member).or_default().insert(key, value);
+            } else {
+                self.set_aside(&record, "orphan_setting", "the user of this setting does not exist")?;
+            }
+        }
+        // 0.30 gave every user a copy of the instance's tags; older files get the same here.
+        let before_030 =
+            self.reader.marker().and_then(|marker| version_parts(&marker)).is_some_and(|parts| parts < vec![0, 30]);
+        let tags = instance_tags.filter(|_| before_030);
+        let mut tokens = Vec::new();
+        let members: Vec<i64> =
+            self.members.rows().filter(|member| member.created_ts != 0).map(|member| member.id).collect();
+        for member in members {
+            let rows = by_member.remove(&member).unwrap_or_default();
+            let webhooks = self.webhooks.remove(&member).unwrap_or_default();
+            let mapped = map_member_settings(member, &rows, &webhooks, tags);
+            for (list, code, why) in [
+                (&mapped.unknown, "unknown_setting", "no known release of Memos has this setting; it was kept aside"),
+                (&mapped.broken, "invalid_json", "the setting is not JSON; it was kept aside"),
+            ] {
+                for key in list {
+                    self.findings.warn(code, "user_setting", format!("{member} {key}"), why);
+                }
+            }
+            for (key, original) in &mapped.aside {
+                self.scratch.keep("user_setting", &format!("{member} {key}"), original)?;
+            }
+            for (key, value) in mapped.kept {
+                outlet.row(&table::MEMBER_SETTING, vec![member.into(), key.into(), value.into()])?;
+            }
+            tokens.extend(mapped.tokens);
+        }
+        Ok(tokens)
+    }
+
+    /// Token hashes are unique in a tenant: Memos may have stored the very same signed token twice.
+    fn emit_tokens(&mut self, outlet: &mut dyn Outlet, tokens: Vec<TokenRow>) -> Result<(), Error> {
+        let mut by_hash: BTreeMap<String, usize> = BTreeMap::new();
+        let mut ids = BTreeSet::new();
+        let mut kept: Vec<TokenRow> = Vec::new();
+        for mut token in tokens {
+            if let Some(at) = by_hash.get(&token.token_hash) {
+                let first = &mut kept[*at];
+                if first.description.is_empty() {
+                    first.description = token.description;
+                } else if !token.description.is_empty() && token.description != first.description {
+                    self.scratch.keep(
+                        "user_setting",
+                        &format!("{} token", token.member_id),
+                        &serde_json::json!({ "description": token.description }),
+                    )?;
+                }
+                continue;
+            }
+            if !ids.insert(token.token_id.clone()) {
+                token.token_id = uid_for(&token.token_hash, "token", token.member_id);
+                ids.insert(token.token_id.clone());
+            }
+            by_hash.insert(token.token_hash.clone(), kept.len());
+            kept.push(token);
+        }
+        kept.iter().try_for_each(|token| outlet.row(&table::ACCESS_TOKEN, token.cells()))
+    }
+
+    pub(super) fn emit_providers(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
+        let mut uids = BTreeSet::new();
+        for mut record in self.records("idp", &["id", "uid", "name", "type", "identifier_filter", "config"], "id")? {
+            let id = record.int("id").unwrap_or_default();
+            let mut uid = provider_uid(id, &record.opt_text("uid").unwrap_or_default());
+            if !uids.insert(uid.clone()) {
+                uid = uid_for(&self.seed, "idp", id);
+                self.findings.warn(
+                    "duplicate_uid",
+                    "idp",
+                    id,
+                    format!("another provider has the same uid; this one is {uid}"),
+                );
+            }
+            let cells = provider_cells(id, uid, &mut record);
+            self.settle(&record)?;
+            self.used(id);
+            outlet.row(&table::IDENTITY_PROVIDER, cells)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn emit_identities(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
+        let mut seen = BTreeSet::new();
+        let columns = ["id", "user_id", "provider", "extern_uid", "created_ts", "updated_ts"];
+        for mut record in self.records("user_identity", &columns, "id")? {
+            let id = record.int("id").unwrap_or_default();
+            let member = record.int("user_id").unwrap_or_default();
+            let (provider, external) = (record.text("provider"), record.text("extern_uid"));
+            let (created, updated) = (record.time("created_ts"), record.time("updated_ts"));
+            self.settle(&record)?;
+            if !self.members.has(member) {
+                self.set_aside(&record, "orphan_identity", "the user of this identity does not exist")?;
+                continue;
+            }
+            let fresh =
+                seen.insert((provider.clone(), Ok(external.clone()))) & seen.insert((provider.clone(), Err(member)));
+            if !fresh {
+                self.set_aside(&record, "duplicate_identity", "this identity is linked already")?;
+                continue;
+            }
+            let id = self.used(id);
+            let cells =
+                vec![id.into(), member.into(), provider.into(), external.into(), created.into(), updated.into()];
+            outlet.row(&table::MEMBER_IDENTITY, cells)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn emit_notifications(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
+        let columns = ["id", "created_ts", "sender_id", "receiver_id", "status", "message"];
+        for mut record in self.records("inbox", &columns, "id")? {
+            let id = record.int("id").unwrap_or_default();
+            let sender = record.int("sender_id").unwrap_or_default();
+            let receiver = record.int("receiver_id").unwrap_or_default();
+            let (created, archived) = (record.time("created_ts"), record.text("status") == "ARCHIVED");
+            let message = record.json("message");
+            self.settle(&record)?;
+            let Some(told) = told(&message, &self.activities) else {
+                self.scratch.keep("inbox", &record.key(), &record.as_json())?;
+                continue;
+            };
+            if !self.members.has(receiver) || !self.members.has(sender) {
+                self.set_aside(&record, "orphan_notification", "its sender or receiver does not exist")?;
+                continue;
+            }
+            let there = |note: Option<i64>| note.filter(|note| self.is_note(*note));
+            let (note, related) = (there(told.note), there(told.related));
+            if note.is_none() || related != told.related {
+                self.findings.warn(
+                    "orphan_notification",
+                    "inbox",
+                    id,
+                    "a memo of this notice does not exist any more; the notice was kept without it",
+                );
+                self.scratch.keep("inbox", &record.key(), &record.as_json())?;
+            }
+            let id = self.used(id);
+            outlet.row(
+                &table::NOTIFICATION,
+                vec![
+                    id.into(),
+                    created.into(),
+                    sender.into(),
+                    receiver.into(),
+                    archived.into(),
+                    told.kind.into(),
+                    note.into(),
+                    related.into(),
+                ],
+            )?;
+        }
+        Ok(())
+    }
+}

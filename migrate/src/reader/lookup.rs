@@ -1,0 +1,93 @@
+//! Short questions to the source, beside the streams of rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::OptionalExtension as _;
+
+use super::value::Value;
+use super::{Reader, damaged, quoted};
+use crate::error::Error;
+
+impl Reader {
+    /// `system_setting` (or `instance_setting` of a canary image): name → value. A name that occurs twice keeps the
+    /// later row.
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        for table in ["instance_setting", "system_setting"] {
+            if !self.shape.has(table, "name") || !self.shape.has(table, "value") {
+                continue;
+            }
+            let sql = format!("SELECT name, value FROM {table}");
+            let Ok(mut statement) = self.conn.prepare(&sql) else { continue };
+            let Ok(mut rows) = statement.query([]) else { continue };
+            while let Ok(Some(row)) = rows.next() {
+                let text = |at: usize| {
+                    let mut odd = Vec::new();
+                    row.get_ref(at)
+                        .ok()
+                        .and_then(|value| Value::copy(value).to_text("value", &mut odd))
+                        .unwrap_or_default()
+                };
+                found.insert(text(0), text(1));
+            }
+        }
+        found
+    }
+
+    /// Uids that more than one memo has, which only a damaged or merged file can hold.
+    pub fn shared_uids(&self) -> Result<BTreeSet<String>, Error> {
+        let Some(column) = self.shape.first_column("memo", &["uid", "resource_name"]) else {
+            return Ok(BTreeSet::new());
+        };
+        let sql =
+            format!("SELECT {column} FROM memo WHERE typeof({column}) = 'text' GROUP BY {column} HAVING count(*) > 1");
+        let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
+        let rows = statement.query_map([], |row| Ok(Value::copy(row.get_ref(0)?))).map_err(|err| damaged(&err))?;
+        let mut found = BTreeSet::new();
+        for value in rows {
+            let text = value.map_err(|err| damaged(&err))?.to_text("uid", &mut Vec::new()).unwrap_or_default();
+            found.insert(text);
+        }
+        Ok(found)
+    }
+
+    /// The number of the memo with this uid; the lowest, should there be several.
+    pub fn note_by_uid(&self, uid: &str) -> Result<Option<i64>, Error> {
+        let Some(column) = self.shape.first_column("memo", &["uid", "resource_name"]) else { return Ok(None) };
+        let sql = format!("SELECT CAST(id AS INTEGER) FROM memo WHERE {column} = ?1 ORDER BY id LIMIT 1");
+        let mut statement = self.conn.prepare_cached(&sql).map_err(|err| damaged(&err))?;
+        statement.query_row([uid], |row| row.get(0)).optional().map_err(|err| damaged(&err))
+    }
+
+    /// Whether any row has no value in a column.
+    pub fn has_null(&self, table: &str, column: &str) -> Result<bool, Error> {
+        if !self.shape.has(table, column) {
+            return Ok(false);
+        }
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {} IS NULL)", quoted(table), quoted(column));
+        self.conn.query_row(&sql, [], |row| row.get(0)).map_err(|err| damaged(&err))
+    }
+
+    /// Values of one column that are neither NULL nor empty, with the key of their row.
+    pub fn each_filled(
+        &self,
+        table: &str,
+        column: &str,
+        visit: &mut dyn FnMut(String, serde_json::Value) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let key = if self.shape.has(table, "id") { "id" } else { "rowid" };
+        let column = quoted(column);
+        let sql = format!(
+            "SELECT {key}, {column} FROM {} WHERE {column} IS NOT NULL AND {column} NOT IN ('', '{{}}', '[]') ORDER BY 1",
+            quoted(table)
+        );
+        let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
+        let mut rows = statement.query([]).map_err(|err| damaged(&err))?;
+        while let Some(row) = rows.next().map_err(|err| damaged(&err))? {
+            let key = Value::copy(row.get_ref(0).map_err(|err| damaged(&err))?).to_json();
+            let value = Value::copy(row.get_ref(1).map_err(|err| damaged(&err))?).to_json();
+            visit(key.to_string().trim_matches('"').to_owned(), value)?;
+        }
+        Ok(())
+    }
+}

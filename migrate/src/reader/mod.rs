@@ -1,0 +1,264 @@
+//! Reading a Memos database of any age, column by column: what a table has is read, what it lacks is absent.
+//!
+//! Everything here works on the staged copy (`stage`). Values are taken by their storage class (`value`), rows become
+//! `Source*` structs (`rows`), and what must be looked at twice waits in a scratch database on disk (`scratch`), so
+//! that memory does not grow with the source.
+
+pub mod files;
+pub mod fingerprint;
+mod lookup;
+pub mod rows;
+pub mod scratch;
+pub mod stage;
+pub mod value;
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::Error;
+use crate::report::{Findings, SourceInfo};
+use fingerprint::Shape;
+use rows::{Ask, Record};
+use stage::Staged;
+use value::Value;
+
+/// An opened, staged source.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Connection,
+    /// Tables and columns.
+    pub shape: Shape,
+    /// Where local files are looked up, and where scratch files go.
+    pub staged: Staged,
+    salvage: bool,
+}
+
+impl Reader {
+    /// Opens the staged copy and applies its write-ahead log.
+    ///
+    /// # Errors
+    /// `Error::Source` when it is damaged beyond opening or is no Memos database.
+    pub fn open(staged: Staged, salvage: bool, findings: &mut Findings) -> Result<Self, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(&staged.database, flags).map_err(|err| damaged(&err))?;
+        conn.pragma_update(None, "cache_size", -8_192).map_err(|err| damaged(&err))?;
+        conn.pragma_update(None, "trusted_schema", false).map_err(|err| damaged(&err))?;
+        apply_log(&conn, staged.wal_bytes, findings).map_err(|err| damaged(&err))?;
+        let shape = Shape::read(&conn).map_err(|err| match err {
+            Error::Sqlite { source, .. } => damaged(&source),
+            other => other,
+        })?;
+        let reader = Self { conn, shape, staged, salvage };
+        reader.examine(findings)?;
+        Ok(reader)
+    }
+
+    /// SQLite's own check of the pages, and whether this is a Memos database at all.
+    fn examine(&self, findings: &mut Findings) -> Result<(), Error> {
+        if !self.shape.has_table("user") || !self.shape.has_table("memo") {
+            let list: Vec<_> = self.shape.tables().take(8).collect();
+            let message = if list.is_empty() {
+                "the database has no tables; if there is a file ending in -wal beside it, both belong together: copy the whole folder".to_owned()
+            } else {
+                format!(
+                    "this is not a Memos database: the tables user and memo are missing (found: {})",
+                    list.join(", ")
+                )
+            };
+            return Err(Error::source("not_memos", message));
+        }
+        for problem in self.quick_check() {
+            let message = format!("the database is damaged: {problem}");
+            if self.salvage {
+                findings.warn("damaged", "", "", message);
+            } else {
+                findings.error(
+                    "damaged",
+                    "",
+                    "",
+                    format!("{message}; what is readable can be imported with --salvage"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn quick_check(&self) -> Vec<String> {
+        let run = || -> rusqlite::Result<Vec<String>> {
+            let mut statement = self.conn.prepare("PRAGMA quick_check(10)")?;
+            let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+            rows.collect()
+        };
+        match run() {
+            Ok(lines) if lines.len() == 1 && lines[0] == "ok" => Vec::new(),
+            // CHECK constraints are the business of the mapping, which names each row.
+            Ok(lines) => lines
+                .into_iter()
+                .filter(|l| {
+                    !l.starts_with("CHECK constraint failed")
+                        && !l.starts_with("NULL value in")
+                        && !l.starts_with("non-")
+                        && !l.starts_with("NUMERIC value in")
+                        && !l.starts_with("TEXT value in")
+                })
+                .collect(),
+            Err(err) => vec![err.to_string()],
+        }
+    }
+
+    /// What the report says about the source.
+    pub fn info(&self) -> SourceInfo {
+        let marker = self.marker();
+        SourceInfo {
+            kind: "memos-sqlite".to_owned(),
+            version: fingerprint::version_name(self.shape.version(), marker.as_deref()),
+            fingerprint: self.shape.fingerprint(),
+            taken: if self.staged.running { "running" } else { "stopped" }.to_owned(),
+            marker,
+        }
+    }
+
+    /// The version that the file itself claims.
+    pub fn marker(&self) -> Option<String> {
+        let basic: Option<String> =
+            self.conn.query_row("SELECT value FROM system_setting WHERE name = 'BASIC'", [], |row| row.get(0)).ok();
+        let schema_version = basic
+            .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
+            .and_then(|basic| Some(basic.get("schemaVersion")?.as_str()?.to_owned()))
+            .filter(|text| !text.is_empty());
+        schema_version.or_else(|| {
+            let mut statement = self.conn.prepare("SELECT version FROM migration_history").ok()?;
+            let rows = statement.query_map([], |row| row.get::<_, String>(0)).ok()?;
+            rows.flatten()
+                .filter(|text| fingerprint::version_parts(text).is_some())
+                .max_by_key(|text| fingerprint::version_parts(text))
+        })
+    }
+
+    /// Rows per table, of every table found.
+    pub fn counts(&self) -> Result<BTreeMap<String, u64>, Error> {
+        let mut counts = BTreeMap::new();
+        for table in self.shape.tables() {
+            let sql = format!("SELECT count(*) FROM {}", quoted(table));
+            match self.conn.query_row(&sql, [], |row| row.get::<_, i64>(0)) {
+                Ok(rows) => drop(counts.insert(table.to_owned(), rows.max(0) as u64)),
+                Err(_) if self.salvage => {}
+                Err(err) => return Err(damaged(&err)),
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Shows every row of `table` to `visit`, in the order `order` (columns that exist), with the columns asked for.
+    /// In salvage mode an unreadable page ends the table with a warning instead of an error.
+    pub fn each(
+        &self,
+        table: &str,
+        asked: &[Ask],
+        order: &str,
+        findings: &mut Findings,
+        visit: &mut dyn FnMut(&mut Findings, Record) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let columns: Vec<String> = asked
+            .iter()
+            .map(|ask| if self.shape.has(table, ask.needs) { ask.sql() } else { "NULL".to_owned() })
+            .collect();
+        let present: Vec<bool> = asked.iter().map(|ask| self.shape.has(table, ask.needs)).collect();
+        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {order}") };
+        let sql = format!("SELECT {} FROM {}{order}", columns.join(", "), quoted(table));
+        let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
+        let mut rows = statement.query([]).map_err(|err| damaged(&err))?;
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => return Ok(()),
+                Err(err) if self.salvage => {
+                    findings.warn("unreadable_rows", table, "", format!("the rest of the table cannot be read: {err}"));
+                    return Ok(());
+                }
+                Err(err) => return Err(damaged(&err)),
+            };
+            let mut record = Record::new(table);
+            for (at, ask) in asked.iter().enumerate() {
+                let value =
+                    if present[at] { Some(Value::copy(row.get_ref(at).map_err(|err| damaged(&err))?)) } else { None };
+                record.put(ask.name, value);
+            }
+            visit(findings, record)?;
+        }
+    }
+
+    /// Every row of a table as JSON, for tables that have no place in a tenant. Long values are told by size only.
+    pub fn each_as_json(
+        &self,
+        table: &str,
+        visit: &mut dyn FnMut(String, serde_json::Value) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let names: Vec<String> = self.shape.columns(table).map(str::to_owned).collect();
+        let columns: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+        let sql = format!("SELECT {} FROM {}", columns.join(", "), quoted(table));
+        let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
+        let mut rows = statement.query([]).map_err(|err| damaged(&err))?;
+        let mut number = 0_u64;
+        while let Some(row) = rows.next().map_err(|err| damaged(&err))? {
+            number += 1;
+            let mut object = serde_json::Map::new();
+            for (at, name) in names.iter().enumerate() {
+                let value = Value::copy(row.get_ref(at).map_err(|err| damaged(&err))?);
+                object.insert(name.clone(), value.to_json());
+            }
+            let key =
+                object.get("id").map_or_else(|| number.to_string(), |id| id.to_string().trim_matches('"').to_owned());
+            visit(key, serde_json::Value::Object(object))?;
+        }
+        Ok(())
+    }
+
+    /// Distinct whole numbers of one column; empty when there is no such column.
+    pub fn numbers(&self, table: &str, column: &str) -> Result<Vec<i64>, Error> {
+        if !self.shape.has(table, column) {
+            return Ok(Vec::new());
+        }
+        let column = quoted(column);
+        let sql = format!(
+            "SELECT DISTINCT CAST({column} AS INTEGER) FROM {} WHERE {column} IS NOT NULL ORDER BY 1",
+            quoted(table)
+        );
+        let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
+        let rows = statement.query_map([], |row| row.get::<_, i64>(0)).map_err(|err| damaged(&err))?;
+        rows.collect::<Result<_, _>>().map_err(|err| damaged(&err))
+    }
+
+    /// Opens one value for reading in pieces; `row` is its rowid.
+    pub fn open_blob(&self, table: &str, column: &str, row: i64) -> Result<rusqlite::blob::Blob<'_>, Error> {
+        self.conn.blob_open("main", table, column, row, true).map_err(|err| damaged(&err))
+    }
+}
+
+/// Merges the write-ahead log into the copy; a log that does not belong to the database is ignored by SQLite, which
+/// is worth saying.
+fn apply_log(conn: &Connection, wal_bytes: u64, findings: &mut Findings) -> rusqlite::Result<()> {
+    let frames: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(1))?;
+    let journal: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    let merged =
+        conn.path().and_then(|path| std::fs::metadata(format!("{path}-wal")).ok()).is_some_and(|meta| meta.len() == 0);
+    if wal_bytes > 32 && (journal != "wal" || (frames <= 0 && !merged)) {
+        findings.warn(
+            "wal_ignored",
+            "",
+            "",
+            format!("the -wal file ({wal_bytes} bytes) does not belong to this database and was ignored; copy .db and -wal together"),
+        );
+    }
+    Ok(())
+}
+
+/// A name as SQLite takes it.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+pub(crate) fn damaged(err: &rusqlite::Error) -> Error {
+    Error::source("damaged", format!("the database is damaged: {err}; what is readable can be imported with --salvage"))
+}

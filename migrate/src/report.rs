@@ -1,0 +1,191 @@
+//! What an import found and did: the document the operator keeps.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Details are listed up to this many per code; the rest is counted in one more line.
+const LISTED_PER_CODE: u64 = 500;
+
+/// Where the rows came from.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SourceInfo {
+    /// `memos-sqlite`, or `unknown` when the file could not be read as one.
+    pub kind: String,
+    /// Version of Memos as far as the tables show it, for example `0.30`; never used to decide anything.
+    pub version: String,
+    /// Sixteen hex digits over every table and column name: equal for equal shapes.
+    pub fingerprint: String,
+    /// `stopped` (files copied) or `running` (online backup).
+    pub taken: String,
+    /// Version the file itself claims (`BASIC.schemaVersion` or the newest row of `migration_history`), or null.
+    pub marker: Option<String>,
+}
+
+/// One thing worth knowing about one row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Short word for scripts.
+    pub code: String,
+    /// Table of the source, or empty.
+    pub table: String,
+    /// Key of the row in the source, or empty.
+    pub row: String,
+    /// One sentence.
+    pub message: String,
+}
+
+/// What was compared after writing; `true` means equal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Rows per table.
+    pub counts: bool,
+    /// The hash of every row.
+    pub hashes: bool,
+    /// Every reference leads to a row.
+    pub references: bool,
+    /// Bytes and SHA-256 of every file, read back from the file store.
+    pub files: bool,
+}
+
+/// Errors and warnings, collected while reading and mapping.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    errors: Vec<Finding>,
+    warnings: Vec<Finding>,
+    seen: BTreeMap<String, u64>,
+}
+
+impl Findings {
+    /// Something that stops the import.
+    pub fn error(&mut self, code: &str, table: &str, row: impl ToString, message: impl Into<String>) {
+        self.errors.push(finding(code, table, row, message));
+    }
+
+    /// Something to know; the import goes on.
+    pub fn warn(&mut self, code: &str, table: &str, row: impl ToString, message: impl Into<String>) {
+        let seen = self.seen.entry(code.to_owned()).or_default();
+        *seen += 1;
+        if *seen <= LISTED_PER_CODE {
+            self.warnings.push(finding(code, table, row, message));
+        }
+    }
+
+    /// Whether anything stops the import.
+    pub fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// Errors, and warnings with one closing line per code that was cut.
+    pub fn into_lists(mut self) -> (Vec<Finding>, Vec<Finding>) {
+        for (code, seen) in &self.seen {
+            if *seen > LISTED_PER_CODE {
+                let more = seen - LISTED_PER_CODE;
+                self.warnings.push(finding(code, "", "", format!("{more} more of these are not listed")));
+            }
+        }
+        (self.errors, self.warnings)
+    }
+}
+
+fn finding(code: &str, table: &str, row: impl ToString, message: impl Into<String>) -> Finding {
+    Finding { code: code.to_owned(), table: table.to_owned(), row: row.to_string(), message: message.into() }
+}
+
+/// The document of `migrate check` and `migrate run`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Always `v1`.
+    pub schema: &'static str,
+    /// Where the rows came from.
+    pub source: SourceInfo,
+    /// Table of the source → rows, every table found.
+    pub tables: BTreeMap<String, u64>,
+    /// What stops the import; empty when it may run.
+    pub errors: Vec<Finding>,
+    /// What the operator should know.
+    pub warnings: Vec<Finding>,
+    /// Slug of the tenant; null for a check and for a refused run.
+    pub tenant: Option<String>,
+    /// Table of the tenant → rows (that a run would write, for a check).
+    pub mapped: BTreeMap<String, u64>,
+    /// What was compared after writing; null for a check.
+    pub verified: Option<Verified>,
+    /// Whether the tenant is open for its members.
+    pub opened: bool,
+}
+
+impl Report {
+    /// A report of a source that could not even be opened.
+    pub fn refused(code: &'static str, message: String) -> Self {
+        let mut report = Self::new(SourceInfo { kind: "unknown".to_owned(), ..SourceInfo::default() });
+        report.errors.push(finding(code, "", "", message));
+        report
+    }
+
+    pub(crate) fn new(source: SourceInfo) -> Self {
+        Self {
+            schema: "v1",
+            source,
+            tables: BTreeMap::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            tenant: None,
+            mapped: BTreeMap::new(),
+            verified: None,
+            opened: false,
+        }
+    }
+
+    /// Whether nothing stops the import.
+    pub fn passed(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// For people: a few lines.
+    pub fn summary(&self) -> String {
+        use std::fmt::Write as _;
+        let mut out = String::new();
+        let notes = self.mapped.get("note").copied().unwrap_or_default();
+        let members = self.mapped.get("member").copied().unwrap_or_default();
+        let files = self.mapped.get("attachment").copied().unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "source: Memos {} ({}, fingerprint {})",
+            if self.source.version.is_empty() { "of unknown version" } else { &self.source.version },
+            self.source.kind,
+            self.source.fingerprint
+        );
+        let _ = writeln!(out, "{members} members, {notes} notes and comments, {files} attachments");
+        for (word, list) in [("error", &self.errors), ("warning", &self.warnings)] {
+            for item in list {
+                let place =
+                    if item.table.is_empty() { String::new() } else { format!(" {} {}:", item.table, item.row) };
+                let _ = writeln!(out, "{word}:{place} {} [{}]", item.message, item.code);
+            }
+        }
+        if let Some(tenant) = &self.tenant {
+            let state = if self.opened { "open" } else { "closed and quiet until: holdfast migrate open --tenant " };
+            let name = if self.opened { "" } else { tenant.as_str() };
+            let _ = writeln!(out, "tenant {tenant}: verified; {state}{name}");
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_warnings_are_counted_not_listed() {
+        let mut findings = Findings::default();
+        for row in 0..700 {
+            findings.warn("wrong_type", "memo", row, "x");
+        }
+        let (errors, warnings) = findings.into_lists();
+        assert!(errors.is_empty());
+        assert_eq!(warnings.len(), 501);
+        assert!(warnings[500].message.starts_with("200 more"), "{:?}", warnings[500]);
+    }
+}
