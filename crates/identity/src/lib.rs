@@ -20,7 +20,7 @@ mod tokens;
 pub use actor::{Actor, MemberActor, Via};
 pub use credentials::{Credentials, PAGE_COOKIE, REFRESH_COOKIE};
 pub use error::Error;
-pub use operator::OperatorActor;
+pub use operator::{OPERATOR_COOKIE, OPERATOR_PATH, OperatorActor, OperatorSession};
 pub use passwords::Passwords;
 pub use place::{NotServed, Place, Reached, resolve};
 pub use sign_in::{Client, PageSession, Refreshed, SignIn, SignedIn};

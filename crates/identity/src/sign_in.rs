@@ -15,7 +15,7 @@ use crate::signing::{ACCESS_SECONDS, MALFORMED, SESSION_SECONDS, SigningKey, cla
 use crate::{Error, Identity};
 
 const SECOND_NS: i64 = 1_000_000_000;
-const SECRET_ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+pub(crate) const SECRET_ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// From where somebody signs in, as his list of sessions shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -315,7 +315,7 @@ pub(crate) async fn audit(tx: &mut TenantTx, member: &Member, event: &str, detai
     tx.audit(&AuditEvent { actor: &actor, event, object: &member.username, detail }).await
 }
 
-fn address(client: &Client) -> String {
+pub(crate) fn address(client: &Client) -> String {
     client.address.map_or_else(String::new, |address| address.to_string())
 }
 

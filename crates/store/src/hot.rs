@@ -50,18 +50,31 @@ async fn run(
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
     let schema = &scope.tenant().schema;
+    let role = format!("SET LOCAL ROLE {schema}");
     let key = (schema.clone(), hot.name);
     let known = connection.statements.get(&key).cloned();
     let statement = match known {
         Some(statement) => statement,
         None => {
-            let statement = connection.client.prepare(&hot.text.replace("{s}", schema.as_str())).await?;
+            // Under the tenant's role already: only that role sees the schema, also while planning.
+            let text = hot.text.replace("{s}", schema.as_str());
+            let client = &connection.client;
+            let (begin, entered, statement, commit) = join4(
+                client.query_typed("BEGIN", &[]),
+                client.query_typed(&role, &[]),
+                client.prepare(&text),
+                client.query_typed("COMMIT", &[]),
+            )
+            .await;
+            begin?;
+            entered?;
+            let statement = statement?;
+            commit?;
             connection.statements.put(key, statement.clone());
             statement
         }
     };
     let client = &connection.client;
-    let role = format!("SET LOCAL ROLE {schema}");
     let (begin, entered, rows, commit) = join4(
         client.query_typed("BEGIN", &[]),
         client.query_typed(&role, &[]),

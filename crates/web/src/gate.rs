@@ -8,10 +8,8 @@ use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderValue, LOCATION, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse, web};
-use futures_util::future::BoxFuture;
 use identity::credentials::pairs;
-use identity::operator::OPERATOR_COOKIE;
-use identity::{Actor, Credentials, Identity, OperatorActor, Reached};
+use identity::{Actor, Credentials, Identity, OPERATOR_COOKIE, Reached};
 use store::TenantScope;
 
 use crate::edge::facts::Facts;
@@ -21,13 +19,6 @@ use crate::error::{Error, Face, Result};
 use crate::page;
 use crate::route::{Access, Route};
 use crate::visit::{OperatorVisit, Visit};
-
-/// Finds the operator behind the values of the operator cookie. Given by the roof that keeps operators' accounts.
-pub type FindOperator = dyn Fn(Vec<String>) -> BoxFuture<'static, Result<Option<OperatorActor>>> + Send + Sync;
-
-/// How the gate asks for operators. Without one nobody is an operator.
-#[derive(Clone)]
-pub struct OperatorGate(pub Arc<FindOperator>);
 
 /// The part of a row that the gate needs.
 #[derive(Clone, Copy, Debug)]
@@ -119,19 +110,19 @@ async fn console(gate: Gate, request: &ServiceRequest, located: &Located, facts:
     let cookies = operator_cookies(request.headers());
     let asks = Asks { gate, cookies: !cookies.is_empty(), bearer: false };
     same_origin(asks, request, &facts, None)?;
-    let finder = request.app_data::<web::Data<OperatorGate>>();
-    let operator = match finder {
-        Some(finder) if !cookies.is_empty() => (finder.0)(cookies).await?,
-        _ => None,
-    };
+    let operator = if cookies.is_empty() { None } else { identity(request)?.authenticate_operator(&cookies).await? };
     match operator {
         Some(operator) => {
-            request.extensions_mut().insert(OperatorVisit { operator, facts });
+            request.extensions_mut().insert(OperatorVisit { operator, cookies, facts });
             Ok(Entry::Go)
         }
         None if gate.access == Access::Console => Ok(Entry::Go),
         None => stranger(gate, request, page::CONSOLE_SIGN_IN),
     }
+}
+
+fn identity(request: &ServiceRequest) -> Result<&web::Data<Identity>> {
+    request.app_data::<web::Data<Identity>>().ok_or_else(|| Error::internal("identity is not set up"))
 }
 
 /// A stranger who wants to read a page is led to the sign-in page and back; everything else is refused.

@@ -18,7 +18,6 @@ pub mod visit;
 pub use edge::facts::Facts;
 pub use edge::proxies::TrustedProxies;
 pub use error::{Code, Error, Face, Result};
-pub use gate::OperatorGate;
 pub use route::{API_LIMIT, Access, Audit, Caller, Expect, FORM_LIMIT, Handler, Route};
 pub use server::{Listen, Options, Running, Site, start};
 pub use visit::{OperatorVisit, Signed, Visit};

@@ -100,6 +100,13 @@ pub fn start(listen: &Listen, ops: Ops) -> Result<OpsRunning, StartError> {
     Ok(OpsRunning { address, handle, task: tokio::spawn(server) })
 }
 
+/// Sets the gauges of the database pool.
+pub fn pool_gauges(used: usize, idle: usize, waiting: usize) {
+    for (state, count) in [("used", used), ("idle", idle), ("waiting", waiting)] {
+        metrics::gauge!("holdfast_pool_connections", "state" => state).set(count as f64);
+    }
+}
+
 async fn metrics(ops: web::Data<Ops>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body((ops.metrics)())
 }

@@ -46,6 +46,14 @@ pub struct Options {
 /// Puts a roof's own data (`web::Data`) beside every request.
 pub type Configure = dyn Fn(&mut ServiceConfig) + Send + Sync;
 
+/// A roof's own data, as handlers extract it: `web::Data<T>`.
+pub fn beside<T: Clone + Send + Sync + 'static>(value: T) -> Arc<Configure> {
+    let data = web::Data::new(value);
+    Arc::new(move |config: &mut ServiceConfig| {
+        config.app_data(data.clone());
+    })
+}
+
 /// What is served.
 #[derive(Clone)]
 pub struct Site {

@@ -79,6 +79,8 @@ impl FromRequest for Signed {
 pub struct OperatorVisit {
     /// The operator.
     pub operator: OperatorActor,
+    /// The values of the operator cookie; only signing out looks at them.
+    pub cookies: Vec<String>,
     /// Request id, client address, scheme, host.
     pub facts: Facts,
 }

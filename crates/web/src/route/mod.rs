@@ -185,8 +185,7 @@ impl Route {
         let page = self.face == Face::Html && !self.writes();
         let stranger: &[u16] = if page { &[303] } else { &[401] };
         match (self.access, caller) {
-            (Access::Operator, Caller::Operator) => &[],
-            (Access::Operator, _) => stranger,
+            (Access::Operator, caller) if caller != Caller::Operator => stranger,
             (Access::Member | Access::Admin, Caller::Stranger | Caller::Foreigner) => stranger,
             (Access::Admin, Caller::Member) => &[403],
             _ => &[],
