@@ -158,11 +158,16 @@ pub(crate) async fn discard(house: &House, tenant: &Tenant) {
 async fn fill(house: &House, tenant: &Arc<Tenant>, reader: Reader) -> Result<Verified, Error> {
     let scope = TenantScope::for_command(tenant.clone(), "migrate run");
     let (sender, receiver) = mpsc::channel(BATCHES);
-    let reading = tokio::task::spawn_blocking(move || send_all(&reader, sender));
+    // The reader comes back with the answer: its private folder holds files that still wait to be stored.
+    let reading = tokio::task::spawn_blocking(move || {
+        let sent = send_all(&reader, sender);
+        (reader, sent)
+    });
     let load = house.store.load(&scope).await?;
     let mut writer = Writer { house, tenant: tenant.id, load, open: None, sent: Sent::new() };
     let written = writer.take_all(receiver).await;
-    let read = reading.await.map_err(|err| Error::Broken(err.to_string()))?;
+    let (reader, read) = reading.await.map_err(|err| Error::Broken(err.to_string()))?;
+    drop(reader);
     // When the writer failed the reader only noticed a closed channel: the writer knows better.
     written?;
     let last_id = read?;

@@ -239,19 +239,14 @@ impl Reader {
 /// Merges the write-ahead log into the copy; a log that does not belong to the database is ignored by SQLite, which
 /// is worth saying.
 fn apply_log(conn: &Connection, wal_bytes: u64, findings: &mut Findings) -> rusqlite::Result<()> {
-    let frames: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(1))?;
-    let journal: String = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-    let merged =
-        conn.path().and_then(|path| std::fs::metadata(format!("{path}-wal")).ok()).is_some_and(|meta| meta.len() == 0);
-    if wal_bytes > 32 && (journal != "wal" || (frames <= 0 && !merged)) {
-        findings.warn(
-            "wal_ignored",
-            "",
-            "",
-            format!("the -wal file ({wal_bytes} bytes) does not belong to this database and was ignored; copy .db and -wal together"),
+    let frames: i64 = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
+    if wal_bytes > 32 && frames <= 0 {
+        let message = format!(
+            "the -wal file ({wal_bytes} bytes) does not belong to this database and was ignored; copy .db and -wal together"
         );
+        findings.warn("wal_ignored", "", "", message);
     }
-    Ok(())
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// A name as SQLite takes it.

@@ -16,7 +16,7 @@ use store::TenantScope;
 use testkit::pg::TestDatabase;
 
 /// A house with nothing in it.
-pub async fn house(dir: &Path) -> House {
+pub(crate) async fn house(dir: &Path) -> House {
     let database = TestDatabase::create().await;
     let url = format!("file://{}", dir.join("files").display());
     std::fs::create_dir_all(dir.join("files")).unwrap();
@@ -28,7 +28,7 @@ pub async fn house(dir: &Path) -> House {
 }
 
 /// A run of `folder` as tenant `acme`.
-pub fn run_of(folder: &Path, data: &Path) -> Run {
+pub(crate) fn run_of(folder: &Path, data: &Path) -> Run {
     Run {
         source: Source::new(folder, data, false),
         slug: "acme".parse().unwrap(),
@@ -38,15 +38,15 @@ pub fn run_of(folder: &Path, data: &Path) -> Run {
 }
 
 /// An imported tenant, all rows in memory as JSON.
-pub struct Imported {
-    pub report: Report,
-    pub house: House,
-    pub dir: tempfile::TempDir,
+pub(crate) struct Imported {
+    pub(crate) report: Report,
+    pub(crate) house: House,
+    pub(crate) dir: tempfile::TempDir,
     tables: BTreeMap<String, Vec<Json>>,
 }
 
 /// Imports `folder` and reads everything back through a snapshot.
-pub async fn import(folder: &Path) -> Imported {
+pub(crate) async fn import(folder: &Path) -> Imported {
     let dir = tempfile::tempdir().unwrap();
     let house = house(dir.path()).await;
     let report = migrate::run(&house, &run_of(folder, dir.path())).await.unwrap();
@@ -58,7 +58,7 @@ pub async fn import(folder: &Path) -> Imported {
 }
 
 /// Every row of every table of the tenant `acme`.
-pub async fn read_back(house: &House) -> BTreeMap<String, Vec<Json>> {
+pub(crate) async fn read_back(house: &House) -> BTreeMap<String, Vec<Json>> {
     let tenant = house.store.registry().by_slug("acme").await.unwrap().unwrap();
     let mut snapshot = house.store.open_snapshot(&TenantScope::for_command(tenant, "test")).await.unwrap();
     let mut all = BTreeMap::new();
@@ -102,17 +102,17 @@ fn row(table: &store::Table, line: &[u8]) -> Json {
 }
 
 impl Imported {
-    pub fn table(&self, name: &str) -> &[Json] {
+    pub(crate) fn table(&self, name: &str) -> &[Json] {
         self.tables.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Rows of a source table in the remainder.
-    pub fn kept(&self, source: &str) -> usize {
+    pub(crate) fn kept(&self, source: &str) -> usize {
         self.table("import_remainder").iter().filter(|row| row["source"] == source).count()
     }
 
     /// Whether the report says that the text of this row could not be kept as it was.
-    pub fn odd(&self, table: &str, id: i64) -> bool {
+    pub(crate) fn odd(&self, table: &str, id: i64) -> bool {
         let text = ["nul_replaced", "invalid_utf8"];
         self.report
             .warnings
@@ -121,7 +121,7 @@ impl Imported {
     }
 
     /// Whether the remainder holds bytes with this hash for the row.
-    pub fn kept_bytes(&self, table: &str, id: i64, sha256: &str) -> bool {
+    pub(crate) fn kept_bytes(&self, table: &str, id: i64, sha256: &str) -> bool {
         self.table("import_remainder").iter().any(|row| {
             row["source"] == table
                 && row["row_key"] == id.to_string().as_str()
@@ -132,20 +132,20 @@ impl Imported {
         })
     }
 
-    pub async fn file(&self, key: &str) -> Vec<u8> {
+    pub(crate) async fn file(&self, key: &str) -> Vec<u8> {
         self.house.files.read(key, None).await.unwrap().bytes().await.unwrap().to_vec()
     }
 
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         drop(self.house);
     }
 }
 
 /// One file of a folder: name, bytes, modification and access time.
-pub type Stamp = (PathBuf, u64, i64, i64, i64, i64);
+pub(crate) type Stamp = (PathBuf, u64, i64, i64, i64, i64);
 
 /// Every file of a folder with its times, and those of the folders themselves.
-pub fn stamps(folder: &Path) -> Vec<Stamp> {
+pub(crate) fn stamps(folder: &Path) -> Vec<Stamp> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
     while let Some(dir) = open.pop() {
