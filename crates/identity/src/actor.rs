@@ -15,7 +15,8 @@ pub enum Actor {
 /// A member, and how he showed that he is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberActor {
-    /// The member's row as it was read for this very request.
+    /// The member's row as it was read for this very request; a large picture is only told of
+    /// ([`PICTURE`](store::tenant::members::PICTURE)), so never write this back.
     pub member: Member,
     /// The credential that was shown.
     pub via: Via,

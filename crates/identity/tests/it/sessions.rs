@@ -119,3 +119,19 @@ async fn archived_members_are_nobody_at_once() {
     assert_eq!(world.who(&world.a, &bearer(&made.access_token)).await, None);
     assert!(world.identity.refresh(&world.a, &refresh(&made.refresh_token)).await.is_err());
 }
+
+#[tokio::test]
+async fn large_pictures_do_not_travel_with_every_request() {
+    let world = World::new().await;
+    let made = signed_in(&world).await;
+    let session = on_a_page(&world).await;
+    let client = world.database.superuser().await;
+    let schema = &world.a.tenant().schema;
+    let picture =
+        format!("UPDATE {schema}.member SET avatar = 'data:image/png;base64,' || repeat('A', 100000) WHERE id = 2");
+    client.execute(&picture, &[]).await.unwrap();
+    for credentials in [bearer(&made.access_token), page(&session.cookie)] {
+        let actor = world.identity.authenticate(&world.a, &credentials).await.unwrap();
+        assert_eq!(actor.member().unwrap().avatar, store::tenant::members::PICTURE);
+    }
+}

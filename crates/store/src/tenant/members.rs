@@ -14,7 +14,20 @@ macro_rules! columns {
         "m.id, m.username, m.role, m.archived, m.email, m.display_name, m.avatar, m.description, m.created_ts, m.updated_ts"
     };
 }
-pub(super) use columns;
+
+/// The same, but of a picture kept as a `data:` URI only [`PICTURE`]: hundreds of kilobytes that most readers never look
+/// at. Lengths are known without unpacking the value.
+macro_rules! shown_columns {
+    () => {
+        "m.id, m.username, m.role, m.archived, m.email, m.display_name, \
+         CASE WHEN octet_length(m.avatar) > 1024 THEN 'data:' ELSE m.avatar END, \
+         m.description, m.created_ts, m.updated_ts"
+    };
+}
+pub(super) use shown_columns;
+
+/// What stands in [`Member::avatar`] for a large picture where members are only listed or recognised.
+pub const PICTURE: &str = "data:";
 
 /// The constraint that a taken username hits.
 pub const USERNAME_KEY: &str = "member_username_key";
@@ -65,21 +78,22 @@ pub async fn find_with_password(tx: &mut TenantTx, username: &str) -> Result<Opt
     row.map(|row| Ok((member_of(&row)?, row.try_get(10)?))).transpose()
 }
 
-/// The members with these usernames, in no order; unknown names are passed over.
+/// The members with these usernames, in no order; unknown names are passed over. Large pictures are [`PICTURE`].
 pub async fn list_members_by_name(tx: &mut TenantTx, usernames: &[String]) -> Result<Vec<Member>, Error> {
-    let sql = concat!("SELECT ", columns!(), " FROM member m WHERE m.username = ANY($1)");
+    let sql = concat!("SELECT ", shown_columns!(), " FROM member m WHERE m.username = ANY($1)");
     tx.query(sql, &[(&usernames, Type::TEXT_ARRAY)]).await?.iter().map(member_of).collect()
 }
 
-/// The members with these numbers, in no order.
+/// The members with these numbers, in no order. Large pictures are [`PICTURE`].
 pub async fn list_members_by_id(tx: &mut TenantTx, ids: &[i64]) -> Result<Vec<Member>, Error> {
-    let sql = concat!("SELECT ", columns!(), " FROM member m WHERE m.id = ANY($1)");
+    let sql = concat!("SELECT ", shown_columns!(), " FROM member m WHERE m.id = ANY($1)");
     tx.query(sql, &[(&ids, Type::INT8_ARRAY)]).await?.iter().map(member_of).collect()
 }
 
-/// Members, the newest first: at most `limit` after the first `offset`.
+/// Members, the newest first: at most `limit` after the first `offset`. Large pictures are [`PICTURE`].
 pub async fn list_members(tx: &mut TenantTx, limit: i64, offset: i64) -> Result<Vec<Member>, Error> {
-    let sql = concat!("SELECT ", columns!(), " FROM member m ORDER BY m.created_ts DESC, m.id DESC LIMIT $1 OFFSET $2");
+    let sql =
+        concat!("SELECT ", shown_columns!(), " FROM member m ORDER BY m.created_ts DESC, m.id DESC LIMIT $1 OFFSET $2");
     tx.query(sql, &[(&limit, Type::INT8), (&offset, Type::INT8)]).await?.iter().map(member_of).collect()
 }
 
@@ -182,7 +196,8 @@ pub async fn delete_member(tx: &mut TenantTx, id: MemberId) -> Result<(), Error>
     if gone == 0 { Err(Error::NotFound("member")) } else { Ok(()) }
 }
 
-/// The member named by an access token, with the tenant's signing secret (empty when it has none): one flight.
+/// The member named by an access token, with the tenant's signing secret (empty when it has none): one
+/// flight. A large picture is [`PICTURE`].
 pub async fn read_member_and_secret(
     store: &Store,
     scope: &TenantScope,
@@ -192,7 +207,7 @@ pub async fn read_member_and_secret(
         name: "member_and_secret",
         text: concat!(
             "SELECT ",
-            columns!(),
+            shown_columns!(),
             ", coalesce((SELECT s.value->>'secretKey' FROM {s}.setting s WHERE s.key = 'BASIC'), '')",
             " FROM {s}.member m WHERE m.id = $1"
         ),

@@ -5,7 +5,7 @@
 use domain::id::MemberId;
 use domain::member::Member;
 
-use super::members::{columns, member_of};
+use super::members::{member_of, shown_columns};
 use crate::tx::Param;
 use crate::{Error, Hot, Row, Store, TenantScope, TenantTx, Type};
 
@@ -138,7 +138,7 @@ pub async fn read_sessions(store: &Store, scope: &TenantScope, ids: &[String]) -
         name: "sessions",
         text: concat!(
             "SELECT ",
-            columns!(),
+            shown_columns!(),
             ", s.session_id, s.member_id, s.user_agent, s.address, s.created_ns, s.expires_ns, s.last_used_ns, s.token_hash,",
             " coalesce((SELECT b.value->>'secretKey' FROM {s}.setting b WHERE b.key = 'BASIC'), '')",
             " FROM {s}.session s JOIN {s}.member m ON m.id = s.member_id WHERE s.session_id = ANY($1)"

@@ -3,7 +3,7 @@
 use domain::id::MemberId;
 use domain::member::Member;
 
-use super::members::{columns, member_of};
+use super::members::{member_of, shown_columns};
 use crate::tx::Param;
 use crate::{Error, Hot, Row, Store, TenantScope, TenantTx, Type};
 
@@ -85,7 +85,7 @@ pub async fn read_token(
         name: "token",
         text: concat!(
             "SELECT ",
-            columns!(),
+            shown_columns!(),
             ", t.token_id, t.description, t.created_ns, t.expires_ns, t.last_used_ns",
             " FROM {s}.access_token t JOIN {s}.member m ON m.id = t.member_id WHERE t.token_hash = $1"
         ),

@@ -44,14 +44,14 @@ pub(super) fn secure(headers: &mut HeaderMap, facts: &Facts) {
 
 /// What an origin may do with the API: everything that needs no cookie. Cookies only for the origin that is our own or
 /// the tenant's public one. As Memos answers; what a handler has said already stays.
-pub(super) fn share(asked: &HeaderMap, answer: &mut HeaderMap, facts: &Facts, public_url: Option<&str>) {
+pub(super) fn share(origin: Option<&HeaderValue>, answer: &mut HeaderMap, facts: &Facts, public_url: Option<&str>) {
     if !answer.contains_key(VARY) {
         answer.insert(VARY, HeaderValue::from_static("Origin"));
     }
     if answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         return;
     }
-    let Some(origin) = foreign_or_own(asked) else { return };
+    let Some(origin) = origin.filter(|origin| is_somebody(origin)) else { return };
     answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     if origin.to_str().is_ok_and(|origin| is_own(origin, facts, public_url)) {
         answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -60,7 +60,7 @@ pub(super) fn share(asked: &HeaderMap, answer: &mut HeaderMap, facts: &Facts, pu
 
 /// What a browser is told that asks before a cross-origin request, beyond [`share`].
 pub(super) fn preflight(asked: &HeaderMap, answer: &mut HeaderMap) {
-    if foreign_or_own(asked).is_none() {
+    if !asked.get(ORIGIN).is_some_and(is_somebody) {
         return;
     }
     let vary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
@@ -71,9 +71,9 @@ pub(super) fn preflight(asked: &HeaderMap, answer: &mut HeaderMap) {
     }
 }
 
-/// The `Origin` header, unless it is that of nobody in particular.
-fn foreign_or_own(asked: &HeaderMap) -> Option<&HeaderValue> {
-    asked.get(ORIGIN).filter(|origin| !origin.is_empty() && origin.as_bytes() != b"null")
+/// Whether an `Origin` is more than that of nobody in particular.
+fn is_somebody(origin: &HeaderValue) -> bool {
+    !origin.is_empty() && origin.as_bytes() != b"null"
 }
 
 /// Whether an `Origin` header names us: the host asked for, or the origin of the tenant's public URL.

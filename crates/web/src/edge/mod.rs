@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{LOCATION, ORIGIN};
 use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
@@ -70,7 +70,6 @@ pub(crate) async fn pass<B: MessageBody + 'static>(
     let span = tracing::info_span!(
         "request", id = %facts.request_id, method = %request.method(), tenant = tracing::field::Empty
     );
-    let cors_headers = request.headers().clone();
     request.extensions_mut().insert(facts.clone());
     let outcome = lead(request, next, &edge, &facts).instrument(span.clone()).await;
     let _entered = span.enter();
@@ -82,7 +81,8 @@ pub(crate) async fn pass<B: MessageBody + 'static>(
     let face = face_of(&response);
     headers::secure(response.headers_mut(), &facts);
     if face != Face::Html {
-        headers::share(&cors_headers, response.headers_mut(), &facts, public_url.as_deref());
+        let origin = response.request().headers().get(ORIGIN).cloned();
+        headers::share(origin.as_ref(), response.headers_mut(), &facts, public_url.as_deref());
     }
     record(&response, started);
     Ok(response)

@@ -209,7 +209,8 @@ mod tests {
         assert_eq!(row.expected(Caller::Member), &[] as &[u16]);
         let form = Route::post("/account/tokens", Audit::Event("token.created"), page);
         assert_eq!(form.expected(Caller::Stranger), &[401]);
-        let own = form.expects(&[Expect::new(Caller::Stranger, &[404])]);
+        const OWN: &[Expect] = &[Expect::new(Caller::Stranger, &[404])];
+        let own = form.expects(OWN);
         assert_eq!(own.expected(Caller::Stranger), &[404]);
     }
 }
