@@ -51,7 +51,6 @@ impl From<Error> for CommandError {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match &error {
-            Error::Id(_) | Error::Input(_) | Error::Cron(_) => Self::usage(message),
             Error::Missing { what, name } => {
                 Self::new(Code::NotFound, format!("{what}_not_found"), message).object(name.clone())
             }
@@ -60,7 +59,7 @@ impl From<Error> for CommandError {
             }
             Error::Refused(_) => Self::refused(message),
             Error::Identity(identity::Error::Store(store)) | Error::Store(store) => of_store(store, message),
-            Error::Identity(_) => Self::usage(message),
+            Error::Id(_) | Error::Input(_) | Error::Cron(_) | Error::Identity(_) => Self::usage(message),
         }
         .caused_by(error)
     }
@@ -74,5 +73,18 @@ fn of_store(error: &store::Error, message: String) -> CommandError {
         store::Error::Unavailable(_) => CommandError::unreachable(message).next("see `holdfast doctor`"),
         store::Error::TooBusy => CommandError::of(Code::TimedOut, message),
         store::Error::Corrupt { .. } | store::Error::Database(_) => CommandError::of(Code::Failed, message),
+    }
+}
+
+impl From<Error> for web::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Store(inner) | Error::Identity(identity::Error::Store(inner)) => inner.into(),
+            Error::Identity(inner) => inner.into(),
+            Error::Missing { .. } => Self::not_found(error.to_string()),
+            Error::Taken { .. } => Self::exists(error.to_string()),
+            Error::Refused(sentence) => Self::precondition(sentence),
+            Error::Id(_) | Error::Input(_) | Error::Cron(_) => Self::invalid(error.to_string()),
+        }
     }
 }

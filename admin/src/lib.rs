@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod cli;
+mod console;
+pub mod doctor;
 mod error;
 pub mod members;
 pub mod operators;
@@ -9,6 +11,7 @@ pub mod recovery;
 pub mod schedules;
 pub mod tenants;
 
+pub use console::routes;
 pub use error::Error;
 
 use domain::chance::Chance;

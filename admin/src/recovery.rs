@@ -117,3 +117,41 @@ fn proof_of(drill: &store::control::drills::drill::Model, now: OffsetDateTime) -
         notes: drill.notes,
     }
 }
+
+/// How often the ages are measured.
+const MEASURE: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// Keeps the gauges of recoverability: over all tenants, never one by one.
+pub async fn measure(admin: Admin) {
+    let mut ticks = tokio::time::interval(MEASURE);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = measure_once(&admin).await {
+            tracing::warn!(%error, "recoverability cannot be measured");
+        }
+    }
+}
+
+async fn measure_once(admin: &Admin) -> Result<(), store::Error> {
+    let mut by_status =
+        std::collections::BTreeMap::from([("ok", 0), ("degraded", 0), ("failed", 0), ("overdue", 0), ("unknown", 0)]);
+    let (mut rpo, mut point_age, mut proof_age) = (0.0_f64, 0_i64, 0_i64);
+    for tenant in admin.store.registry().list().await? {
+        let recovery = recovery_of(admin, &tenant).await;
+        *by_status.entry(recovery.status).or_insert(0) += 1;
+        rpo = rpo.max(recovery.rpo_seconds.unwrap_or(0.0));
+        point_age = point_age.max(recovery.last_point_age.unwrap_or(0));
+        proof_age = proof_age.max(recovery.last_proof.map_or(0, |proof| proof.age_seconds));
+    }
+    for (status, count) in by_status {
+        metrics::gauge!("holdfast_recovery_tenants", "status" => status).set(f64::from(count));
+    }
+    metrics::gauge!("holdfast_restore_rpo_seconds").set(rpo);
+    metrics::gauge!("holdfast_backup_verified_age_seconds").set(point_age as f64);
+    metrics::gauge!("holdfast_restore_proven_age_seconds").set(proof_age as f64);
+    for (state, count) in admin.store.control().count_jobs().await? {
+        metrics::gauge!("holdfast_jobs", "state" => state).set(count as f64);
+    }
+    Ok(())
+}

@@ -24,6 +24,14 @@ impl FileKey {
         Self(secret)
     }
 
+    /// A tenant's own, from a secret of the installation.
+    pub fn derive(secret: &[u8], tenant: TenantId) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(secret);
+        digest.update(tenant.0.as_bytes());
+        Self(digest.finalize().into())
+    }
+
     /// HMAC-SHA256 of a content's SHA-256, in hex.
     fn name(&self, sha256: &[u8; 32]) -> Result<String, Error> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).map_err(|e| Error::Setup(e.to_string()))?;

@@ -82,6 +82,11 @@ impl Store {
         &self.inner.registry
     }
 
+    /// How the database is reached.
+    pub fn config(&self) -> &Config {
+        self.pools().config()
+    }
+
     /// Connections in use, idle and waited for.
     pub fn pool_status(&self) -> (usize, usize, usize) {
         self.pools().status()

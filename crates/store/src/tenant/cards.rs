@@ -90,6 +90,14 @@ SELECT n.id FROM note n WHERE n.id IN (
   UNION SELECT c.id FROM note c JOIN tree ON c.parent_id = tree.id)
 ORDER BY n.id FOR UPDATE";
 
+/// Builds the card of every note anew, when cards are in doubt.
+pub async fn rebuild_all(tx: &mut TenantTx) -> Result<(), Error> {
+    lock_many(tx).await?;
+    tx.query("SELECT id FROM note ORDER BY id FOR UPDATE", &[]).await?;
+    tx.query(concat!("UPDATE note n SET card = ", card_json!()), &[]).await?;
+    Ok(())
+}
+
 /// Lets one writer at a time change cards of several notes in this tenant; call it before locking any row.
 pub async fn lock_many(tx: &mut TenantTx) -> Result<(), Error> {
     // 0x63617264 is "card": a class of its own among advisory locks.

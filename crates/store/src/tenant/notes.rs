@@ -254,13 +254,13 @@ pub async fn touch_note(tx: &mut TenantTx, note: NoteId, now: i64) -> Result<(),
     Ok(())
 }
 
-/// `note` and every comment below it.
+/// `note` and every comment below it, their rows locked. Needs [`super::cards::lock_many`].
 pub async fn list_thread(tx: &mut TenantTx, note: NoteId) -> Result<Vec<NoteId>, Error> {
     let rows = tx
         .query(
             "WITH RECURSIVE tree AS (
                SELECT $1::bigint AS id UNION SELECT c.id FROM note c JOIN tree ON c.parent_id = tree.id)
-             SELECT id FROM tree ORDER BY id",
+             SELECT n.id FROM note n JOIN tree ON tree.id = n.id ORDER BY n.id FOR UPDATE OF n",
             &[(&note.0, Type::INT8)],
         )
         .await?;

@@ -1,0 +1,176 @@
+//! Pages that are read.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
+use askama::Template;
+use domain::tenant::Tenant;
+use store::TenantScope;
+use store::tenant::counts::{Counts, read_counts};
+use web::{Error, OperatorVisit, Result, page};
+
+use super::view::{DrillLine, Frame, JobBox, PointLine, RecoveryRow, moment, proof, rpo};
+use crate::recovery::recovery_of;
+use crate::{Admin, tenants};
+
+#[derive(Template)]
+#[template(path = "signin.html")]
+pub(super) struct SignIn {
+    pub(super) frame: Frame,
+    pub(super) problem: Option<String>,
+    pub(super) name: String,
+}
+
+#[derive(Template)]
+#[template(path = "recovery.html")]
+struct RecoveryPage {
+    frame: Frame,
+    rows: Vec<RecoveryRow>,
+}
+
+#[derive(Template)]
+#[template(path = "tenant.html")]
+struct TenantPage {
+    frame: Frame,
+    slug: String,
+    state: &'static str,
+    status: &'static str,
+    rpo: String,
+    proof: String,
+    counts: Counts,
+    job: Option<JobBox>,
+    points: Vec<PointLine>,
+    drills: Vec<DrillLine>,
+}
+
+#[derive(Template)]
+#[template(path = "drill.html")]
+struct DrillPage {
+    frame: Frame,
+    slug: String,
+    point: String,
+    drill: DrillLine,
+    hash: String,
+    previous: String,
+    report: String,
+}
+
+struct EventLine {
+    seq: i64,
+    at: String,
+    actor: String,
+    event: String,
+    object: String,
+}
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct AuditPage {
+    frame: Frame,
+    events: Vec<EventLine>,
+}
+
+fn frame(visit: &OperatorVisit, here: &'static str, request: &HttpRequest) -> Frame {
+    Frame::new(Some(&visit.operator.name), here, page::flash(request))
+}
+
+fn answer(request: &HttpRequest, template: &impl Template) -> Result<HttpResponse> {
+    Ok(page::forget_flash(page::show(request, template)?, "/console"))
+}
+
+/// The sign-in page.
+pub(super) async fn sign_in(request: HttpRequest) -> Result<HttpResponse> {
+    page::show(&request, &SignIn { frame: Frame::new(None, "signin", None), problem: None, name: String::new() })
+}
+
+/// "Can we recover?"
+pub(super) async fn recovery(visit: OperatorVisit, admin: Data<Admin>, request: HttpRequest) -> Result<HttpResponse> {
+    let mut rows = Vec::new();
+    for tenant in tenants::list(&admin).await? {
+        let recovery = recovery_of(&admin, &tenant).await;
+        rows.push(RecoveryRow::new(tenant.slug.to_string(), tenant.state.as_str(), &recovery));
+    }
+    // What needs a hand comes first.
+    let rank =
+        |status: &str| ["failed", "unknown", "overdue", "degraded", "ok"].iter().position(|word| *word == status);
+    rows.sort_by_key(|row| rank(row.status));
+    answer(&request, &RecoveryPage { frame: frame(&visit, "recovery", &request), rows })
+}
+
+pub(super) async fn found(admin: &Admin, slug: &str) -> Result<Arc<Tenant>> {
+    admin.store.registry().by_slug(slug).await?.ok_or_else(|| Error::not_found("there is no tenant of that name"))
+}
+
+/// One tenant: points, drills, and what is under way.
+pub(super) async fn tenant(
+    visit: OperatorVisit,
+    admin: Data<Admin>,
+    slug: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse> {
+    let tenant = found(&admin, &slug).await?;
+    let scope = TenantScope::for_command(Arc::clone(&tenant), "console");
+    let recovery = recovery_of(&admin, &tenant).await;
+    let control = admin.store.control();
+    let job = control.list_jobs(&super::shown_kinds(), Some(tenant.id), 1).await?;
+    let page = TenantPage {
+        frame: frame(&visit, "recovery", &request),
+        slug: tenant.slug.to_string(),
+        state: tenant.state.as_str(),
+        status: recovery.status,
+        rpo: rpo(&recovery),
+        proof: proof(&recovery),
+        counts: read_counts(&admin.store, &scope).await?,
+        job: job.first().map(JobBox::from),
+        points: control.list_points(Some(tenant.id), 20).await?.into_iter().map(PointLine::from).collect(),
+        drills: control.list_drills(Some(tenant.id), 20).await?.iter().map(DrillLine::from).collect(),
+    };
+    answer(&request, &page)
+}
+
+/// One drill's report.
+pub(super) async fn drill(
+    visit: OperatorVisit,
+    admin: Data<Admin>,
+    name: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse> {
+    let row = admin
+        .store
+        .control()
+        .find_drill(&name)
+        .await?
+        .ok_or_else(|| Error::not_found("there is no drill of that name"))?;
+    let pretty =
+        serde_json::from_str::<serde_json::Value>(&row.report).and_then(|report| serde_json::to_string_pretty(&report));
+    let page = DrillPage {
+        frame: frame(&visit, "recovery", &request),
+        slug: row.slug.clone(),
+        point: row.point.clone(),
+        drill: DrillLine::from(&row),
+        hash: row.hash.clone(),
+        previous: if row.previous_hash.is_empty() {
+            "none: the first drill".to_owned()
+        } else {
+            row.previous_hash.clone()
+        },
+        report: pretty.unwrap_or_else(|_| row.report.clone()),
+    };
+    answer(&request, &page)
+}
+
+/// The newest audit events.
+pub(super) async fn audit(visit: OperatorVisit, admin: Data<Admin>, request: HttpRequest) -> Result<HttpResponse> {
+    let rows = admin.store.control().audit_newest(None, 200).await?;
+    let line = |row: store::control::audit::AuditRow| EventLine {
+        seq: row.seq,
+        at: moment(row.at),
+        actor: row.actor,
+        event: row.event,
+        object: row.object,
+    };
+    answer(
+        &request,
+        &AuditPage { frame: frame(&visit, "audit", &request), events: rows.into_iter().map(line).collect() },
+    )
+}

@@ -1,0 +1,179 @@
+//! What the pages show: plain values, no rules.
+
+use store::control::drills::drill::Model as DrillRow;
+use store::control::jobs::JobRow;
+use store::control::points::point::Model as PointRow;
+use time::OffsetDateTime;
+use time::macros::format_description;
+use web::assets;
+
+use crate::recovery::{Recovery, duration};
+
+/// What every page has around it.
+pub(super) struct Frame {
+    pub(super) style: String,
+    pub(super) script: String,
+    pub(super) icon: String,
+    pub(super) operator: Option<String>,
+    pub(super) here: &'static str,
+    pub(super) said: Option<String>,
+}
+
+impl Frame {
+    pub(super) fn new(operator: Option<&str>, here: &'static str, said: Option<String>) -> Self {
+        Self {
+            style: assets::url("base.css"),
+            script: assets::url("app.js"),
+            icon: assets::url("favicon.svg"),
+            operator: operator.map(ToOwned::to_owned),
+            here,
+            said,
+        }
+    }
+}
+
+/// 2026-11-22 14:35:00 UTC.
+pub(super) fn moment(at: OffsetDateTime) -> String {
+    let shape = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+    at.to_offset(time::UtcOffset::UTC).format(&shape).unwrap_or_default()
+}
+
+/// 12 B, 3.4 KiB, 5.6 MiB.
+pub(super) fn bytes(count: i64) -> String {
+    let (mut value, mut unit) = (count as f64, "B");
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
+}
+
+/// A line of "Can we recover?".
+pub(super) struct RecoveryRow {
+    pub(super) status: &'static str,
+    pub(super) slug: String,
+    pub(super) state: &'static str,
+    pub(super) rpo: String,
+    pub(super) proof: String,
+    pub(super) rto: String,
+    pub(super) point: String,
+}
+
+impl RecoveryRow {
+    pub(super) fn new(slug: String, state: &'static str, recovery: &Recovery) -> Self {
+        Self {
+            status: recovery.status,
+            slug,
+            state,
+            rpo: rpo(recovery),
+            proof: proof(recovery),
+            rto: recovery
+                .last_proof
+                .as_ref()
+                .and_then(|proof| proof.rto_seconds)
+                .map_or_else(|| "not measured".to_owned(), duration),
+            point: recovery
+                .last_point_age
+                .map_or_else(|| "none".to_owned(), |age| format!("{} ago", duration(age as f64))),
+        }
+    }
+}
+
+pub(super) fn rpo(recovery: &Recovery) -> String {
+    match recovery.rpo_seconds {
+        None => "unknown".to_owned(),
+        Some(seconds) if seconds <= 0.0 => "nothing would be lost".to_owned(),
+        Some(seconds) => duration(seconds),
+    }
+}
+
+pub(super) fn proof(recovery: &Recovery) -> String {
+    recovery.last_proof.as_ref().map_or_else(|| "never restored".to_owned(), crate::recovery::Proof::sentence)
+}
+
+pub(super) struct PointLine {
+    pub(super) state: String,
+    pub(super) name: String,
+    pub(super) taken: String,
+    pub(super) notes: i64,
+    pub(super) stored: String,
+}
+
+impl From<PointRow> for PointLine {
+    fn from(row: PointRow) -> Self {
+        Self {
+            state: row.state,
+            name: row.point,
+            taken: moment(row.created_at),
+            notes: row.notes,
+            stored: bytes(row.bytes_stored),
+        }
+    }
+}
+
+pub(super) struct DrillLine {
+    pub(super) verdict: String,
+    pub(super) name: String,
+    pub(super) when: String,
+    pub(super) notes: i64,
+    pub(super) rto: String,
+}
+
+impl From<&DrillRow> for DrillLine {
+    fn from(row: &DrillRow) -> Self {
+        Self {
+            verdict: row.verdict.clone(),
+            name: row.drill.clone(),
+            when: moment(row.finished_at),
+            notes: row.notes,
+            rto: row.rto_seconds.map_or_else(|| "not measured".to_owned(), duration),
+        }
+    }
+}
+
+/// A job as its box shows it.
+#[derive(serde::Serialize)]
+pub(super) struct JobBox {
+    pub(super) id: i64,
+    pub(super) what: &'static str,
+    pub(super) state: String,
+    pub(super) text: String,
+    pub(super) ended: bool,
+}
+
+impl From<&JobRow> for JobBox {
+    fn from(row: &JobRow) -> Self {
+        let what = if row.kind == jobs::kind::DRILL { "Drill" } else { "Backup" };
+        let said = |value: &serde_json::Value, key: &str| {
+            value.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+        };
+        let text = match row.state.as_str() {
+            "queued" => "waiting for a worker".to_owned(),
+            "running" => row.progress.as_ref().map_or_else(|| "begun".to_owned(), |progress| said(progress, "phase")),
+            "failed" => row.error.clone().unwrap_or_default(),
+            _ => row.result.as_ref().map_or_else(String::new, |result| ended(result, &said)),
+        };
+        Self {
+            id: row.id,
+            what,
+            state: row.state.clone(),
+            text,
+            ended: matches!(row.state.as_str(), "done" | "failed"),
+        }
+    }
+}
+
+fn ended(result: &serde_json::Value, said: &impl Fn(&serde_json::Value, &str) -> String) -> String {
+    if result.get("skipped").is_some() {
+        return said(result, "skipped");
+    }
+    let verdict = said(result, "verdict");
+    if verdict.is_empty() {
+        format!("point {} is {}", said(result, "point"), said(result, "state"))
+    } else {
+        format!("drill {} ended with {verdict}", said(result, "drill"))
+    }
+}

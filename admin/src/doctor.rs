@@ -1,0 +1,143 @@
+//! A ladder of checks, each with what to do.
+
+use objects::ProbeReport;
+use runtime::exit::Code;
+use serde::Serialize;
+use store::{CONTROL_VERSION, ServerFacts};
+
+/// One rung of the ladder.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// ok, degraded or failed.
+    pub status: &'static str,
+    /// What was found.
+    pub found: String,
+    /// What to do; empty when there is nothing.
+    pub next: String,
+}
+
+impl Finding {
+    /// It is as it should be.
+    pub fn ok(check: &'static str, found: impl Into<String>) -> Self {
+        Self { check, status: "ok", found: found.into(), next: String::new() }
+    }
+
+    /// It works, but not for long or not well.
+    pub fn degraded(check: &'static str, found: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { check, status: "degraded", found: found.into(), next: next.into() }
+    }
+
+    /// It does not work.
+    pub fn failed(check: &'static str, found: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { check, status: "failed", found: found.into(), next: next.into() }
+    }
+
+    fn when(good: bool, check: &'static str, found: &str, otherwise: (&str, &str)) -> Self {
+        if good { Self::ok(check, found) } else { Self::failed(check, otherwise.0, otherwise.1) }
+    }
+}
+
+/// The exit code of a ladder: 0, 3 when something is degraded, 4 when something failed.
+pub fn verdict(findings: &[Finding]) -> Code {
+    let any = |status| findings.iter().any(|finding| finding.status == status);
+    match (any("failed"), any("degraded")) {
+        (true, _) => Code::Negative,
+        (false, true) => Code::Warnings,
+        (false, false) => Code::Ok,
+    }
+}
+
+/// Relations beyond which a whole dump takes long: about 2,000 tenants.
+const MANY_RELATIONS: i64 = 160_000;
+
+/// What the database server is and lets us do. `now`: our clock, seconds since 1970.
+pub fn of_server(facts: &ServerFacts, control_version: i32, now: i64) -> Vec<Finding> {
+    let major = facts.version / 10_000;
+    let mut out = vec![Finding::when(
+        (15..=18).contains(&major),
+        "server version",
+        &format!("PostgreSQL {major}"),
+        (&format!("PostgreSQL {major}"), "use PostgreSQL 15 to 18"),
+    )];
+    out.push(Finding::when(
+        facts.may_create_roles,
+        "role rights",
+        "may make roles",
+        ("may not make roles", "ALTER ROLE … CREATEROLE, as an administrator of the server"),
+    ));
+    out.push(Finding::when(
+        facts.may_create_schemas,
+        "database rights",
+        "may make schemas",
+        ("may not make schemas", "GRANT CREATE ON DATABASE … TO our role"),
+    ));
+    out.push(Finding::when(
+        facts.durable,
+        "durability",
+        "fsync, full_page_writes and synchronous_commit are on",
+        ("an acknowledged write can be lost", "turn fsync, full_page_writes and synchronous_commit on"),
+    ));
+    if !facts.checksums {
+        out.push(Finding::degraded(
+            "data checksums",
+            "off: damage on disk can go unnoticed",
+            "run pg_checksums --enable while the server is stopped",
+        ));
+    }
+    out.push(locks(facts));
+    if !facts.extensions.iter().any(|name| name == "pg_trgm") {
+        out.push(Finding::degraded(
+            "extensions",
+            "pg_trgm is missing: search in large workspaces is slow",
+            "CREATE EXTENSION pg_trgm SCHEMA ext",
+        ));
+    }
+    let skew = (facts.clock - now).abs();
+    out.push(if skew <= 5 {
+        Finding::ok("clock", "agrees with the database's")
+    } else {
+        Finding::degraded("clock", format!("{skew} s apart from the database's"), "let both machines keep time by NTP")
+    });
+    out.push(if control_version == CONTROL_VERSION {
+        Finding::ok("control plane", format!("version {control_version}"))
+    } else {
+        Finding::degraded(
+            "control plane",
+            format!("version {control_version}, this executable brings {CONTROL_VERSION}"),
+            "start `holdfast serve` once with this executable",
+        )
+    });
+    out
+}
+
+fn locks(facts: &ServerFacts) -> Finding {
+    let found = format!("{} slots for {} relations", facts.lock_slots, facts.relations);
+    if facts.relations > facts.lock_slots {
+        Finding::failed(
+            "lock slots",
+            found,
+            "a whole pg_dump would fail: raise max_locks_per_transaction and restart the server",
+        )
+    } else if facts.relations > MANY_RELATIONS {
+        Finding::degraded("lock slots", found, "pg_dump will take long: spread tenants over several databases")
+    } else {
+        Finding::ok("lock slots", found)
+    }
+}
+
+/// What the backup store can do.
+pub fn of_store(report: &ProbeReport) -> Vec<Finding> {
+    let told = if report.sentences.is_empty() { report.location.clone() } else { report.sentences.join("; ") };
+    let mut out = vec![Finding::ok("backup store", told)];
+    let skew = report.clock_skew_seconds;
+    if skew.abs() > 60 {
+        out.push(Finding::degraded(
+            "backup store's clock",
+            format!("{skew} s apart from ours"),
+            "let both machines keep time by NTP",
+        ));
+    }
+    out
+}

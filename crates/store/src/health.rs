@@ -1,0 +1,62 @@
+//! What the server can bear: facts for preflights and `holdfast doctor`.
+
+use crate::error::Error;
+use crate::store::Store;
+
+/// Facts about the server and our role on it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ServerFacts {
+    /// As a number, 150018 for 15.18.
+    pub version: i32,
+    /// Slots for locks held at once, over all connections.
+    pub lock_slots: i64,
+    /// Relations of this database that a whole dump would lock.
+    pub relations: i64,
+    /// Our role may make roles.
+    pub may_create_roles: bool,
+    /// Our role may make schemas here.
+    pub may_create_schemas: bool,
+    /// Every acknowledged write is on disk: fsync, full_page_writes and synchronous_commit are on.
+    pub durable: bool,
+    /// Data pages carry checksums.
+    pub checksums: bool,
+    /// Extensions installed.
+    pub extensions: Vec<String>,
+    /// The server's clock, seconds since 1970.
+    pub clock: i64,
+}
+
+const FACTS: &str = "SELECT current_setting('server_version_num')::int, \
+    current_setting('max_locks_per_transaction')::bigint * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint), \
+    (SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'p', 'S', 'v', 'm')), \
+    coalesce((SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user), false), \
+    has_database_privilege(current_database(), 'CREATE'), \
+    current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on' AND current_setting('synchronous_commit') NOT IN ('off', 'local'), \
+    current_setting('data_checksums') = 'on', \
+    coalesce((SELECT array_agg(extname::text ORDER BY extname) FROM pg_extension), '{}'), \
+    extract(epoch FROM clock_timestamp())::bigint";
+
+impl Store {
+    /// Asks the server what it is and what we may do.
+    pub async fn server_facts(&self) -> Result<ServerFacts, Error> {
+        let connection = self.pools().owner.get().await?;
+        let row = connection.client.query_one(FACTS, &[]).await?;
+        Ok(ServerFacts {
+            version: row.try_get(0)?,
+            lock_slots: row.try_get(1)?,
+            relations: row.try_get(2)?,
+            may_create_roles: row.try_get(3)?,
+            may_create_schemas: row.try_get(4)?,
+            durable: row.try_get(5)?,
+            checksums: row.try_get(6)?,
+            extensions: row.try_get(7)?,
+            clock: row.try_get(8)?,
+        })
+    }
+
+    /// Lock slots of the server, and relations of this database: a whole dump locks them all at once.
+    pub async fn lock_headroom(&self) -> Result<(i64, i64), Error> {
+        let facts = self.server_facts().await?;
+        Ok((facts.lock_slots, facts.relations))
+    }
+}

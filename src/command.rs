@@ -1,0 +1,217 @@
+//! The command line as data, and one call per command.
+
+use std::path::PathBuf;
+
+use runtime::exit::{Code, CommandError};
+use runtime::printer::Printer;
+use runtime::settings::{Settings, Sources};
+
+use crate::demo::DemoArguments;
+use crate::installation::{Installation, Share};
+use crate::serve::ServeArguments;
+
+/// Memos-compatible notes for many teams, with restores that are proven.
+#[derive(Debug, clap::Parser)]
+#[command(name = "holdfast", version, about, arg_required_else_help = true)]
+pub(crate) struct Line {
+    /// Print one JSON document (or JSON Lines) for scripts.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Settings file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the embedded default.
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Everything embedded: import, serve, take a point, drill.
+    Demo(DemoArguments),
+    /// Serve members, operators and the API.
+    Serve(ServeArguments),
+    /// Do what is due: points, drills, dumps.
+    Worker {
+        /// Only these kinds of work.
+        #[arg(long, value_delimiter = ',', value_parser = ["backup", "drill", "dump"])]
+        only: Vec<String>,
+    },
+    #[command(flatten)]
+    Admin(admin::cli::Noun),
+    /// Move a Memos installation into a tenant.
+    #[command(subcommand)]
+    Migrate(migrate::cli::Command),
+    /// Settings in force.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// The backup store.
+    #[command(subcommand)]
+    Store(StoreVerb),
+    /// Look at everything that must be right, and say what to do.
+    Doctor,
+    #[command(flatten)]
+    Backup(backup::cli::Noun),
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ConfigVerb {
+    /// Every setting, its value and where it comes from.
+    Show,
+    /// Whether the settings can be used.
+    Check,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum StoreVerb {
+    /// Learn what the backup store can do.
+    Probe,
+}
+
+/// Runs the command and ends with its code.
+pub(crate) async fn run(line: Line) -> Code {
+    runtime::tls::install_provider();
+    let printer = Printer::new(line.json);
+    match Box::pin(dispatch(line, printer)).await {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::debug!(?error, "the command failed");
+            printer.error(&error);
+            error.exit
+        }
+    }
+}
+
+async fn dispatch(line: Line, printer: Printer) -> Result<Code, CommandError> {
+    let mut flags = Vec::new();
+    if let Some(data) = &line.data {
+        flags.push(("data".to_owned(), data.display().to_string()));
+    }
+    match &line.command {
+        Command::Demo(arguments) => arguments.flags(&mut flags),
+        Command::Serve(arguments) => arguments.flags(&mut flags),
+        _ => {}
+    }
+    let settings = Settings::load(&Sources::of_process(line.config.clone(), flags))
+        .map_err(|e| CommandError::usage(e.to_string()))?;
+    // A command that answers in one breath logs only what is wrong; services tell what they do.
+    let quiet = !matches!(line.command, Command::Serve(_) | Command::Worker { .. }) && !settings.is_given("log_filter");
+    runtime::logging::init(settings.log_format, if quiet { "warn" } else { &settings.log_filter })
+        .map_err(|e| CommandError::usage(e.to_string()))?;
+    match line.command {
+        Command::Demo(arguments) => Box::pin(crate::demo::run(arguments, settings, printer)).await,
+        Command::Serve(arguments) => Box::pin(crate::serve::run(arguments, settings, printer)).await,
+        Command::Worker { only } => Box::pin(crate::serve::worker(&only, settings)).await,
+        Command::Admin(noun) => {
+            let installation = Installation::open(settings, Share::Allowed).await?;
+            let outcome = admin::cli::run(noun, &admin::Admin::new(installation.store.clone()), printer).await;
+            installation.close().await;
+            outcome
+        }
+        Command::Migrate(command) => Box::pin(migrate(command, settings, printer)).await,
+        Command::Config(verb) => Ok(config(&verb, &settings, printer)),
+        Command::Store(StoreVerb::Probe) => probe(settings, printer).await,
+        Command::Doctor => doctor(settings, printer).await,
+        Command::Backup(noun) => Box::pin(points(noun, settings, printer)).await,
+    }
+}
+
+async fn migrate(command: migrate::cli::Command, settings: Settings, printer: Printer) -> Result<Code, CommandError> {
+    let data = settings.data.clone();
+    if !command.needs_house() {
+        return migrate::cli::execute(&command, &data, None, printer).await;
+    }
+    let installation = Installation::open(settings, Share::Allowed).await?;
+    let outcome = match installation.house().await {
+        Ok(house) => migrate::cli::execute(&command, &data, Some(&house), printer).await,
+        Err(error) => Err(error),
+    };
+    installation.close().await;
+    outcome
+}
+
+fn config(verb: &ConfigVerb, settings: &Settings, printer: Printer) -> Code {
+    match verb {
+        ConfigVerb::Show => printer.result(&settings.shown(), |shown| {
+            let line = |s: &runtime::settings::Shown| {
+                format!("{:<24} {:<40} {}", s.key, s.value.as_deref().unwrap_or("-"), s.origin)
+            };
+            shown.iter().map(line).collect::<Vec<_>>().join("\n")
+        }),
+        ConfigVerb::Check => {
+            printer.result(&serde_json::json!({"ok": true}), |_| "the settings can be used".to_owned())
+        }
+    }
+    Code::Ok
+}
+
+async fn probe(settings: Settings, printer: Printer) -> Result<Code, CommandError> {
+    let installation = Installation::open(settings, Share::Allowed).await?;
+    let clock = domain::clock::Clock::System;
+    let outcome = objects::probe(&installation.objects, &clock, &domain::chance::Chance::System).await;
+    installation.close().await;
+    let report = outcome.map_err(crate::errors::of_objects)?;
+    printer.result(&report, |report| {
+        if report.sentences.is_empty() {
+            format!("{}: all is well", report.location)
+        } else {
+            report.sentences.join("\n")
+        }
+    });
+    Ok(Code::Ok)
+}
+
+async fn points(noun: backup::cli::Noun, settings: Settings, printer: Printer) -> Result<Code, CommandError> {
+    let installation = Installation::open(settings, Share::Allowed).await?;
+    let outcome = match (installation.backup(printer), std::env::current_exe()) {
+        (Ok(backup), Ok(exe)) => {
+            let place =
+                backup::cli::Place { exe, reports: installation.reports(), dump: Some(installation.dump_source()) };
+            backup::cli::run(noun, &backup, &place, printer).await
+        }
+        (Err(error), _) => Err(error),
+        (_, Err(error)) => Err(crate::errors::failed(error)),
+    };
+    installation.close().await;
+    outcome
+}
+
+async fn doctor(settings: Settings, printer: Printer) -> Result<Code, CommandError> {
+    use admin::doctor::{Finding, of_server, of_store, verdict};
+    let mut findings = Vec::new();
+    match Installation::open(settings, Share::Allowed).await {
+        Err(error) => findings.push(Finding::failed(
+            "installation",
+            error.message.clone(),
+            error.next.clone().unwrap_or_default(),
+        )),
+        Ok(installation) => {
+            findings.push(Finding::ok("database", "answers"));
+            match (installation.store.server_facts().await, installation.store.control_version().await) {
+                (Ok(facts), Ok(version)) => {
+                    findings.extend(of_server(&facts, version, domain::clock::Clock::System.seconds()))
+                }
+                (Err(error), _) | (_, Err(error)) => {
+                    findings.push(Finding::failed("server facts", error.to_string(), ""))
+                }
+            }
+            let chance = domain::chance::Chance::System;
+            match objects::probe(&installation.objects, &domain::clock::Clock::System, &chance).await {
+                Ok(report) => findings.extend(of_store(&report)),
+                Err(error) => {
+                    findings.push(Finding::failed("backup store", error.to_string(), "check endpoint, bucket and keys"))
+                }
+            }
+            installation.close().await;
+        }
+    }
+    printer.result(&findings, |findings| findings.iter().map(rung).collect::<Vec<_>>().join("\n"));
+    Ok(verdict(&findings))
+}
+
+fn rung(finding: &admin::doctor::Finding) -> String {
+    let next = if finding.next.is_empty() { String::new() } else { format!("\n{:<28}→ {}", "", finding.next) };
+    format!("{:<9} {:<18} {}{next}", finding.status, finding.check, finding.found)
+}

@@ -1,0 +1,300 @@
+//! What a command stands on: the database, the backup store and the file store, embedded below one folder or given by
+//! settings, opened the same way for every command.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backup::{Backup, DumpSource, KeyDirectory};
+use domain::chance::Chance;
+use domain::id::TenantId;
+use migrate::House;
+use objects::{FileKey, FileStore, ObjectStore, S3Config};
+use runtime::data_dir::{Claim, DataDir, Guest, Owner, write_private};
+use runtime::exit::CommandError;
+use runtime::postgres::{Address, Cluster, Spec};
+use runtime::printer::Printer;
+use runtime::s3::{Endpoint, S3Server};
+use runtime::settings::{FilesPlace, Settings, read_secret};
+use store::Store;
+
+use crate::errors::{failed, of_objects, of_store};
+
+/// How long a guest waits for the owner's services to come up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Everything opened.
+pub(crate) struct Installation {
+    pub(crate) settings: Settings,
+    pub(crate) data: DataDir,
+    pub(crate) store: Store,
+    pub(crate) objects: ObjectStore,
+    pub(crate) files: FileStore,
+    /// Address of the backup store's S3, if it is one.
+    pub(crate) s3_url: Option<String>,
+    /// The embedded database's address.
+    pub(crate) postgres: Option<Address>,
+    services: Services,
+}
+
+/// What runs below us and ends with us.
+enum Services {
+    /// Nothing: database and store are elsewhere.
+    None,
+    /// Ours to run.
+    Own { owner: Owner, cluster: Cluster, s3: S3Server },
+    /// Someone else's; held so that they stay.
+    Shared { _guest: Guest },
+}
+
+/// Whether a command may use services that another process runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// Run them, or use what runs.
+    Allowed,
+    /// Must run them itself.
+    Owner,
+}
+
+impl Installation {
+    /// Opens what the settings name; embedded when they name no database.
+    pub(crate) async fn open(settings: Settings, share: Share) -> Result<Self, CommandError> {
+        let data = DataDir::open(&settings.data).map_err(|e| CommandError::of(e.exit(), e.to_string()))?;
+        if settings.database_url.is_some() {
+            Self::given(settings, data).await
+        } else {
+            Self::embedded(settings, data, share).await
+        }
+    }
+
+    async fn embedded(settings: Settings, data: DataDir, share: Share) -> Result<Self, CommandError> {
+        let folder = |e: runtime::data_dir::Error| CommandError::of(e.exit(), e.to_string());
+        let claim = match share {
+            Share::Owner => Claim::Owner(data.own().await.map_err(folder)?),
+            Share::Allowed => data.claim().await.map_err(folder)?,
+        };
+        let (address, endpoint, services) = match claim {
+            Claim::Owner(owner) => start(&settings, &data, owner).await?,
+            Claim::Guest(guest) => {
+                let address =
+                    Address::attach(&data, PATIENCE).await.map_err(|e| CommandError::of(e.exit(), e.to_string()))?;
+                let endpoint = await_endpoint(&data).await?;
+                (address, endpoint, Services::Shared { _guest: guest })
+            }
+        };
+        let config =
+            store::Config::from_url(&address.url(), None, None).map_err(|e| CommandError::usage(e.to_string()))?;
+        let store = Store::connect(config).await.map_err(of_store)?;
+        store.prepare().await.map_err(of_store)?;
+        let (access, secret) = s3_keys(&data)?;
+        let config = S3Config::new(endpoint.url.clone(), endpoint.bucket.clone(), access, secret);
+        let objects = ObjectStore::s3(config).map_err(of_objects)?;
+        objects.create().await.map_err(of_objects)?;
+        let files = match &settings.files_url {
+            Some(place) => open_files(place, None)?,
+            None => open_files(&FilesPlace::Directory(absolute(&data.files())), None)?,
+        };
+        Ok(Self {
+            settings,
+            data,
+            store,
+            objects,
+            files,
+            s3_url: Some(endpoint.url),
+            postgres: Some(address),
+            services,
+        })
+    }
+
+    async fn given(settings: Settings, data: DataDir) -> Result<Self, CommandError> {
+        let url = settings.database_url.as_ref().map(ToString::to_string).unwrap_or_default();
+        let password = secret_in(settings.database_password_file.as_deref())?;
+        let config = store::Config::from_url(&url, password, settings.database_ca_file.clone())
+            .map_err(|e| CommandError::usage(e.to_string()))?;
+        let store = Store::connect(config).await.map_err(of_store)?;
+        store.prepare().await.map_err(of_store)?;
+        let s3 = s3_config(&settings)?;
+        let objects = match (&settings.store_directory, &s3) {
+            (Some(folder), _) => ObjectStore::directory(folder.clone()).map_err(of_objects)?,
+            (None, Some(config)) => ObjectStore::s3(config.clone()).map_err(of_objects)?,
+            (None, None) => {
+                return Err(CommandError::usage(
+                    "no backup store is set: set store_endpoint (with store_access_key_file and store_secret_key_file) or store_directory",
+                ));
+            }
+        };
+        objects.check().await.map_err(of_objects)?;
+        let files = match &settings.files_url {
+            Some(place) => open_files(place, s3.as_ref())?,
+            None => open_files(&FilesPlace::Directory(absolute(&data.files())), None)?,
+        };
+        let s3_url = settings.store_endpoint.as_ref().map(ToString::to_string);
+        Ok(Self { settings, data, store, objects, files, s3_url, postgres: None, services: Services::None })
+    }
+
+    /// Where the appliance's own keys are.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.settings.keys_directory.clone().unwrap_or_else(|| self.data.keys())
+    }
+
+    /// What points and drills need. The escrow sheet, made with the first key, is shown once and kept nowhere.
+    pub(crate) fn backup(&self, printer: Printer) -> Result<Backup, CommandError> {
+        let (keys, sheet) = KeyDirectory::open(&self.keys()).map_err(failed)?;
+        if let Some(sheet) = sheet {
+            printer.note(&sheet.text());
+        }
+        Ok(Backup::new(self.store.clone(), self.objects.clone(), self.files.clone(), keys))
+    }
+
+    /// How `pg_dump` reaches the database.
+    pub(crate) fn dump_source(&self) -> DumpSource {
+        if let Some(address) = &self.postgres {
+            let programs = runtime::postgres::Binaries::find(self.settings.postgres_bin.as_deref())
+                .ok()
+                .map(|found| found.folder().to_owned());
+            return DumpSource {
+                programs,
+                host: address.socket_dir.display().to_string(),
+                port: address.port,
+                user: address.superuser.clone(),
+                database: address.database.clone(),
+                password_file: None,
+                ca_file: None,
+                superuser: true,
+            };
+        }
+        let config = self.store.config();
+        DumpSource {
+            programs: self.settings.postgres_bin.clone(),
+            host: config.host.clone(),
+            port: config.port,
+            user: config.user.clone(),
+            database: config.database.clone(),
+            password_file: self.settings.database_password_file.clone(),
+            ca_file: config.ca_file.clone(),
+            superuser: false,
+        }
+    }
+
+    /// What an import needs.
+    pub(crate) async fn house(&self) -> Result<House, CommandError> {
+        const KEY: &str = "file_names";
+        let control = self.store.control();
+        if control.setting(KEY).await.map_err(of_store)?.is_none() {
+            let made = Chance::System.text(b"0123456789abcdef", 64);
+            control.set_setting(KEY, &made.into()).await.map_err(of_store)?;
+        }
+        let secret = control.setting(KEY).await.map_err(of_store)?.map(|value| value.to_string()).unwrap_or_default();
+        let file_keys = Arc::new(move |tenant: TenantId| FileKey::derive(secret.as_bytes(), tenant));
+        Ok(House { store: self.store.clone(), files: self.files.clone(), file_keys })
+    }
+
+    /// Where reports are kept.
+    pub(crate) fn reports(&self) -> PathBuf {
+        self.settings.reports_directory.clone().unwrap_or_else(|| self.data.reports())
+    }
+
+    /// Ends the services that are ours, after those who still use them.
+    pub(crate) async fn close(self) {
+        let Services::Own { owner, cluster, s3 } = self.services else { return };
+        if !owner.dismiss_guests(PATIENCE).await {
+            tracing::warn!("another command still uses the embedded services; ending them all the same");
+        }
+        drop(self.store);
+        s3.stop().await;
+        if let Err(error) = Endpoint::remove(&self.data.endpoint_file()) {
+            tracing::debug!(%error, "the endpoint file stays");
+        }
+        if let Err(error) = cluster.stop().await {
+            tracing::warn!(%error, "the embedded database did not stop in order; nothing acknowledged is lost");
+        }
+    }
+}
+
+async fn start(
+    settings: &Settings,
+    data: &DataDir,
+    owner: Owner,
+) -> Result<(Address, Endpoint, Services), CommandError> {
+    let exe = std::env::current_exe().map_err(failed)?;
+    let cluster = Cluster::open(Spec::embedded(data, settings.postgres_bin.clone(), Some(exe)))
+        .await
+        .map_err(|e| CommandError::of(e.exit(), e.to_string()))?;
+    let (access, secret) = s3_keys(data)?;
+    let s3 = S3Server::start(&data.objects(), SocketAddr::from(([127, 0, 0, 1], 0)), &access, &secret)
+        .await
+        .map_err(failed)?;
+    let endpoint = Endpoint {
+        url: s3.url(),
+        bucket: settings.store_bucket.clone(),
+        region: settings.store_region.clone(),
+        pid: std::process::id(),
+    };
+    endpoint.write(&data.endpoint_file()).map_err(failed)?;
+    Ok((cluster.address().clone(), endpoint, Services::Own { owner, cluster, s3 }))
+}
+
+async fn await_endpoint(data: &DataDir) -> Result<Endpoint, CommandError> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(endpoint) = Endpoint::read(&data.endpoint_file()).map_err(failed)? {
+            return Ok(endpoint);
+        }
+        if tokio::time::Instant::now() > deadline {
+            return Err(CommandError::unreachable(
+                "the process that owns the data folder does not offer its store; is it starting or ending?",
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Access key and secret key of the embedded S3, made at first use.
+fn s3_keys(data: &DataDir) -> Result<(String, String), CommandError> {
+    let key = |name: &str, length: usize| -> Result<String, CommandError> {
+        let path = data.keys().join(name);
+        if !path.exists() {
+            let made = Chance::System.text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", length);
+            write_private(&path, made.as_bytes()).map_err(failed)?;
+        }
+        Ok(read_secret(&path).map_err(|e| CommandError::usage(e.to_string()))?.expose().to_owned())
+    };
+    Ok((key("s3-access.key", 20)?, key("s3-secret.key", 40)?))
+}
+
+fn secret_in(file: Option<&Path>) -> Result<Option<String>, CommandError> {
+    let secret = file.map(read_secret).transpose().map_err(|e| CommandError::usage(e.to_string()))?;
+    Ok(secret.map(|secret| secret.expose().to_owned()))
+}
+
+fn s3_config(settings: &Settings) -> Result<Option<S3Config>, CommandError> {
+    let Some(endpoint) = &settings.store_endpoint else { return Ok(None) };
+    let (access, secret) =
+        (secret_in(settings.store_access_key_file.as_deref())?, secret_in(settings.store_secret_key_file.as_deref())?);
+    let (Some(access), Some(secret)) = (access, secret) else {
+        return Err(CommandError::usage("store_endpoint needs store_access_key_file and store_secret_key_file"));
+    };
+    let mut config =
+        S3Config::new(endpoint.as_str().trim_end_matches('/'), settings.store_bucket.clone(), access, secret);
+    config.region.clone_from(&settings.store_region);
+    config.path_style = settings.store_path_style;
+    if let Some(file) = &settings.store_ca_file {
+        config.ca_pem = Some(
+            std::fs::read(file).map_err(|e| CommandError::usage(format!("store_ca_file {}: {e}", file.display())))?,
+        );
+    }
+    Ok(Some(config))
+}
+
+fn open_files(place: &FilesPlace, s3: Option<&S3Config>) -> Result<FileStore, CommandError> {
+    let url = match place {
+        FilesPlace::Directory(folder) => format!("file://{}", folder.display()),
+        FilesPlace::Bucket { bucket, prefix } => format!("s3://{bucket}/{prefix}"),
+    };
+    FileStore::open(&url, s3).map_err(of_objects)
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
