@@ -169,10 +169,15 @@ impl DirectoryStore {
         let (from, to) = (from.to_owned(), to.to_owned());
         self.blocking(move |root| {
             let (source, target) = (root.join(&from), root.join(&to));
-            make_folders(root, &target)?;
-            fs::rename(&source, &target).map_err(|e| {
-                if is_absence(&e) { Error::NotFound { key: from.clone() } } else { Error::io(&target, e) }
-            })?;
+            let mut named = Err(io::ErrorKind::NotFound.into());
+            for _ in 0..8 {
+                make_folders(root, &target)?;
+                named = fs::rename(&source, &target);
+                if !matches!(&named, Err(e) if is_absence(e) && source.is_file()) {
+                    break;
+                }
+            }
+            named.map_err(|e| if is_absence(&e) { Error::NotFound { key: from } } else { Error::io(&target, e) })?;
             flush_folder(&target)?;
             flush_folder(&source)
         })
@@ -200,17 +205,24 @@ fn begin(root: &Path) -> Result<NamedTempFile, Error> {
 }
 
 /// Flushes a draft, gives it its name and flushes the folder that holds the name.
-fn finish(root: &Path, key: &str, draft: NamedTempFile, options: PutOptions) -> Result<(), Error> {
+fn finish(root: &Path, key: &str, mut draft: NamedTempFile, options: PutOptions) -> Result<(), Error> {
     let target = root.join(key);
     draft.as_file().sync_all().map_err(|e| Error::io(draft.path(), e))?;
-    make_folders(root, &target)?;
-    let named = if options.if_none_match { draft.persist_noclobber(&target) } else { draft.persist(&target) };
-    match named {
-        Ok(_) => flush_folder(&target),
-        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists { key: key.to_owned() }),
-        Err(e) if e.error.kind() == io::ErrorKind::IsADirectory => Err(clash(key)),
-        Err(e) => Err(Error::io(&target, e.error)),
+    // A delete may clear away an emptied folder between its making and its use.
+    for _ in 0..8 {
+        make_folders(root, &target)?;
+        let named = if options.if_none_match { draft.persist_noclobber(&target) } else { draft.persist(&target) };
+        match named {
+            Ok(_) => return flush_folder(&target),
+            Err(e) if e.error.kind() == io::ErrorKind::NotFound => draft = e.file,
+            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(Error::Exists { key: key.to_owned() });
+            }
+            Err(e) if e.error.kind() == io::ErrorKind::IsADirectory => return Err(clash(key)),
+            Err(e) => return Err(Error::io(&target, e.error)),
+        }
     }
+    Err(Error::io(&target, io::ErrorKind::NotFound.into()))
 }
 
 /// Makes the folders above `target`, flushing each new one into its parent.
@@ -224,7 +236,8 @@ fn make_folders(root: &Path, target: &Path) -> Result<(), Error> {
     for at in missing.into_iter().rev() {
         match fs::create_dir(at) {
             Ok(()) => flush_folder(at)?,
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && at.is_dir() => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && !at.is_file() => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory) => {
                 return Err(clash(&target.display().to_string()));
             }

@@ -232,6 +232,111 @@ async fn failures_say_what_to_do() {
     assert!(gone.to_string().contains("cannot be reached"));
 }
 
+/// Other clients send what ours does not: checksums in a trailer, and wishes that the embedded S3 cannot grant.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_s3_takes_trailers_and_refuses_promises() {
+    use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+    use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption};
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _) = embedded(dir.path()).await;
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .region(Region::new("anywhere"))
+        .credentials_provider(Credentials::new("access", "secret", None, None, "test"))
+        .endpoint_url(server.url())
+        .force_path_style(true)
+        .build();
+    let client = aws_sdk_s3::Client::from_conf(config);
+    client.create_bucket().bucket("trailers").send().await.unwrap();
+    let path = dir.path().join("source");
+    std::fs::write(&path, vec![9; 3_000_000]).unwrap();
+    for sum in
+        [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32C, ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Sha256]
+    {
+        let body = aws_sdk_s3::primitives::ByteStream::from_path(&path).await.unwrap();
+        let put = client.put_object().bucket("trailers").key("streamed").checksum_algorithm(sum).body(body);
+        put.send().await.unwrap();
+        assert_eq!(std::fs::read(dir.path().join("trailers/streamed")).unwrap().len(), 3_000_000);
+    }
+    let sealed =
+        client.put_object().bucket("trailers").key("sealed").server_side_encryption(ServerSideEncryption::Aes256);
+    assert_eq!(sealed.send().await.unwrap_err().raw_response().unwrap().status().as_u16(), 501);
+    server.stop().await;
+}
+
+/// Deletes clear away emptied folders; writers into the same folder must not notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_and_deleters_share_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, config) = embedded(&dir.path().join("s3")).await;
+    for store in [ObjectStore::s3(config).unwrap(), ObjectStore::directory(dir.path().join("plain")).unwrap()] {
+        store.create().await.unwrap();
+        let tasks = (0..6).map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..15 {
+                    let key = format!("deep/folder/{n}");
+                    store.put(&key, "x", ANY).await.unwrap();
+                    store.delete(&key).await.unwrap();
+                }
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+        assert_eq!(store.list("").await.unwrap(), []);
+    }
+    server.stop().await;
+}
+
+/// A store behind TLS with a certificate of a private authority.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_authority_is_trusted_only_when_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, config) = embedded(dir.path()).await;
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let port = tls_front(&made, server.address()).await;
+    let url = Some(format!("https://localhost:{port}"));
+    let pem = made.cert.pem().into_bytes();
+    let trusting = S3Config { endpoint: url.clone(), ca_pem: Some(pem), ..config.clone() };
+    let store = ObjectStore::s3(trusting).unwrap();
+    store.create().await.unwrap();
+    store.put("a", "over TLS", ANY).await.unwrap();
+    assert_eq!(store.get("a").await.unwrap(), "over TLS");
+    let wary = ObjectStore::s3(S3Config { endpoint: url.clone(), ..config.clone() }).unwrap();
+    assert!(matches!(wary.get("a").await, Err(Error::Unreachable { .. })));
+    let nonsense = S3Config { endpoint: url, ca_pem: Some(b"no certificate".to_vec()), ..config };
+    assert!(matches!(ObjectStore::s3(nonsense), Err(Error::Setup(_))));
+    server.stop().await;
+}
+
+/// Ends TLS on a free port and passes the bytes on.
+async fn tls_front(made: &rcgen::CertifiedKey<rcgen::KeyPair>, to: std::net::SocketAddr) -> u16 {
+    let key = rustls_pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut inside) = acceptor.accept(stream).await else { return };
+                let mut outside = tokio::net::TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut inside, &mut outside).await;
+            });
+        }
+    });
+    port
+}
+
 /// 1,200 objects need two pages on S3.
 #[tokio::test(flavor = "multi_thread")]
 async fn listings_go_over_pages() {

@@ -20,6 +20,9 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use rustls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use time::OffsetDateTime;
 
 use crate::Error;
@@ -305,6 +308,7 @@ fn http_client(config: &S3Config) -> Result<SharedHttpClient, Error> {
     }
     let mut trust = TrustStore::default();
     if let Some(pem) = &config.ca_pem {
+        check_certificates(pem)?;
         trust = trust.with_pem_certificate(pem.as_slice());
     }
     let context = TlsContext::builder().with_trust_store(trust).build();
@@ -313,4 +317,15 @@ fn http_client(config: &S3Config) -> Result<SharedHttpClient, Error> {
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(context)
         .build_https())
+}
+
+/// Refuses what the client would only stumble over later.
+fn check_certificates(pem: &[u8]) -> Result<(), Error> {
+    let unusable = |why: String| Error::Setup(format!("the store's CA file holds no usable certificates ({why})"));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|e| unusable(e.to_string()))?;
+        roots.add(certificate).map_err(|e| unusable(e.to_string()))?;
+    }
+    if roots.is_empty() { Err(unusable("there is none".to_owned())) } else { Ok(()) }
 }

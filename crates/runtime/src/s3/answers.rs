@@ -14,9 +14,15 @@ use super::disk::{Facts, failed};
 /// Objects up to this size are read in one go and sent from memory.
 const AT_ONCE: u64 = 1024 * 1024;
 
-/// Locks are promises; this store makes none, and says so.
-pub(super) fn no_lock() -> S3Error {
-    s3_error!(NotImplemented, "the embedded store has no object lock")
+/// Locks and encryption at rest are promises; this store makes none, and says so.
+pub(super) fn refuse_promises(locked: bool, sealed: bool) -> S3Result<()> {
+    if locked {
+        return Err(s3_error!(NotImplemented, "the embedded store has no object lock"));
+    }
+    if sealed {
+        return Err(s3_error!(NotImplemented, "the embedded store does not encrypt; what arrives is what is kept"));
+    }
+    Ok(())
 }
 
 pub(super) fn may_read(

@@ -15,7 +15,7 @@ use s3s::dto::{
 };
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
-use super::answers::{Opened, failure, may_read, no_lock, objects, prefixes, read};
+use super::answers::{Opened, failure, may_read, objects, prefixes, read, refuse_promises};
 use super::disk::{Condition, Disk, blocking, failed};
 use super::incoming::{Expected, receive};
 use super::listing::{self, After, Page, Query};
@@ -54,9 +54,7 @@ impl Files {
 impl S3 for Files {
     async fn create_bucket(&self, req: S3Request<CreateBucketInput>) -> Answer<CreateBucketOutput> {
         let input = req.input;
-        if input.object_lock_enabled_for_bucket == Some(true) {
-            return Err(no_lock());
-        }
+        refuse_promises(input.object_lock_enabled_for_bucket == Some(true), false)?;
         let location = format!("/{}", input.bucket);
         self.with(move |disk| disk.make_bucket(&input.bucket)).await?;
         Ok(S3Response::new(CreateBucketOutput { location: Some(location) }))
@@ -100,9 +98,9 @@ impl S3 for Files {
 
     async fn put_object(&self, req: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
         let input = req.input;
-        if input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some() {
-            return Err(no_lock());
-        }
+        let locked = input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some();
+        let sealed = input.sse_customer_algorithm.is_some() || input.server_side_encryption.is_some();
+        refuse_promises(locked, sealed)?;
         self.disk.object(&input.bucket, &input.key)?;
         let expected = Expected::new(req.headers, req.trailing_headers);
         let received = receive(&self.disk, input.body, input.content_length, expected).await?;
@@ -261,9 +259,9 @@ impl S3 for Files {
         req: S3Request<CreateMultipartUploadInput>,
     ) -> Answer<CreateMultipartUploadOutput> {
         let input = req.input;
-        if input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some() {
-            return Err(no_lock());
-        }
+        let locked = input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some();
+        let sealed = input.sse_customer_algorithm.is_some() || input.server_side_encryption.is_some();
+        refuse_promises(locked, sealed)?;
         let (bucket, key) = (input.bucket.clone(), input.key.clone());
         let id = self.with(move |disk| disk.begin_upload(&bucket, &key)).await?;
         Ok(S3Response::new(CreateMultipartUploadOutput {
