@@ -14,6 +14,7 @@ Rules, and where each comes from (ARCHITECTURE.md):
   name       no module or type is called after nothing (utils, helpers, manager, ...)
   door       the environment, the time and chance come in through one door each
   path       no path of one particular machine
+  docs       links lead somewhere; every setting is in docs/operating.md, every metric in docs/logging.md and no other
 """
 
 import re
@@ -226,7 +227,39 @@ class Check:
         for path in files_below(self.root, ".sql"):
             if not any(str(path).startswith(place) for place, _ in SQL_PLACES) and not is_test(path):
                 self.find(path, 1, "sql", "SQL lives in crates/store")
+        self.docs()
         return sorted(self.findings)
+
+    # -- documents ----------------------------------------------------------------------------------------------------
+
+    def docs(self):
+        for path in files_below(self.root, ".md"):
+            for number, line in enumerate((self.root / path).read_text().splitlines(), 1):
+                for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", line):
+                    if not (self.root / path.parent / target).exists():
+                        self.find(path, number, "docs", f"the link to {target} leads nowhere")
+        self.both_ways("crates/runtime/src/settings/keys.rs", r'\bkey\(\s*"(\w+)"', "docs/operating.md", None)
+        metrics = r'metrics::\w+!\(\s*"(holdfast_\w+)"'
+        self.both_ways(None, metrics, "docs/logging.md", r"`(holdfast_[a-z_]+)")
+
+    def both_ways(self, source, pattern, document, documented):
+        """Everything that `pattern` finds in the code is in the document, and the other way round where asked."""
+        if not (self.root / document).exists():
+            return
+        text = (self.root / document).read_text()
+        known = {}
+        for path in [Path(source)] if source else files_below(self.root, ".rs"):
+            if (self.root / path).exists() and not is_test(path):
+                file = Source((self.root / path).read_text())
+                spans = file.test_spans()
+                for found in re.finditer(pattern, file.text):
+                    if not any(begin <= found.start() < end for begin, end in spans):
+                        known.setdefault(found.group(1), (path, file.line(found.start())))
+        for name, (path, line) in known.items():
+            if not re.search(rf"`{name}\b", text):
+                self.find(path, line, "docs", f"{name} is not in {document}")
+        for name in set(re.findall(documented, text)) - set(known) if documented else ():
+            self.find(document, 1, "docs", f"{name} is not in the code")
 
     # -- arrows and owners --------------------------------------------------------------------------------------------
 
@@ -332,6 +365,9 @@ def self_test():
         "app/src/utils.rs": "struct NoteManager;\n",
         "app/src/place.rs": "const P: &str = \"/home/someone/x\";\n",
         "app/schema/0001.sql": "",
+        "README.md": "[a](docs/a.md) [b](docs/logging.md#x) [c](https://example.org/)\n",
+        "docs/logging.md": "`holdfast_old_total{kind}`\n",
+        "app/src/counts.rs": 'fn a() { metrics::counter!("holdfast_new_total", "kind" => k).increment(1) }\n',
         "app/src/doors.rs": "fn a() { std::env::var(\"A\"); OffsetDateTime::now_utc(); rand::rng(); }\n",
         "app/src/wide.rs": "fn wide<A: Fn(i32, i32) -> B>(&self, a: A<B, C>, b: (u8, u8), c: u8, d: u8, e: u8, f: u8,) {}\n"
         "fn narrow(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8) {}\n",
@@ -341,6 +377,7 @@ def self_test():
         ("app/src/long.rs", "function", 1), ("app/src/tall.rs", "file", 1), ("app/src/sql.rs", "sql", 2),
         ("app/src/odd/part.rs", "module", 1), ("app/src/twice.rs", "module", 1), ("app/src/utils.rs", "name", 2),
         ("app/src/place.rs", "path", 1), ("app/schema/0001.sql", "sql", 1),
+        ("README.md", "docs", 1), ("docs/logging.md", "docs", 1), ("app/src/counts.rs", "docs", 1),
         ("app/src/doors.rs", "door", 3), ("app/src/wide.rs", "function", 1),
     }
     with tempfile.TemporaryDirectory() as folder:
