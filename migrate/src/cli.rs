@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use domain::chance::Chance;
+use domain::clock::Clock;
 use domain::id::Slug;
 use runtime::exit::{Code, CommandError};
 use runtime::printer::Printer;
@@ -105,6 +106,7 @@ pub async fn execute(
             let source = Source::new(&import.look.source, data, import.look.salvage);
             let wanted = Run { source, slug: import.tenant.clone(), open: import.open, actor: ACTOR.to_owned() };
             let report = run(house()?, &wanted).await.map_err(told)?;
+            keep(&report, data, &import.tenant);
             printer.result(&report, Report::summary);
             Ok(verdict(&report))
         }
@@ -126,6 +128,17 @@ pub async fn execute(
             printer.result(&sample, sample_text);
             Ok(Code::Ok)
         }
+    }
+}
+
+/// The report stays below the data directory; a failure to write it does not undo the import.
+fn keep(report: &Report, data: &Path, slug: &Slug) {
+    let folder = data.join("reports");
+    let path = folder.join(format!("import-{slug}-{}.json", Clock::System.seconds()));
+    let text = serde_json::to_vec_pretty(report).unwrap_or_default();
+    match std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, text)) {
+        Ok(()) => tracing::info!(path = %path.display(), "the import's report was kept"),
+        Err(err) => tracing::warn!(path = %path.display(), error = %err, "the import's report could not be kept"),
     }
 }
 

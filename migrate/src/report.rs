@@ -71,6 +71,14 @@ impl Findings {
         }
     }
 
+    /// Adds what another pass found.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.errors.extend(other.errors);
+        for item in other.warnings {
+            self.warn(&item.code, &item.table, item.row, item.message);
+        }
+    }
+
     /// Whether anything stops the import.
     pub fn has_errors(&self) -> bool {
         !self.errors.is_empty()

@@ -58,7 +58,6 @@ async fn compare(name: &str) {
     for warning in &report.warnings {
         eprintln!("   {} {} {}: {}", warning.code, warning.table, warning.row, warning.message);
     }
-    imported.close().await;
 }
 
 fn members(name: &str, truth: &Json, imported: &Imported) {

@@ -28,9 +28,8 @@ impl Import<'_> {
         self.gather_members()?;
         self.notes = self.reader.numbers("memo", "id")?;
         self.shared_uids = self.reader.shared_uids()?;
-        if let Some(id) = self.notes.last().copied() {
-            self.used(id);
-        }
+        let last = self.notes.last().copied().unwrap_or_default().max(self.reader.last_number());
+        self.used(last);
         self.gather_pins()?;
         self.gather_webhooks()?;
         self.gather_activities()?;
@@ -93,85 +92,56 @@ impl Import<'_> {
             return Ok(());
         }
         let by_note = self.reader.shape.has("memo", "pinned");
-        let mut pins = Vec::new();
-        self.reader.each(
-            "memo_organizer",
-            &ask(&["memo_id", "user_id", "pinned"]),
-            "memo_id, user_id",
-            self.findings,
-            &mut |_, mut record| {
-                let pinned = record.int("pinned").is_some_and(|n| n != 0);
-                pins.push((record.int("memo_id"), record.int("user_id"), pinned, record));
-                Ok(())
-            },
-        )?;
-        for (note, user, pinned, record) in pins {
-            let (Some(note), Some(user), true) = (note, user, pinned) else { continue };
-            if !self.is_note(note) {
-                self.set_aside(&record, "orphan_pin", "the pinned memo does not exist")?;
-            } else if by_note {
-                self.scratch.keep("memo_organizer", &note.to_string(), &record.as_json())?;
-            } else {
-                self.pins.entry(note).or_default().push(user);
+        let asked = ask(&["memo_id", "user_id", "pinned"]);
+        self.stream("memo_organizer", &asked, "memo_id, user_id", &mut |this, mut record| {
+            let pinned = record.int("pinned").is_some_and(|n| n != 0);
+            let (note, user) = (record.int("memo_id"), record.int("user_id"));
+            this.settle(&record)?;
+            let (Some(note), Some(user), true) = (note, user, pinned) else { return Ok(()) };
+            if !this.is_note(note) {
+                return this.set_aside(&record, "orphan_pin", "the pinned memo does not exist");
             }
-        }
-        Ok(())
+            if by_note {
+                return this.scratch.keep("memo_organizer", &note.to_string(), &record.as_json());
+            }
+            this.pins.entry(note).or_default().push(user);
+            Ok(())
+        })
     }
 
     fn gather_webhooks(&mut self) -> Result<(), Error> {
-        if !self.reader.shape.has_table("webhook") {
-            return Ok(());
-        }
-        let mut rows = Vec::new();
         let asked = ask(&["id", "creator_id", "row_status", "name", "url", "created_ts", "updated_ts"]);
-        self.reader.each("webhook", &asked, "id", self.findings, &mut |_, record| {
-            rows.push(record);
-            Ok(())
-        })?;
-        for mut record in rows {
+        self.stream("webhook", &asked, "id", &mut |this, mut record| {
             let id = record.int("id").unwrap_or_default();
             let creator = record.int("creator_id").unwrap_or_default();
             let archived = record.text("row_status") == "ARCHIVED";
             let hook = OldWebhook {
-                id: hex::encode(&uid_for(&self.seed, "webhook", id).as_bytes()[..8]),
+                id: hex::encode(&uid_for(&this.seed, "webhook", id).as_bytes()[..8]),
                 title: record.text("name"),
                 url: record.text("url"),
             };
-            self.settle(&record)?;
-            if archived || !self.members.has(creator) {
-                self.set_aside(&record, "webhook_aside", "the webhook was archived or its creator does not exist")?;
-            } else {
-                self.webhooks.entry(creator).or_default().push(hook);
+            this.settle(&record)?;
+            if archived || !this.members.has(creator) {
+                let why = "the webhook was archived or its creator does not exist";
+                return this.set_aside(&record, "webhook_aside", why);
             }
-        }
-        Ok(())
+            this.webhooks.entry(creator).or_default().push(hook);
+            Ok(())
+        })
     }
 
     fn gather_activities(&mut self) -> Result<(), Error> {
-        if !self.reader.shape.has_table("activity") {
-            return Ok(());
-        }
-        let mut aside = Vec::new();
-        let activities = &mut self.activities;
         let asked = ask(&["id", "creator_id", "created_ts", "type", "level", "payload"]);
-        let scratch = &self.scratch;
-        self.reader.each("activity", &asked, "id", self.findings, &mut |_, mut record| {
+        self.stream("activity", &asked, "id", &mut |this, mut record| {
             let id = record.opt_int("id").unwrap_or_default();
             if record.opt_text("type").as_deref() == Some("MEMO_COMMENT") {
                 let payload = record.opt_text("payload").and_then(|text| parse_json(&text));
-                activities.insert(id, payload.unwrap_or(Json::Null));
+                this.activities.insert(id, payload.unwrap_or(Json::Null));
             } else {
-                scratch.keep("activity", &id.to_string(), &record.as_json())?;
+                this.scratch.keep("activity", &id.to_string(), &record.as_json())?;
             }
-            if !record.odd.is_empty() {
-                aside.push(record);
-            }
-            Ok(())
-        })?;
-        for record in &aside {
-            self.settle(record)?;
-        }
-        Ok(())
+            this.settle(&record)
+        })
     }
 
     /// What cards show of the notes at either end of a relation.

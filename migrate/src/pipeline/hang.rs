@@ -1,14 +1,15 @@
 //! What hangs on notes: relations, reactions and files, brought into the scratch database by the note's number.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Import;
 use crate::error::Error;
 use crate::map::attachments::{map_attachment, payload_rest};
 use crate::map::notes::{emoji, relation_kind};
 use crate::map::uid_for;
-use crate::reader::rows::{Record, SourceAttachment, SourceMemo, ask};
+use crate::reader::rows::{Ask, Record, SourceAttachment, SourceMemo, ask};
 use crate::reader::scratch::{Attachment, Reaction};
+use crate::report::Findings;
 
 /// The public id of a note: its own, unless it has none or an earlier note has the same. `seen` remembers those that
 /// several notes share. The second value is the report's word for a change.
@@ -27,30 +28,37 @@ pub(super) fn settled_uid(
 }
 
 impl Import<'_> {
-    /// Every row of a table at once: for tables whose rows are few or short.
-    pub(super) fn records(&mut self, table: &str, columns: &[&'static str], order: &str) -> Result<Vec<Record>, Error> {
-        let mut rows = Vec::new();
-        if self.reader.shape.has_table(table) {
-            self.reader.each(table, &ask(columns), order, self.findings, &mut |_, record| {
-                rows.push(record);
-                Ok(())
-            })?;
+    /// Every row of a table, one at a time; nothing when there is no such table.
+    pub(super) fn stream(
+        &mut self,
+        table: &str,
+        asked: &[Ask],
+        order: &str,
+        visit: &mut dyn FnMut(&mut Self, Record) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if !self.reader.shape.has_table(table) {
+            return Ok(());
         }
-        Ok(rows)
+        let reader = self.reader;
+        let mut unreadable = Findings::default();
+        let read = reader.each(table, asked, order, &mut unreadable, &mut |_, record| visit(self, record));
+        self.findings.join(unreadable);
+        read
     }
 
     pub(super) fn gather_relations(&mut self) -> Result<(), Error> {
-        for mut record in self.records("memo_relation", &["memo_id", "related_memo_id", "type"], "")? {
+        let asked = ask(&["memo_id", "related_memo_id", "type"]);
+        self.stream("memo_relation", &asked, "", &mut |this, mut record| {
             let (note, related) = (record.int("memo_id"), record.int("related_memo_id"));
             let word = record.text("type");
-            self.settle(&record)?;
-            let ends = note.zip(related).filter(|(note, related)| self.is_note(*note) && self.is_note(*related));
+            this.settle(&record)?;
+            let ends = note.zip(related).filter(|(note, related)| this.is_note(*note) && this.is_note(*related));
             match (ends, relation_kind(&word)) {
-                (Some((note, related)), Some(kind)) => drop(self.scratch.add_relation(note, related, kind)?),
-                (None, _) => self.set_aside(&record, "orphan_relation", "one end of the relation does not exist")?,
-                (_, None) => self.set_aside(&record, "unknown_relation", "the kind of the relation is unknown")?,
+                (Some((note, related)), Some(kind)) => this.scratch.add_relation(note, related, kind).map(drop),
+                (None, _) => this.set_aside(&record, "orphan_relation", "one end of the relation does not exist"),
+                (_, None) => this.set_aside(&record, "unknown_relation", "the kind of the relation is unknown"),
             }
-        }
+        })?;
         self.scratch.settle_parents()?;
         for note in self.scratch.break_circles()? {
             self.findings.warn(
@@ -64,28 +72,28 @@ impl Import<'_> {
     }
 
     pub(super) fn gather_reactions(&mut self) -> Result<(), Error> {
-        let columns = ["id", "created_ts", "creator_id", "content_id", "memo_id", "reaction_type"];
+        let asked = ask(&["id", "created_ts", "creator_id", "content_id", "memo_id", "reaction_type"]);
         let by_number = self.reader.shape.has("reaction", "memo_id");
-        for mut record in self.records("reaction", &columns, "id")? {
+        self.stream("reaction", &asked, "id", &mut |this, mut record| {
             let target =
-                if by_number { record.int("memo_id") } else { self.reaction_target(&record.text("content_id"))? };
+                if by_number { record.int("memo_id") } else { this.reaction_target(&record.text("content_id"))? };
             let row = Reaction {
                 id: record.int("id").unwrap_or_default(),
                 note_id: target.unwrap_or_default(),
-                creator_id: self.members.creator(record.int("creator_id")),
+                creator_id: this.members.creator(record.int("creator_id")),
                 reaction: emoji(&record.text("reaction_type")).to_owned(),
                 created_ts: record.time("created_ts"),
             };
-            self.settle(&record)?;
-            if !target.is_some_and(|note| self.is_note(note)) {
-                self.set_aside(&record, "orphan_reaction", "the memo reacted to does not exist")?;
-            } else if self.scratch.add_reaction(&row)? {
-                self.used(row.id);
-            } else {
-                self.set_aside(&record, "duplicate_reaction", "the same member reacted the same way twice")?;
+            this.settle(&record)?;
+            if !target.is_some_and(|note| this.is_note(note)) {
+                return this.set_aside(&record, "orphan_reaction", "the memo reacted to does not exist");
             }
-        }
-        Ok(())
+            if this.scratch.add_reaction(&row)? {
+                this.used(row.id);
+                return Ok(());
+            }
+            this.set_aside(&record, "duplicate_reaction", "the same member reacted the same way twice")
+        })
     }
 
     /// `memos/<uid>` or, up to 0.23, `memos/<number>`; an exact uid wins.
@@ -97,46 +105,32 @@ impl Import<'_> {
     pub(super) fn gather_attachments(&mut self) -> Result<(), Error> {
         let Some(table) = self.files else { return Ok(()) };
         let links = self.file_links()?;
-        let mut rows = Vec::new();
+        let mut next = self.reader.numbers(table, "id")?.last().copied().unwrap_or_default();
         let asked = SourceAttachment::asked(&self.reader.shape, table);
-        self.reader.each(table, &asked, "id", self.findings, &mut |_, record| {
-            rows.push(record);
-            Ok(())
-        })?;
-        let mut next = rows.iter_mut().filter_map(|record| record.opt_int("id")).max().unwrap_or_default();
-        for mut record in rows {
+        self.stream(table, &asked, "id", &mut |this, mut record| {
             let source = SourceAttachment::read(&mut record);
-            self.settle(&record)?;
+            this.settle(&record)?;
             if let Some(rest) = payload_rest(&source.payload) {
-                self.scratch.keep(table, &record.key(), &serde_json::json!({ "payload": rest }))?;
+                this.scratch.keep(table, &record.key(), &serde_json::json!({ "payload": rest }))?;
             }
-            let uid =
-                source.uid.clone().unwrap_or_else(|| uid_for(&self.seed, "attachment", source.id.unwrap_or_default()));
-            let mut row = map_attachment(&source, uid, &self.members, &self.reader.staged.folder, table, self.findings);
-            let linked = links.iter().filter(|(file, _)| Some(*file) == source.id).map(|(_, note)| *note);
+            let id = source.id.unwrap_or_default();
+            let uid = source.uid.clone().unwrap_or_else(|| uid_for(&this.seed, "attachment", id));
+            let mut row = map_attachment(&source, uid, &this.members, &this.reader.staged.folder, table, this.findings);
+            let linked = links.get(&id).into_iter().flatten().copied();
             let mut notes: Vec<i64> = row.note_id.into_iter().chain(linked).collect();
             notes.dedup();
-            self.drop_missing_notes(&mut notes, table, row.id);
+            this.drop_missing_notes(&mut notes, table, row.id);
             row.note_id = notes.first().copied();
-            self.add_file(row.clone(), table, &record)?;
+            this.add_file(row.clone(), table, &record)?;
             for note in notes.iter().skip(1) {
                 next += 1;
-                self.findings.warn(
-                    "shared_file",
-                    table,
-                    row.id,
-                    format!("the file hangs on several memos; memo {note} got a copy of its row"),
-                );
-                let copy = Attachment {
-                    id: next,
-                    uid: uid_for(&self.seed, "copied attachment", next),
-                    note_id: Some(*note),
-                    ..row.clone()
-                };
-                self.add_file(copy, table, &record)?;
+                let message = format!("the file hangs on several memos; memo {note} got a copy of its row");
+                this.findings.warn("shared_file", table, row.id, message);
+                let uid = uid_for(&this.seed, "copied attachment", next);
+                this.add_file(Attachment { id: next, uid, note_id: Some(*note), ..row.clone() }, table, &record)?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn drop_missing_notes(&mut self, notes: &mut Vec<i64>, table: &str, file: i64) {
@@ -170,14 +164,16 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// (file, memo) pairs of `memo_resource`, which existed up to 0.15.
-    fn file_links(&mut self) -> Result<Vec<(i64, i64)>, Error> {
-        let mut links = Vec::new();
-        for mut record in self.records("memo_resource", &["resource_id", "memo_id"], "resource_id, memo_id")? {
-            let pair = record.int("resource_id").zip(record.int("memo_id"));
-            self.settle(&record)?;
-            links.extend(pair);
-        }
+    /// File → memos, of `memo_resource`, which existed up to 0.15.
+    fn file_links(&mut self) -> Result<BTreeMap<i64, Vec<i64>>, Error> {
+        let mut links: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        let asked = ask(&["resource_id", "memo_id"]);
+        self.stream("memo_resource", &asked, "resource_id, memo_id", &mut |this, mut record| {
+            if let Some((file, note)) = record.int("resource_id").zip(record.int("memo_id")) {
+                links.entry(file).or_default().push(note);
+            }
+            this.settle(&record)
+        })?;
         Ok(links)
     }
 }

@@ -13,35 +13,32 @@ use crate::map::tokens::TokenRow;
 use crate::map::uid_for;
 use crate::map::user_settings::map_member_settings;
 use crate::reader::fingerprint::version_parts;
+use crate::reader::rows::ask;
 use crate::table;
 
 impl Import<'_> {
     pub(super) fn emit_shares(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
         let mut tokens = BTreeSet::new();
-        for mut record in
-            self.records("memo_share", &["id", "uid", "memo_id", "creator_id", "created_ts", "expires_ts"], "id")?
-        {
+        let asked = ask(&["id", "uid", "memo_id", "creator_id", "created_ts", "expires_ts"]);
+        self.stream("memo_share", &asked, "id", &mut |this, mut record| {
             let id = record.int("id").unwrap_or_default();
             let note = record.int("memo_id");
             let token = record.text("uid");
-            let creator = self.members.creator(record.int("creator_id"));
+            let creator = this.members.creator(record.int("creator_id"));
             let (created, expires) = (record.time("created_ts"), record.opt_time("expires_ts"));
-            self.settle(&record)?;
-            let Some(note) = note.filter(|note| self.is_note(*note)) else {
-                self.set_aside(&record, "orphan_share", "the shared memo does not exist")?;
-                continue;
+            this.settle(&record)?;
+            let Some(note) = note.filter(|note| this.is_note(*note)) else {
+                return this.set_aside(&record, "orphan_share", "the shared memo does not exist");
             };
             if !tokens.insert(token.clone()) {
-                self.set_aside(&record, "duplicate_share", "another share has the same token")?;
-                continue;
+                return this.set_aside(&record, "duplicate_share", "another share has the same token");
             }
-            let id = self.used(id);
+            let id = this.used(id);
             outlet.row(
                 &table::NOTE_SHARE,
                 vec![id.into(), token.into(), note.into(), creator.into(), created.into(), expires.into()],
-            )?;
-        }
-        Ok(())
+            )
+        })
     }
 
     pub(super) fn emit_settings(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
@@ -80,16 +77,16 @@ impl Import<'_> {
         instance_tags: Option<&Json>,
     ) -> Result<Vec<TokenRow>, Error> {
         let mut by_member: BTreeMap<i64, BTreeMap<String, String>> = BTreeMap::new();
-        for mut record in self.records("user_setting", &["user_id", "key", "value"], "")? {
+        self.stream("user_setting", &ask(&["user_id", "key", "value"]), "", &mut |this, mut record| {
             let member = record.int("user_id").unwrap_or_default();
             let (key, value) = (record.text("key"), record.text("value"));
-            self.settle(&record)?;
-            if self.members.has(member) {
-                by_member.entry(member).or_default().insert(key, value);
-            } else {
-                self.set_aside(&record, "orphan_setting", "the user of this setting does not exist")?;
+            this.settle(&record)?;
+            if !this.members.has(member) {
+                return this.set_aside(&record, "orphan_setting", "the user of this setting does not exist");
             }
-        }
+            by_member.entry(member).or_default().insert(key, value);
+            Ok(())
+        })?;
         // 0.30 gave every user a copy of the instance's tags; older files get the same here.
         let before_030 =
             self.reader.marker().and_then(|marker| version_parts(&marker)).is_some_and(|parts| parts < vec![0, 30]);
@@ -151,96 +148,73 @@ impl Import<'_> {
 
     pub(super) fn emit_providers(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
         let mut uids = BTreeSet::new();
-        for mut record in self.records("idp", &["id", "uid", "name", "type", "identifier_filter", "config"], "id")? {
+        let asked = ask(&["id", "uid", "name", "type", "identifier_filter", "config"]);
+        self.stream("idp", &asked, "id", &mut |this, mut record| {
             let id = record.int("id").unwrap_or_default();
             let mut uid = provider_uid(id, &record.opt_text("uid").unwrap_or_default());
             if !uids.insert(uid.clone()) {
-                uid = uid_for(&self.seed, "idp", id);
-                self.findings.warn(
-                    "duplicate_uid",
-                    "idp",
-                    id,
-                    format!("another provider has the same uid; this one is {uid}"),
-                );
+                uid = uid_for(&this.seed, "idp", id);
+                let message = format!("another provider has the same uid; this one is {uid}");
+                this.findings.warn("duplicate_uid", "idp", id, message);
             }
             let cells = provider_cells(id, uid, &mut record);
-            self.settle(&record)?;
-            self.used(id);
-            outlet.row(&table::IDENTITY_PROVIDER, cells)?;
-        }
-        Ok(())
+            this.settle(&record)?;
+            this.used(id);
+            outlet.row(&table::IDENTITY_PROVIDER, cells)
+        })
     }
 
     pub(super) fn emit_identities(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
         let mut seen = BTreeSet::new();
-        let columns = ["id", "user_id", "provider", "extern_uid", "created_ts", "updated_ts"];
-        for mut record in self.records("user_identity", &columns, "id")? {
+        let asked = ask(&["id", "user_id", "provider", "extern_uid", "created_ts", "updated_ts"]);
+        self.stream("user_identity", &asked, "id", &mut |this, mut record| {
             let id = record.int("id").unwrap_or_default();
             let member = record.int("user_id").unwrap_or_default();
             let (provider, external) = (record.text("provider"), record.text("extern_uid"));
             let (created, updated) = (record.time("created_ts"), record.time("updated_ts"));
-            self.settle(&record)?;
-            if !self.members.has(member) {
-                self.set_aside(&record, "orphan_identity", "the user of this identity does not exist")?;
-                continue;
+            this.settle(&record)?;
+            if !this.members.has(member) {
+                return this.set_aside(&record, "orphan_identity", "the user of this identity does not exist");
             }
-            let fresh =
-                seen.insert((provider.clone(), Ok(external.clone()))) & seen.insert((provider.clone(), Err(member)));
-            if !fresh {
-                self.set_aside(&record, "duplicate_identity", "this identity is linked already")?;
-                continue;
+            // One account per provider and member, one member per account.
+            let by_account = seen.insert((provider.clone(), external.clone(), None));
+            if !seen.insert((provider.clone(), String::new(), Some(member))) || !by_account {
+                return this.set_aside(&record, "duplicate_identity", "this identity is linked already");
             }
-            let id = self.used(id);
-            let cells =
-                vec![id.into(), member.into(), provider.into(), external.into(), created.into(), updated.into()];
-            outlet.row(&table::MEMBER_IDENTITY, cells)?;
-        }
-        Ok(())
+            let id = this.used(id);
+            outlet.row(
+                &table::MEMBER_IDENTITY,
+                vec![id.into(), member.into(), provider.into(), external.into(), created.into(), updated.into()],
+            )
+        })
     }
 
     pub(super) fn emit_notifications(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
-        let columns = ["id", "created_ts", "sender_id", "receiver_id", "status", "message"];
-        for mut record in self.records("inbox", &columns, "id")? {
+        let asked = ask(&["id", "created_ts", "sender_id", "receiver_id", "status", "message"]);
+        self.stream("inbox", &asked, "id", &mut |this, mut record| {
             let id = record.int("id").unwrap_or_default();
             let sender = record.int("sender_id").unwrap_or_default();
             let receiver = record.int("receiver_id").unwrap_or_default();
             let (created, archived) = (record.time("created_ts"), record.text("status") == "ARCHIVED");
             let message = record.json("message");
-            self.settle(&record)?;
-            let Some(told) = told(&message, &self.activities) else {
-                self.scratch.keep("inbox", &record.key(), &record.as_json())?;
-                continue;
+            this.settle(&record)?;
+            let Some(told) = told(&message, &this.activities) else {
+                return this.scratch.keep("inbox", &record.key(), &record.as_json());
             };
-            if !self.members.has(receiver) || !self.members.has(sender) {
-                self.set_aside(&record, "orphan_notification", "its sender or receiver does not exist")?;
-                continue;
+            if !this.members.has(receiver) || !this.members.has(sender) {
+                return this.set_aside(&record, "orphan_notification", "its sender or receiver does not exist");
             }
-            let there = |note: Option<i64>| note.filter(|note| self.is_note(*note));
+            let there = |note: Option<i64>| note.filter(|note| this.is_note(*note));
             let (note, related) = (there(told.note), there(told.related));
             if note.is_none() || related != told.related {
-                self.findings.warn(
-                    "orphan_notification",
-                    "inbox",
-                    id,
-                    "a memo of this notice does not exist any more; the notice was kept without it",
-                );
-                self.scratch.keep("inbox", &record.key(), &record.as_json())?;
+                let message = "a memo of this notice does not exist any more; the notice was kept without it";
+                this.findings.warn("orphan_notification", "inbox", id, message);
+                this.scratch.keep("inbox", &record.key(), &record.as_json())?;
             }
-            let id = self.used(id);
-            outlet.row(
-                &table::NOTIFICATION,
-                vec![
-                    id.into(),
-                    created.into(),
-                    sender.into(),
-                    receiver.into(),
-                    archived.into(),
-                    told.kind.into(),
-                    note.into(),
-                    related.into(),
-                ],
-            )?;
-        }
-        Ok(())
+            let kind = told.kind;
+            let mut cells = vec![this.used(id).into(), created.into(), sender.into(), receiver.into()];
+            cells.extend([archived.into(), kind.into(), note.into(), related.into()]);
+            outlet.row(&table::NOTIFICATION, cells)
+        })
     }
 }

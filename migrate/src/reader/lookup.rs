@@ -59,6 +59,13 @@ impl Reader {
         statement.query_row([uid], |row| row.get(0)).optional().map_err(|err| damaged(&err))
     }
 
+    /// The highest number that SQLite ever gave: numbers of deleted rows are not used again.
+    pub fn last_number(&self) -> i64 {
+        let sql = "SELECT coalesce(max(CAST(seq AS INTEGER)), 0) FROM sqlite_sequence";
+        // A file without AUTOINCREMENT has no such table.
+        self.conn.query_row(sql, [], |row| row.get(0)).unwrap_or_default()
+    }
+
     /// Whether any row has no value in a column.
     pub fn has_null(&self, table: &str, column: &str) -> Result<bool, Error> {
         if !self.shape.has(table, column) {

@@ -135,10 +135,6 @@ impl Imported {
     pub(crate) async fn file(&self, key: &str) -> Vec<u8> {
         self.house.files.read(key, None).await.unwrap().bytes().await.unwrap().to_vec()
     }
-
-    pub(crate) async fn close(self) {
-        drop(self.house);
-    }
 }
 
 /// One file of a folder: name, bytes, modification and access time.
