@@ -16,11 +16,7 @@ pub fn derive(content: &str) -> Derived {
     let mut seen = HashSet::new();
     for event in &events {
         match event {
-            Event::Tag(tag) => {
-                if seen.insert(tag.as_ref()) {
-                    derived.tags.push(tag.to_string());
-                }
-            }
+            Event::Tag(tag) if seen.insert(tag.as_ref()) => derived.tags.push(tag.to_string()),
             Event::Link => derived.has_link = true,
             Event::Code(_) | Event::CodeBlock => derived.has_code = true,
             Event::Task { done } => {

@@ -289,14 +289,14 @@ impl<'s, 'h> Reader<'s, 'h> {
 
     /// How far a tag may run: to the end of its line or cell.
     fn line_end(&self, from: usize) -> usize {
-        let rest = self.source.get(from..).unwrap_or_default();
-        let line = from + rest.find(['\n', '\r']).unwrap_or(rest.len());
-        self.cell.as_ref().map_or(line, |cell| line.min(cell.end.max(from)))
+        let next = self.lines.partition_point(|start| *start <= from);
+        let line = self.lines.get(next).map_or(self.source.len(), |start| start - 1);
+        self.cell.as_ref().map_or(line, |cell| line.min(cell.end)).max(from)
     }
 
     /// A tag that ends at `to` swallowed the closing marker of emphases: their opening markers are text again.
     fn unpair(&mut self, to: usize) {
-        for marker in &self.markers {
+        for marker in self.markers.iter().rev().take(64) {
             if marker.end > to {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! Values known before any note is looked at: literals, moments, spans, and sums of them.
 
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
 
 use super::Op;
 
@@ -153,10 +153,13 @@ pub(super) fn negative(value: &Value) -> Result<Value, String> {
     }
 }
 
+/// First second of the year 1.
+pub const CALENDAR_BEGIN: i64 = -62_135_596_800;
+/// Last second of the year 9999.
+pub const CALENDAR_END: i64 = 253_402_300_799;
+
 /// The UTC calendar's view of seconds since 1970; the ends of the calendar stand for what lies beyond.
 pub(super) fn calendar(seconds: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or_else(|_| {
-        let end = if seconds < 0 { Duration::MIN } else { Duration::MAX };
-        OffsetDateTime::UNIX_EPOCH.saturating_add(end)
-    })
+    let inside = seconds.clamp(CALENDAR_BEGIN, CALENDAR_END);
+    OffsetDateTime::from_unix_timestamp(inside).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

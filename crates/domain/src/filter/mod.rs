@@ -15,6 +15,7 @@ mod pattern;
 mod tests;
 
 pub use check::member_number;
+pub use constant::{CALENDAR_BEGIN, CALENDAR_END};
 pub use matches::{AttachmentFacts, Facts, NoteFacts, fold_ascii, fold_case, part_of};
 pub use pattern::Pattern;
 

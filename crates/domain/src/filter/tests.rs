@@ -11,7 +11,7 @@ use crate::note::{Derived, Visibility};
 
 const NOW: i64 = 1_790_000_000;
 
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
 fn recordings() -> Option<PathBuf> {
     let root = std::env::var_os("HOLDFAST_FIXTURES")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures"), PathBuf::from);

@@ -3,7 +3,8 @@
 //! Means the same as `domain::filter::Filter::matches`. No value of a client ever becomes part of the text.
 
 use domain::filter::{
-    Filter, Flag, NumberField, Op, Part, TagTest, TagsTest, TextField, TextTest, TimeField, fold_ascii, member_number,
+    CALENDAR_BEGIN, CALENDAR_END, Filter, Flag, NumberField, Op, Part, TagTest, TagsTest, TextField, TextTest,
+    TimeField, fold_ascii, member_number,
 };
 use tokio_postgres::types::ToSql;
 
@@ -155,9 +156,8 @@ fn number(field: NumberField, sql: &mut SqlBuilder) {
                 Part::Seconds => ("second", 0),
             };
             let column = time_column(field);
-            // Bounded to the years -9999 to 9999, beyond which the two calendars end at different places.
             sql.push(&format!(
-                "(extract({name} FROM to_timestamp(greatest(least({column}, 253402300799), -377705116800)) \
+                "(extract({name} FROM to_timestamp(greatest(least({column}, {CALENDAR_END}), {CALENDAR_BEGIN})) \
                  AT TIME ZONE 'UTC')::bigint - {less})"
             ));
         }
