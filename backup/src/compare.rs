@@ -92,21 +92,24 @@ impl<'a> Sum<'a> {
     }
 
     fn push(&mut self, portion: &[u8]) -> Result<(), Error> {
-        let pieces = self
-            .chunker
-            .push(portion)
-            .map_err(|source| Error::Rows { table: self.entry.name.clone(), source })?;
-        pieces.iter().for_each(|piece| self.add_back(piece));
+        let pieces =
+            self.chunker.push(portion).map_err(|source| Error::Rows { table: self.entry.name.clone(), source })?;
+        for piece in &pieces {
+            self.add_back(piece);
+        }
         Ok(())
     }
 
     fn finish(mut self) -> Result<Total, Error> {
         let chunker = std::mem::take(&mut self.chunker);
-        let (left, total) = chunker.finish().map_err(|source| Error::Rows { table: self.entry.name.clone(), source })?;
+        let (left, total) =
+            chunker.finish().map_err(|source| Error::Rows { table: self.entry.name.clone(), source })?;
         if self.back.is_none() {
             return Ok(total);
         }
-        left.iter().for_each(|piece| self.add_back(piece));
+        for piece in &left {
+            self.add_back(piece);
+        }
         Ok(self.total)
     }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use store::{AuditEvent, Store};
 
 use crate::error::Error;
-use crate::format::hash::{HashCheck, Measure};
+use crate::format::hash::{HashCheck, Stamp};
 use crate::keys::{Holder, KeyDirectory, KeyError, TenantKey, WrappedKey};
 use crate::source::Source;
 
@@ -120,9 +120,9 @@ impl Backup {
         for holder in [Holder::Escrow, Holder::Drill] {
             let bytes = key.wrapped_for(self.keys.recipient(holder))?;
             let at = layout::wrapped_key(tenant, &format!("{}.{}.age", key.id(), holder.as_str()));
-            let measure = Measure::of(&bytes);
+            let stamp = Stamp::of(&bytes);
             self.objects.put(&at, bytes, PutOptions::default()).await?;
-            wrapped.push(WrappedKey { key: at, holder, bytes_stored: measure.bytes, sha256_stored: measure.sha256 });
+            wrapped.push(WrappedKey::new(at, holder, &stamp));
         }
         let record = json!(wrapped);
         let detail = json!({ "key": key.id(), "holders": ["escrow", "drill"] });

@@ -1,184 +1,215 @@
-//! `pg_dump` of the whole database to the backup store: the second way back, which needs nothing of ours.
+//! `pg_dump` of a whole database into the backup store: streamed, encrypted for both holders, never half there.
 //!
-//! Streamed without a temporary file; the tool's exit status is seen before the upload is completed, so half a dump never
-//! counts. Restored with stock tools: `age -d -i KEY x.dump.age | pg_restore`.
+//! A dump is three objects: the dump itself (`pg_dump -Fc`), roles (`pg_dumpall --globals-only`), and last a description;
+//! without the description nothing counts. The exit status of each tool is seen before its upload is completed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
-use objects::keys::{self, DumpPart};
 use objects::PutOptions;
+use objects::keys::{self as layout, DumpPart};
 use serde::Serialize;
 use serde_json::json;
 use store::AuditEvent;
 use store::control::points::dump::Model;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
-use tokio_util::io::{ReaderStream, StreamReader};
+use tokio::sync::mpsc;
 
 use crate::context::Backup;
 use crate::error::Error;
-use crate::format::hash::Measure;
+use crate::format::hash::Hash;
 use crate::format::name::PointName;
 use crate::keys::Holder;
 use crate::seal::{Packing, seal_stream};
+use crate::snapshot::{rfc3339, upload};
 
-/// How the tools reach the database.
+/// What is read from a tool at once.
+const PORTION: usize = 64 * 1024;
+/// How much of a tool's complaint is passed on.
+const SAID: usize = 2000;
+
+/// How the tools of Postgres reach the database.
 #[derive(Clone, Debug)]
 pub struct DumpSource {
-    /// Folder with `pg_dump` and `pg_dumpall`; none: they are looked for in the search path.
+    /// Folder with `pg_dump`; the search path when absent.
     pub programs: Option<PathBuf>,
-    /// Host or folder of the socket.
+    /// Host, or folder of the Unix socket.
     pub host: String,
     /// Port.
     pub port: u16,
-    /// Role.
+    /// Role that may read everything of the database.
     pub user: String,
-    /// Database.
+    /// Which database.
     pub database: String,
-    /// File with the password.
+    /// File with the role's password.
     pub password_file: Option<PathBuf>,
     /// Certificate authority; given means TLS with full verification.
     pub ca_file: Option<PathBuf>,
-    /// The role may read other roles' password hashes.
+    /// The role is a superuser: the dump of roles then holds their passwords' hashes.
     pub superuser: bool,
 }
 
 /// What `backup dump` tells.
 #[derive(Clone, Debug, Serialize)]
 pub struct DumpReport {
-    /// Its name, shaped like a point's.
+    /// Its name.
     pub dump: String,
     /// Which database.
     pub database: String,
-    /// Where the dump is in the backup store.
+    /// Where it is.
     pub key: String,
-    /// Where roles and settings of the server are.
-    pub globals: String,
-    /// Bytes of the dump in the store.
+    /// Bytes in the store.
     pub bytes: u64,
-    /// Of those bytes.
-    pub sha256_stored: String,
-    /// How long everything took.
+    /// As `sha256sum` tells it.
+    pub sha256_stored: Hash,
+    /// Where the roles are.
+    pub globals_key: String,
+    /// Of the stored roles.
+    pub globals_sha256_stored: Hash,
+    /// When it was begun.
+    pub created_at: String,
+    /// How long it took.
     pub seconds: f64,
 }
 
-/// Dumps the database and, beside it, the roles it needs. The description is written last; without it nothing counts.
-pub async fn dump_database(backup: &Backup, source: &DumpSource, actor: &str) -> Result<DumpReport, Error> {
-    let begun = Instant::now();
-    preflight(backup).await?;
-    let now = backup.clock.now();
-    let name = PointName::draw(&backup.clock, &backup.chance).to_string();
-    let key = |part| keys::dump(&source.database, &name, part);
-    let dump = upload(backup, source, Tool::Dump, &key(DumpPart::Dump)).await?;
-    let globals = upload(backup, source, Tool::Globals, &key(DumpPart::Globals)).await?;
-    let report = DumpReport {
-        dump: name.clone(),
-        database: source.database.clone(),
-        key: key(DumpPart::Dump),
-        globals: key(DumpPart::Globals),
-        bytes: dump.bytes,
-        sha256_stored: dump.sha256.to_string(),
-        seconds: begun.elapsed().as_secs_f64(),
-    };
-    let description = json!({ "schema": "v1", "report": report, "globals_sha256_stored": globals.sha256.to_string(), "globals_bytes": globals.bytes });
-    let written = serde_json::to_vec_pretty(&description).map_err(|e| Error::Refused(e.to_string()))?;
-    backup.objects.put(&key(DumpPart::Description), written, PutOptions::default()).await?;
-    let row = Model {
-        dump: name.clone(),
-        database: report.database.clone(),
-        created_at: now,
-        key: report.key.clone(),
-        bytes: i64::try_from(report.bytes).unwrap_or(i64::MAX),
-        sha256_stored: report.sha256_stored.clone(),
-        seconds: report.seconds,
-    };
-    let event = AuditEvent { actor, event: "dump.taken", object: &name, detail: json!({ "database": report.database, "bytes": report.bytes }) };
-    backup.store.control().add_dump(row, &event).await?;
-    Ok(report)
-}
+impl Backup {
+    /// Dumps the database.
+    pub async fn dump(&self, source: &DumpSource, actor: &str) -> Result<DumpReport, Error> {
+        let begun = Instant::now();
+        let created_at = self.clock.now();
+        let name = PointName::draw(&self.clock, &self.chance).to_string();
+        let recipients = [Holder::Escrow, Holder::Drill].map(|holder| self.keys.recipient(holder).clone());
+        let packing = Packing::encrypt_only(recipients.to_vec());
+        let password = PasswordFile::make(source)?;
+        let place = |part| layout::dump(&source.database, &name, part);
 
-/// `pg_dump` locks every relation in one transaction; on a server with too few lock slots it fails midway.
-async fn preflight(backup: &Backup) -> Result<(), Error> {
-    let (slots, relations) = backup.store.lock_headroom().await?;
-    if relations > slots {
-        return Err(Error::Refused(format!(
-            "the server has {slots} lock slots and the database {relations} relations, so pg_dump would fail; raise max_locks_per_transaction and restart the server"
-        )));
-    }
-    Ok(())
-}
-
-#[derive(Clone, Copy)]
-enum Tool {
-    Dump,
-    Globals,
-}
-
-impl Tool {
-    const fn program(self) -> &'static str {
-        match self {
-            Self::Dump => "pg_dump",
-            Self::Globals => "pg_dumpall",
+        let key = place(DumpPart::Dump);
+        let tool = source.tool("pg_dump", &["-Fc", "--dbname", &source.database], password.as_ref());
+        let dumped = upload(&self.objects, &key, seal_stream(packing.clone(), output_of("pg_dump", tool)?)).await?;
+        let globals_key = place(DumpPart::Globals);
+        let mut arguments = vec!["--globals-only", "--database", &source.database];
+        if !source.superuser {
+            arguments.push("--no-role-passwords");
         }
+        let tool = source.tool("pg_dumpall", &arguments, password.as_ref());
+        let globals = upload(&self.objects, &globals_key, seal_stream(packing, output_of("pg_dumpall", tool)?)).await?;
+        let report = DumpReport {
+            dump: name,
+            database: source.database.clone(),
+            key,
+            bytes: dumped.stored.measure.bytes,
+            sha256_stored: dumped.stored.measure.sha256,
+            globals_key,
+            globals_sha256_stored: globals.stored.measure.sha256,
+            created_at: rfc3339(created_at),
+            seconds: begun.elapsed().as_secs_f64(),
+        };
+        let description = serde_json::to_vec(&report).unwrap_or_default();
+        let at = layout::dump(&source.database, &report.dump, DumpPart::Description);
+        self.objects.put(&at, description, PutOptions::default()).await?;
+        let row = Model {
+            dump: report.dump.clone(),
+            database: report.database.clone(),
+            created_at,
+            key: report.key.clone(),
+            bytes: report.bytes as i64,
+            sha256_stored: report.sha256_stored.to_string(),
+            seconds: report.seconds,
+        };
+        let detail = json!({ "database": report.database, "bytes": report.bytes });
+        let event = AuditEvent { actor, event: "dump.taken", object: &report.dump, detail };
+        self.store.control().add_dump(row, &event).await?;
+        Ok(report)
     }
 }
 
-async fn upload(backup: &Backup, source: &DumpSource, tool: Tool, key: &str) -> Result<Measure, Error> {
-    let child = start(source, tool)?;
-    let recipients = vec![backup.keys.recipient(Holder::Escrow).clone(), backup.keys.recipient(Holder::Drill).clone()];
-    let (portions, measures) = seal_stream(Packing::encrypt_only(recipients), output(child, tool)).split();
-    backup.objects.put_stream(key, StreamReader::new(portions), PutOptions::default()).await?;
-    let (_, stored) = measures.await.map_err(|e| Error::Refused(format!("{}: {e}", tool.program())))?;
-    Ok(stored.measure)
+impl DumpSource {
+    fn tool(&self, name: &str, arguments: &[&str], password: Option<&PasswordFile>) -> Command {
+        let program = self.programs.as_ref().map_or_else(|| PathBuf::from(name), |folder| beside(folder, name));
+        let mut command = Command::new(program);
+        command.args(["--host", &self.host, "--port", &self.port.to_string(), "--username", &self.user]);
+        command.arg("--no-password").args(arguments);
+        command.env("PGAPPNAME", "holdfast dump").env_remove("PGPASSWORD").env_remove("PGSERVICE");
+        if let Some(file) = password {
+            command.env("PGPASSFILE", file.0.path());
+        }
+        if let Some(file) = &self.ca_file {
+            command.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", file);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
 }
 
-fn start(source: &DumpSource, tool: Tool) -> Result<Child, Error> {
-    let program = source.programs.as_ref().map_or_else(|| PathBuf::from(tool.program()), |folder| folder.join(tool.program()));
-    let mut command = Command::new(&program);
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
-    command.args(["--host", &source.host, "--port", &source.port.to_string(), "--username", &source.user, "--no-password"]);
-    match tool {
-        Tool::Dump => command.args(["--format=custom", "--compress=1", "--lock-wait-timeout=60s", "--dbname", &source.database]),
-        Tool::Globals if source.superuser => command.args(["--globals-only", "--database", &source.database]),
-        Tool::Globals => command.args(["--globals-only", "--no-role-passwords", "--database", &source.database]),
-    };
-    if let Some(file) = &source.password_file {
-        let secret = runtime::settings::read_secret(file).map_err(|e| Error::Refused(e.to_string()))?;
-        command.env("PGPASSWORD", secret.expose());
-    }
-    if let Some(file) = &source.ca_file {
-        command.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", file);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command.spawn().map_err(|e| Error::Refused(format!("{} cannot be started: {e}; install the PostgreSQL client tools", program.display())))
+/// The tool in the folder, or on the search path where distributions keep clients apart from the server.
+fn beside(folder: &Path, name: &str) -> PathBuf {
+    let whole = folder.join(name);
+    if whole.exists() { whole } else { PathBuf::from(name) }
 }
 
-/// What the tool writes; ends with an error when the tool ends badly, so that the upload is never completed.
-fn output(mut child: Child, tool: Tool) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
-    let written = child.stdout.take().map(|out| ReaderStream::with_capacity(out, 64 * 1024));
-    let complaints = child.stderr.take();
+/// The password in the form that the tools read; gone when dropped.
+struct PasswordFile(tempfile::NamedTempFile);
+
+impl PasswordFile {
+    fn make(source: &DumpSource) -> Result<Option<Self>, Error> {
+        use std::io::Write;
+        let Some(from) = &source.password_file else { return Ok(None) };
+        let wrong = |error: std::io::Error| Error::File { path: from.display().to_string(), source: error };
+        let password = std::fs::read_to_string(from).map_err(wrong)?;
+        let escaped = password.trim_end_matches(['\r', '\n']).replace('\\', "\\\\").replace(':', "\\:");
+        let mut file = tempfile::NamedTempFile::new().map_err(wrong)?;
+        writeln!(file, "*:*:*:*:{escaped}").map_err(wrong)?;
+        Ok(Some(Self(file)))
+    }
+}
+
+/// Starts a tool; its output as a stream that ends well only when the tool did.
+fn output_of(
+    name: &'static str,
+    mut command: Command,
+) -> Result<impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send, Error> {
+    let mut child = command.spawn().map_err(|error| Error::Process {
+        what: name.to_owned(),
+        said: format!("cannot be started ({error}); install PostgreSQL's client programs or set postgres_bin"),
+    })?;
+    let (sender, mut receiver) = mpsc::channel(4);
+    tokio::spawn(async move {
+        if let Err(error) = pump(name, &mut child, &sender).await {
+            let _ = sender.send(Err(error)).await;
+        }
+    });
+    Ok(futures_util::stream::poll_fn(move |context| receiver.poll_recv(context)))
+}
+
+async fn pump(name: &str, child: &mut Child, sender: &mpsc::Sender<std::io::Result<Bytes>>) -> std::io::Result<()> {
+    let gone = || std::io::Error::other("the upload has ended");
+    let mut stdout = child.stdout.take().ok_or_else(gone)?;
+    let mut stderr = child.stderr.take().ok_or_else(gone)?;
     let said = tokio::spawn(async move {
-        let mut text = String::new();
-        if let Some(pipe) = complaints {
-            pipe.take(16 * 1024).read_to_string(&mut text).await.ok();
+        let mut text = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(count) = stderr.read(&mut buffer).await {
+            let Some(part) = buffer.get(..count).filter(|part| !part.is_empty()) else { break };
+            if text.len() < SAID {
+                text.extend_from_slice(part);
+            }
         }
-        text
+        String::from_utf8_lossy(&text).trim().to_owned()
     });
-    let verdict = stream::once(async move {
-        let status = child.wait().await?;
-        let said = said.await.unwrap_or_default();
-        if status.success() {
-            return Ok(Bytes::new());
+    loop {
+        let mut buffer = Vec::with_capacity(PORTION);
+        if stdout.read_buf(&mut buffer).await? == 0 {
+            break;
         }
-        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it was ended").to_owned();
-        Err(std::io::Error::other(format!("{} failed: {last}", tool.program())))
-    });
-    stream::iter(written).flatten().chain(verdict).filter(|portion| {
-        let keep = !matches!(portion, Ok(bytes) if bytes.is_empty());
-        async move { keep }
-    })
+        sender.send(Ok(buffer.into())).await.map_err(|_| gone())?;
+    }
+    let status = child.wait().await?;
+    if status.success() {
+        return Ok(());
+    }
+    let said = said.await.unwrap_or_default();
+    Err(std::io::Error::other(format!("{name} ended with {status}: {said}")))
 }

@@ -57,7 +57,9 @@ pub enum Error {
         source: OpenError,
     },
     /// Rows came back different from the point.
-    #[error("table {table} differs from the point after loading; nothing was kept. Run `holdfast backup verify`, then report this")]
+    #[error(
+        "table {table} differs from the point after loading; nothing was kept. Run `holdfast backup verify`, then report this"
+    )]
     Unequal {
         /// Which table.
         table: String,
@@ -106,15 +108,14 @@ impl Error {
     /// The exit code of a command that ends with this.
     pub fn exit(&self) -> Code {
         match self {
-            Self::NoTenant(_) | Self::NoPoint(_) | Self::NoUsablePoint(..) => Code::NotFound,
-            Self::Damaged { .. } | Self::Refused(_) => Code::Refused,
+            Self::NoTenant(_) | Self::NoPoint(_) | Self::NoUsablePoint(..) | Self::Store(store::Error::NotFound(_)) => {
+                Code::NotFound
+            }
+            Self::Damaged { .. } | Self::Refused(_) | Self::Store(store::Error::Refused(_)) => Code::Refused,
             Self::Store(store::Error::Conflict { .. } | store::Error::TooBusy) => Code::Conflict,
-            Self::Store(store::Error::NotFound(_)) => Code::NotFound,
-            Self::Store(store::Error::Refused(_)) => Code::Refused,
             Self::Store(store::Error::Unavailable(_))
             | Self::Objects(objects::Error::Unreachable { .. } | objects::Error::NoBucket { .. }) => Code::Unreachable,
-            Self::Objects(objects::Error::Denied { .. }) => Code::Unauthorised,
-            Self::Key(KeyError::NoIdentity) => Code::Unauthorised,
+            Self::Objects(objects::Error::Denied { .. }) | Self::Key(KeyError::NoIdentity) => Code::Unauthorised,
             _ => Code::Failed,
         }
     }
@@ -142,10 +143,11 @@ impl From<Error> for CommandError {
         };
         let out = Self::new(error.exit(), error.word(), message);
         let object = match &error {
-            Error::NoTenant(name) | Error::NoPoint(name) | Error::NoUsablePoint(name, _) => Some(name.clone()),
+            Error::NoTenant(name) | Error::NoPoint(name) | Error::NoUsablePoint(name, _) | Error::Open { name, .. } => {
+                Some(name.clone())
+            }
             Error::Damaged { problems, .. } => problems.first().map(|problem| problem.object.clone()),
             Error::Unequal { table } => Some(table.clone()),
-            Error::Open { name, .. } => Some(name.clone()),
             _ => None,
         };
         let out = match object {

@@ -64,13 +64,16 @@ impl Handler for TakePoint {
                 return Ok(json!({ "skipped": "the tenant is gone" }));
             };
             let scope = TenantScope::for_job(tenant, kind::BACKUP);
-            let options = PointOptions { trigger: word(&message.trigger), actor: actor(&message.trigger), markdown: true };
+            let options =
+                PointOptions { trigger: word(&message.trigger), actor: actor(&message.trigger), markdown: true };
             context.progress(json!({ "phase": "taking the point" }));
             let point = backup.take_point(&scope, &options).await.map_err(again)?;
             context.progress(json!({ "phase": "reading it back" }));
             let name = point.point.to_string();
             let read = backup.verify_point(&name, &options.actor).await.map_err(again)?;
-            told(&json!({ "point": name, "state": read.state, "notes": point.notes, "bytes_sent": point.bytes_sent, "seconds": point.seconds }))
+            told(
+                &json!({ "point": name, "state": read.state, "notes": point.notes, "bytes_sent": point.bytes_sent, "seconds": point.seconds }),
+            )
         })
     }
 }
@@ -98,7 +101,9 @@ impl Handler for Rehearse {
             options.actor = actor(&message.trigger);
             context.progress(json!({ "phase": "drilling", "point": point.point }));
             let report = backup.drill(&point.point, &options).await.map_err(again)?;
-            told(&json!({ "drill": report.drill, "point": point.point, "verdict": report.verdict, "notes": report.notes_compared, "rto_seconds": report.rto_seconds }))
+            told(
+                &json!({ "drill": report.drill, "point": point.point, "verdict": report.verdict, "notes": report.notes_compared, "rto_seconds": report.rto_seconds }),
+            )
         })
     }
 }

@@ -147,8 +147,7 @@ mod tests {
         ] {
             let source = with(damage.clone());
             assert_eq!(source.get("a").await.unwrap(), expected, "{damage:?}");
-            let streamed: Vec<u8> =
-                source.stream("a").await.unwrap().map(|part| part.unwrap().to_vec()).concat().await;
+            let streamed: Vec<u8> = source.stream("a").await.unwrap().map(|part| part.unwrap().to_vec()).concat().await;
             assert_eq!(streamed, expected, "{damage:?}");
             assert_eq!(source.get("b").await.unwrap(), "world");
         }

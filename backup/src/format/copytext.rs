@@ -160,7 +160,9 @@ mod tests {
             ["content", "id", "uid", "creator_id", "created_ts", "updated_ts", "visibility", "pinned", "tags", "more"]
                 .into_iter(),
         );
-        let note = columns.note(b"a\\nb\t7\tu-1\t3\t10\t20\tPUBLIC\tt\t{x}\t?", &HashMap::from([(3, "ann".to_owned())])).unwrap();
+        let note = columns
+            .note(b"a\\nb\t7\tu-1\t3\t10\t20\tPUBLIC\tt\t{x}\t?", &HashMap::from([(3, "ann".to_owned())]))
+            .unwrap();
         assert_eq!((note.id.0, note.content.as_str(), note.pinned, note.creator.as_str()), (7, "a\nb", true, "ann"));
         assert!(columns.note(b"a\t7", &HashMap::new()).is_none());
     }

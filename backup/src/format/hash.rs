@@ -60,11 +60,65 @@ impl From<Hash> for String {
     }
 }
 
+/// How many of an object's first bytes its [`Head`] covers.
+const HEAD: usize = 96;
+
+/// What an object begins with: tells an object that lost its end from another, shorter object in its place.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Head([u8; 8]);
+
+impl Head {
+    fn of(bytes: &[u8]) -> Self {
+        let hash = Hash::of(bytes.get(..HEAD).unwrap_or(bytes)).0;
+        Self(hash.first_chunk().copied().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl TryFrom<String> for Head {
+    type Error = InvalidHash;
+
+    fn try_from(text: String) -> Result<Self, InvalidHash> {
+        let mut out = [0; 8];
+        hex::decode_to_slice(text, &mut out).map_err(|_| InvalidHash)?;
+        Ok(Self(out))
+    }
+}
+
+impl From<Head> for String {
+    fn from(head: Head) -> Self {
+        hex::encode(head.0)
+    }
+}
+
+/// What is recorded of stored bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Length and hash.
+    pub measure: Measure,
+    /// What they begin with.
+    pub head: Head,
+}
+
+impl Stamp {
+    /// The stamp of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { measure: Measure::of(bytes), head: Head::of(bytes) }
+    }
+}
+
 /// Counts and hashes bytes as they go by.
 #[derive(Clone, Default)]
 pub struct Tally {
     sha256: Sha256,
     bytes: u64,
+    head: Vec<u8>,
 }
 
 impl Tally {
@@ -72,6 +126,13 @@ impl Tally {
     pub fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
         self.bytes += bytes.len() as u64;
+        let wanted = HEAD - self.head.len();
+        self.head.extend_from_slice(bytes.get(..wanted).unwrap_or(bytes));
+    }
+
+    /// What went by, as stored bytes.
+    pub fn stamp(self) -> Stamp {
+        Stamp { head: Head::of(&self.head), measure: self.finish() }
     }
 
     /// What went by.
@@ -117,6 +178,13 @@ impl HashCheck {
             #[cfg(any(test, feature = "testing"))]
             Self::PassThrough => None,
         }
+    }
+
+    /// The same of stored bytes: shorter ones that begin otherwise are not what is left of the right ones.
+    pub fn compare_stored(self, expected: &Stamp, found: &Stamp) -> Option<Mismatch> {
+        let mismatch = self.compare(&expected.measure, &found.measure)?;
+        let other = found.measure.bytes >= HEAD as u64 && found.head != expected.head;
+        Some(if other { Mismatch::Altered } else { mismatch })
     }
 
     /// Whether two hashes are to be taken as equal.

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use domain::id::TenantId;
 use serde::{Deserialize, Serialize};
 
-use super::hash::{Hash, HashCheck};
+use super::hash::{Hash, HashCheck, Head, Measure, Stamp};
 use super::name::PointName;
 use super::sealed::Sealed;
 use crate::keys::{TenantKey, WrappedKey};
@@ -125,11 +125,20 @@ pub struct Object {
     pub bytes_stored: u64,
     /// Of the stored bytes, as `sha256sum` tells it.
     pub sha256_stored: Hash,
+    /// What the stored bytes begin with.
+    pub head_stored: Head,
     /// An older point sent it; this one only refers to it.
     pub referenced: bool,
     /// What a pack is made of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
+}
+
+impl Object {
+    /// What is recorded of its stored bytes.
+    pub fn stamp(&self) -> Stamp {
+        Stamp { measure: Measure { bytes: self.bytes_stored, sha256: self.sha256_stored }, head: self.head_stored }
+    }
 }
 
 /// A stream inside a pack.

@@ -50,9 +50,8 @@ impl FromStr for PointName {
 
     fn from_str(text: &str) -> Result<Self, InvalidPointName> {
         let bytes = text.as_bytes();
-        let digits = |range: std::ops::Range<usize>| {
-            bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit))
-        };
+        let digits =
+            |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
         let hex = |range: std::ops::Range<usize>| {
             bytes.get(range).is_some_and(|part| part.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)))
         };
@@ -95,7 +94,8 @@ mod tests {
         let name = PointName::draw(&Clock::fixed(1_795_358_100), &Chance::seeded(1));
         assert_eq!(name.as_str().parse::<PointName>(), Ok(name.clone()));
         assert_eq!(name.tail().len(), 8);
-        for bad in ["", "latest", "20261122T143500Z-0A1B2C3D", "20261122T143500Z-0a1b2c3", "20261122T143500Z-0a1b2c3dd"] {
+        for bad in ["", "latest", "20261122T143500Z-0A1B2C3D", "20261122T143500Z-0a1b2c3", "20261122T143500Z-0a1b2c3dd"]
+        {
             assert!(bad.parse::<PointName>().is_err(), "{bad}");
         }
     }

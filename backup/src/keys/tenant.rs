@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::{Holder, KeyError};
-use crate::format::hash::Hash;
+use crate::format::hash::{Hash, Head, Measure, Stamp};
 use crate::seal::{OpenError, Packing, unwrap, wrap};
 
 /// Opens everything of one tenant. Never printed.
@@ -28,6 +28,26 @@ pub struct WrappedKey {
     pub bytes_stored: u64,
     /// Of the stored bytes.
     pub sha256_stored: Hash,
+    /// What the stored bytes begin with.
+    pub head_stored: Head,
+}
+
+impl WrappedKey {
+    /// From what is about to be stored.
+    pub fn new(key: String, holder: Holder, stamp: &Stamp) -> Self {
+        Self {
+            key,
+            holder,
+            bytes_stored: stamp.measure.bytes,
+            sha256_stored: stamp.measure.sha256,
+            head_stored: stamp.head,
+        }
+    }
+
+    /// What is recorded of its stored bytes.
+    pub fn stamp(&self) -> Stamp {
+        Stamp { measure: Measure { bytes: self.bytes_stored, sha256: self.sha256_stored }, head: self.head_stored }
+    }
 }
 
 impl TenantKey {

@@ -95,7 +95,7 @@ impl Fetch {
         let (place, plain) = self.find(name)?;
         let (found, stored) = stream.finish().await.map_err(|source| self.wrong(name, source))?;
         self.compare(name, plain, &found)?;
-        if stored.bytes != place.bytes_stored && self.check == HashCheck::Real {
+        if stored.measure.bytes != place.bytes_stored && self.check == HashCheck::Real {
             return Err(self.wrong(name, OpenError::Damaged("it has another length than was stored".to_owned())));
         }
         Ok(found)

@@ -125,7 +125,9 @@ impl Backup {
                 let fetch = Fetch::new(source.clone(), &clear, &sealed, key.identity().clone(), self.check);
                 Ok(Opened { clear, sealed, fetch })
             }
-            _ => Err(Error::Refused(format!("point {point} cannot be opened: no wrapped key is for the identity at hand; give --identity FILE"))),
+            _ => Err(Error::Refused(format!(
+                "point {point} cannot be opened: no wrapped key is for the identity at hand; give --identity FILE"
+            ))),
         }
     }
 
@@ -154,7 +156,9 @@ impl Backup {
         watch.lap("build");
         let place = Place::beside(tenant.id);
         let mut written = Vec::new();
-        match self.fill(&opened, &place, TenantScope::for_command(tenant.clone(), "restore"), &mut written, &mut watch).await
+        match self
+            .fill(&opened, &place, TenantScope::for_command(tenant.clone(), "restore"), &mut written, &mut watch)
+            .await
         {
             Ok(tables) => report.tables = tables,
             Err(error) => {

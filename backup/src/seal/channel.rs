@@ -22,7 +22,7 @@ pub(super) fn from_source(error: impl Into<Box<dyn std::error::Error + Send + Sy
 
 /// Whether [`from_source`] made it.
 pub(super) fn is_from_source(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<FromSource>())
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync + 'static>::is::<FromSource>)
 }
 
 /// Reads what the asynchronous side sends.

@@ -12,7 +12,7 @@ use age::x25519::{Identity, Recipient};
 use bytes::Bytes;
 
 pub use self::stream::{OpenStream, SealStream, open_stream, seal_stream};
-use crate::format::hash::Measure;
+use crate::format::hash::{Measure, Stamp};
 
 /// zstd's level: its default, which keeps up with any disk.
 const LEVEL: i32 = 3;
@@ -74,7 +74,7 @@ pub struct SealedBytes {
     /// Of the plain bytes.
     pub plain: Measure,
     /// Of the stored bytes.
-    pub measure: Measure,
+    pub stamp: Stamp,
 }
 
 /// Packs bytes that fit in memory.
@@ -89,7 +89,7 @@ pub fn seal(packing: &Packing, plain: &[u8]) -> std::io::Result<SealedBytes> {
         writer.write_all(plain)?;
     }
     let stored = Bytes::from(writer.finish()?);
-    Ok(SealedBytes { plain: Measure::of(plain), measure: Measure::of(&stored), stored })
+    Ok(SealedBytes { plain: Measure::of(plain), stamp: Stamp::of(&stored), stored })
 }
 
 /// Unpacks bytes that fit in memory; `limit` is the most plain bytes that may come out.
@@ -164,7 +164,7 @@ mod tests {
         fn round_trip(plain in prop::collection::vec(any::<u8>(), 0..5000)) {
             let mine = Identity::generate();
             let sealed = seal(&Packing::of_point(mine.to_public()), &plain).unwrap();
-            prop_assert_eq!(sealed.measure, Measure::of(&sealed.stored));
+            prop_assert_eq!(sealed.stamp.measure, Measure::of(&sealed.stored));
             prop_assert_eq!(open(&mine, &sealed.stored, plain.len() as u64).unwrap(), plain);
         }
     }

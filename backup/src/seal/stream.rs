@@ -12,12 +12,12 @@ use tokio::sync::oneshot;
 
 use super::channel::{ChannelReader, ChannelWriter, DEPTH, PORTION, from_source};
 use super::{LEVEL, OpenError, Packing, age_reader, damaged};
-use crate::format::hash::{Measure, Tally};
+use crate::format::hash::{Measure, Stamp, Tally};
 
 /// Packed bytes on their way to the store. An error of the input ends it with an error, so that no upload completes.
 pub struct SealStream {
     portions: Receiver<io::Result<Bytes>>,
-    measures: oneshot::Receiver<(Measure, Measure)>,
+    measures: oneshot::Receiver<(Measure, Stamp)>,
 }
 
 /// The bytes of a [`SealStream`].
@@ -25,7 +25,7 @@ pub struct Portions(Receiver<io::Result<Bytes>>);
 
 impl SealStream {
     /// The bytes, and what tells the measures of the plain and of the stored bytes once they have ended without an error.
-    pub fn split(self) -> (Portions, impl Future<Output = io::Result<(Measure, Measure)>> + Send) {
+    pub fn split(self) -> (Portions, impl Future<Output = io::Result<(Measure, Stamp)>> + Send) {
         let measures = self.measures;
         let finished = async { measures.await.map_err(|_| io::Error::other("the stream did not reach its end")) };
         (Portions(self.portions), finished)
@@ -68,7 +68,7 @@ where
 /// Nothing of them may be used for good before [`OpenStream::finish`] has compared the measures.
 pub struct OpenStream {
     portions: Receiver<io::Result<Bytes>>,
-    outcome: oneshot::Receiver<Result<(Measure, Measure), OpenError>>,
+    outcome: oneshot::Receiver<Result<(Measure, Stamp), OpenError>>,
 }
 
 impl OpenStream {
@@ -78,7 +78,7 @@ impl OpenStream {
     }
 
     /// Measures of the plain and of the stored bytes, or what went wrong.
-    pub async fn finish(mut self) -> Result<(Measure, Measure), OpenError> {
+    pub async fn finish(mut self) -> Result<(Measure, Stamp), OpenError> {
         while self.portions.recv().await.is_some() {}
         self.outcome.await.unwrap_or_else(|_| Err(OpenError::Read(io::Error::other("the reading thread is gone"))))
     }
@@ -122,7 +122,7 @@ fn seal_all(
     packing: &Packing,
     mut input: ChannelReader,
     sender: Sender<io::Result<Bytes>>,
-) -> io::Result<(Measure, Measure)> {
+) -> io::Result<(Measure, Stamp)> {
     let mut plain = Tally::default();
     let output = Counted { inner: ChannelWriter::new(sender), tally: Tally::default() };
     let mut writer = packing.age_writer(output)?;
@@ -141,14 +141,14 @@ fn seal_all(
     }
     let mut output = writer.finish()?;
     output.flush()?;
-    Ok((plain.finish(), output.tally.finish()))
+    Ok((plain.finish(), output.tally.stamp()))
 }
 
 fn open_all(
     identity: &Identity,
     input: ChannelReader,
     sender: Sender<io::Result<Bytes>>,
-) -> Result<(Measure, Measure), OpenError> {
+) -> Result<(Measure, Stamp), OpenError> {
     let mut counted = Counted { inner: input, tally: Tally::default() };
     let mut plain = Tally::default();
     let mut output = ChannelWriter::new(sender);
@@ -165,7 +165,7 @@ fn open_all(
     }
     let _ = output.flush();
     copy(&mut counted, |_| Ok(())).map_err(damaged)?;
-    Ok((plain.finish(), counted.tally.finish()))
+    Ok((plain.finish(), counted.tally.stamp()))
 }
 
 fn copy(input: &mut impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
@@ -209,7 +209,7 @@ impl<R: Read> Read for Counted<R> {
 mod tests {
     use super::*;
 
-    async fn collect(stream: SealStream) -> io::Result<(Vec<u8>, Measure, Measure)> {
+    async fn collect(stream: SealStream) -> io::Result<(Vec<u8>, Measure, Stamp)> {
         let (mut portions, finished) = stream.split();
         let mut all = Vec::new();
         while let Some(portion) = portions.next().await {
@@ -230,7 +230,7 @@ mod tests {
         let plain: Vec<u8> = (0..700_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let (stored, measured, of_stored) =
             collect(seal_stream(Packing::of_point(identity.to_public()), portions(&plain, 10_007))).await.unwrap();
-        assert_eq!((measured, of_stored), (Measure::of(&plain), Measure::of(&stored)));
+        assert_eq!((measured, of_stored), (Measure::of(&plain), Stamp::of(&stored)));
         let mut back = open_stream(identity.clone(), portions(&stored, 999));
         let mut all = Vec::new();
         while let Some(portion) = back.next_portion().await {

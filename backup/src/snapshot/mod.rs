@@ -6,6 +6,7 @@
 mod notes;
 mod report;
 mod rows;
+mod shown;
 mod writer;
 
 use std::time::Instant;
@@ -19,8 +20,11 @@ use store::{AuditEvent, SnapshotInfo, TenantScope};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub(crate) use self::report::objects as object_reports;
 pub use self::report::{ObjectReport, PointReport};
 use self::rows::Rows;
+#[cfg(test)]
+pub(crate) use self::shown::shown_file;
 pub(crate) use self::writer::upload;
 use self::writer::{Sent, Stream, Writer};
 use crate::context::{Backup, Known};
@@ -60,8 +64,7 @@ impl Backup {
         let point = PointName::draw(&self.clock, &self.chance);
         let known = self.tenant_key(tenant.id).await?;
         let (previous, sent) = self.point_before(tenant, &known).await?;
-        let mut writer =
-            Writer::new(self.objects.clone(), tenant.id, point.clone(), known.key.clone(), sent);
+        let mut writer = Writer::new(self.objects.clone(), tenant.id, point.clone(), known.key.clone(), sent);
 
         let mut snapshot = self.store.open_snapshot(scope).await?;
         let info = snapshot.info().clone();
@@ -175,7 +178,8 @@ impl Backup {
         let packed = seal_stream(writer.packing(), download.into_stream());
         let streamed = upload(&self.objects, &key, packed).await?;
         if !sha256.is_empty() && streamed.plain.sha256.to_string() != sha256 {
-            warnings.push(format!("file {storage_key} is not what its attachment's hash says; the point has it as it is"));
+            warnings
+                .push(format!("file {storage_key} is not what its attachment's hash says; the point has it as it is"));
         }
         writer.streamed(key, Stream { name, kind: Kind::File, rows: None }, streamed);
         sealed.files.push(entry);
@@ -190,7 +194,7 @@ impl Backup {
         options: &PointOptions,
     ) -> Result<(), Error> {
         let new = NewPoint {
-            point: report.point.to_string(),
+            point: report.point.clone(),
             tenant: report.tenant_id,
             slug: report.tenant.clone(),
             created_at,
@@ -198,7 +202,7 @@ impl Backup {
             generation: info.generation,
             schema_version: info.schema_version,
             trigger: options.trigger.to_owned(),
-            previous: report.previous.as_ref().map(ToString::to_string),
+            previous: report.previous.clone(),
             manifest_sha256: report.manifest_sha256.to_string(),
             manifest_bytes: report.manifest_bytes as i64,
             rows: report.rows as i64,
@@ -211,7 +215,8 @@ impl Backup {
             has_markdown: report.markdown,
             seconds: report.seconds,
         };
-        let detail = json!({ "rows": report.rows, "notes": report.notes, "files": report.files, "trigger": options.trigger });
+        let detail =
+            json!({ "rows": report.rows, "notes": report.notes, "files": report.files, "trigger": options.trigger });
         let event = AuditEvent { actor: &options.actor, event: "point.taken", object: &new.point, detail };
         Ok(self.store.control().add_point(&new, &event).await?)
     }

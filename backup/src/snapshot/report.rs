@@ -5,14 +5,13 @@ use serde::Serialize;
 
 use crate::format::hash::{Hash, Measure};
 use crate::format::manifest::{Clear, Kind, SnapshotFacts};
-use crate::format::name::PointName;
 use crate::format::sealed::Sealed;
 
 /// A point in numbers.
 #[derive(Clone, Debug, Serialize)]
 pub struct PointReport {
     /// Its name.
-    pub point: PointName,
+    pub point: String,
     /// The tenant's slug then.
     pub tenant: String,
     /// The tenant's lasting id.
@@ -26,7 +25,7 @@ pub struct PointReport {
     /// Why it was taken.
     pub trigger: String,
     /// The tenant's point before it.
-    pub previous: Option<PointName>,
+    pub previous: Option<String>,
     /// Where the manifest is.
     pub manifest: String,
     /// Of the manifest as stored.
@@ -91,7 +90,7 @@ impl PointReport {
             snapshot: clear.snapshot,
             state: "complete".to_owned(),
             trigger: clear.trigger,
-            previous: clear.previous.map(|previous| previous.point),
+            previous: clear.previous.map(|previous| previous.point.to_string()),
             rows: sealed.tables.iter().map(|table| table.rows).sum(),
             notes: sealed.notes,
             files: sealed.files.len() as u64,
@@ -102,7 +101,7 @@ impl PointReport {
             requests: 0,
             seconds: 0.0,
             warnings: Vec::new(),
-            point: clear.point,
+            point: clear.point.to_string(),
             objects,
         }
     }

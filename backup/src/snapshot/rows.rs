@@ -7,6 +7,7 @@ use domain::tenant::Tenant;
 use store::Table;
 
 use super::notes::Markdown;
+use super::shown::shown_file;
 use super::writer::{Stream, Streamed, Writer};
 use crate::context::{Backup, Known};
 use crate::error::Error;
@@ -70,10 +71,8 @@ impl Rows {
     /// A portion of its COPY text.
     pub(super) async fn push(&mut self, writer: &mut Writer, portion: &Bytes) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let pieces = open
-            .chunker
-            .push(portion)
-            .map_err(|source| Error::Rows { table: open.entry.name.clone(), source })?;
+        let pieces =
+            open.chunker.push(portion).map_err(|source| Error::Rows { table: open.entry.name.clone(), source })?;
         for piece in pieces {
             self.piece(writer, piece).await?;
         }
@@ -143,7 +142,7 @@ impl Rows {
             let uid = columns.value(line, "uid").unwrap_or_default();
             Error::Refused(format!("note {uid} cannot be read from its row; the point was not taken"))
         })?;
-        let file = markdown::note_file(&note);
+        let file = shown_file(&note);
         self.sealed.notes += 1;
         self.hashes.push_str(&format!("{}\t{}\n", escaped(&note.uid), Hash::of(&file)));
         self.hashes_in += 1;

@@ -8,7 +8,7 @@ use objects::{ObjectStore, PutOptions, keys as layout};
 use tokio_util::io::StreamReader;
 
 use crate::error::Error;
-use crate::format::hash::{Hash, Measure};
+use crate::format::hash::{Hash, Measure, Stamp};
 use crate::format::manifest::{Kind, Member, Object};
 use crate::format::name::PointName;
 use crate::keys::TenantKey;
@@ -92,7 +92,7 @@ impl Writer {
             Err(gone) => return Err(Error::Pack { what: stream.name, source: std::io::Error::other(gone) }),
         };
         self.plain.insert(stream.name.clone(), plain);
-        self.waiting_bytes += sealed.measure.bytes;
+        self.waiting_bytes += sealed.stamp.measure.bytes;
         self.waiting.push((stream, sealed));
         if self.waiting_bytes > PACK_LIMIT {
             self.large = true;
@@ -104,22 +104,22 @@ impl Writer {
     async fn send_large(&mut self) -> Result<(), Error> {
         let all = std::mem::take(&mut self.waiting);
         let (mut leave, mut stay): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|(_, sealed)| sealed.measure.bytes >= OWN_OBJECT);
-        if stay.iter().map(|(_, sealed)| sealed.measure.bytes).sum::<u64>() > PACK_LIMIT {
+            all.into_iter().partition(|(_, sealed)| sealed.stamp.measure.bytes >= OWN_OBJECT);
+        if stay.iter().map(|(_, sealed)| sealed.stamp.measure.bytes).sum::<u64>() > PACK_LIMIT {
             leave.append(&mut stay);
         }
         for (stream, sealed) in leave {
             self.send_chunk(stream, sealed).await?;
         }
-        self.waiting_bytes = stay.iter().map(|(_, sealed)| sealed.measure.bytes).sum();
+        self.waiting_bytes = stay.iter().map(|(_, sealed)| sealed.stamp.measure.bytes).sum();
         self.waiting = stay;
         Ok(())
     }
 
     async fn send_chunk(&mut self, stream: Stream, sealed: SealedBytes) -> Result<(), Error> {
         let key = layout::chunk(self.tenant, &self.object_name(&sealed.plain.sha256));
-        self.put(&key, sealed.stored, sealed.measure.sha256).await?;
-        self.objects.push(object(key, stream, &sealed.measure));
+        self.put(&key, sealed.stored, sealed.stamp.measure.sha256).await?;
+        self.objects.push(object(key, stream, &sealed.stamp));
         Ok(())
     }
 
@@ -158,7 +158,7 @@ impl Writer {
 
     /// Notes an object that was sent as a stream.
     pub(super) fn streamed(&mut self, key: String, stream: Stream, sent: Streamed) {
-        self.bytes_sent += sent.stored.bytes;
+        self.bytes_sent += sent.stored.measure.bytes;
         self.requests += u64::from(sent.requests);
         self.plain.insert(stream.name.clone(), sent.plain);
         self.objects.push(object(key, stream, &sent.stored));
@@ -177,17 +177,17 @@ impl Writer {
                 kind: stream.kind,
                 rows: stream.rows,
                 offset: pack.len() as u64,
-                bytes_stored: sealed.measure.bytes,
-                sha256_stored: sealed.measure.sha256,
+                bytes_stored: sealed.stamp.measure.bytes,
+                sha256_stored: sealed.stamp.measure.sha256,
             });
             pack.extend_from_slice(&sealed.stored);
         }
         let pack = pack.freeze();
-        let measure = Measure::of(&pack);
+        let stamp = Stamp::of(&pack);
         let key = layout::pack(self.tenant, self.point.as_str());
-        self.put(&key, pack, measure.sha256).await?;
+        self.put(&key, pack, stamp.measure.sha256).await?;
         let stream = Stream { name: String::new(), kind: Kind::Pack, rows: None };
-        self.objects.insert(0, Object { members, ..object(key, stream, &measure) });
+        self.objects.insert(0, Object { members, ..object(key, stream, &stamp) });
         Ok(())
     }
 
@@ -200,14 +200,15 @@ impl Writer {
     }
 }
 
-fn object(key: String, stream: Stream, stored: &Measure) -> Object {
+fn object(key: String, stream: Stream, stored: &Stamp) -> Object {
     Object {
         key,
         kind: stream.kind,
         name: stream.name,
         rows: stream.rows,
-        bytes_stored: stored.bytes,
-        sha256_stored: stored.sha256,
+        bytes_stored: stored.measure.bytes,
+        sha256_stored: stored.measure.sha256,
+        head_stored: stored.head,
         referenced: false,
         members: Vec::new(),
     }
@@ -216,7 +217,7 @@ fn object(key: String, stream: Stream, stored: &Measure) -> Object {
 /// What a streamed upload was.
 pub(crate) struct Streamed {
     pub(crate) plain: Measure,
-    pub(crate) stored: Measure,
+    pub(crate) stored: Stamp,
     pub(crate) requests: u32,
 }
 
@@ -225,10 +226,10 @@ pub(crate) async fn upload(store: &ObjectStore, key: &str, stream: SealStream) -
     let (portions, finished) = stream.split();
     let reader = StreamReader::new(portions);
     let written = store.put_stream(key, reader, PutOptions::default()).await?;
-    let (plain, stored) =
-        finished.await.map_err(|source| Error::Pack { what: key.to_owned(), source })?;
-    if written.size != stored.bytes {
-        let source = std::io::Error::other(format!("{} bytes were made, {} arrived", stored.bytes, written.size));
+    let (plain, stored) = finished.await.map_err(|source| Error::Pack { what: key.to_owned(), source })?;
+    if written.size != stored.measure.bytes {
+        let source =
+            std::io::Error::other(format!("{} bytes were made, {} arrived", stored.measure.bytes, written.size));
         return Err(Error::Pack { what: key.to_owned(), source });
     }
     Ok(Streamed { plain, stored, requests: written.requests })

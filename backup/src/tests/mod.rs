@@ -51,7 +51,9 @@ impl Lab {
             "INSERT INTO member (id, username, role, created_ts, updated_ts) VALUES (1, 'ann', 'owner', 1, 1), (2, 'bob', 'member', 1, 1)",
         )
         .await;
-        let mut rows = String::from("INSERT INTO note (id, uid, creator_id, created_ts, updated_ts, visibility, content, archived) VALUES ");
+        let mut rows = String::from(
+            "INSERT INTO note (id, uid, creator_id, created_ts, updated_ts, visibility, content, archived) VALUES ",
+        );
         for at in 0..notes {
             let id = 10 + i64::from(at);
             let salt = chance.u64();

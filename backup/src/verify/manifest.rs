@@ -7,6 +7,9 @@ use crate::format::sealed::Sealed;
 use crate::keys::TenantKey;
 use crate::seal::OpenError;
 
+/// Every manifest begins so.
+const BEGINNING: &[u8] = b"{\"format\":";
+
 type Verdict<T> = Result<T, (ProblemKind, String)>;
 
 /// The manifest, if it may be looked into. `logged` is what the log of points says of it.
@@ -24,7 +27,10 @@ pub(super) fn judge(
             return Err((ProblemKind::Stale, message));
         }
     }
+    // what begins otherwise is no manifest that lost its end
+    let begins = stored.iter().zip(BEGINNING).all(|(found, right)| found == right);
     if let Some(mismatch) = logged.and_then(|logged| check.compare(logged, &Measure::of(stored))) {
+        let mismatch = if begins && read.is_err() { mismatch } else { Mismatch::Altered };
         let message = match mismatch {
             Mismatch::Truncated => "it is shorter than what the log of points says",
             Mismatch::Altered => "it is not the manifest that the log of points knows",

@@ -7,16 +7,17 @@ use std::time::Instant;
 
 use age::x25519::Identity;
 use domain::id::TenantId;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt};
 use objects::{PutOptions, keys as layout};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::AuditEvent;
+use store::control::points::point::Model as Row;
 
 pub use self::problem::{Problem, ProblemKind};
 use crate::context::Backup;
 use crate::error::Error;
-use crate::format::hash::{Hash, HashCheck, Measure, Mismatch, Tally};
+use crate::format::hash::{Hash, HashCheck, Measure, Mismatch, Stamp, Tally};
 use crate::format::manifest::{Clear, Kind, Manifest};
 use crate::format::sealed::Sealed;
 use crate::keys::{Holder, TenantKey, WrappedKey};
@@ -34,6 +35,8 @@ pub struct Expected {
     pub point: String,
     /// Length and hash of its manifest, where the log tells.
     pub manifest: Option<Measure>,
+    /// The entry that the log in the store must hold; none when the point has not entered it yet.
+    pub log: Option<Vec<u8>>,
 }
 
 /// What reading back has shown.
@@ -78,6 +81,17 @@ struct LogEntry {
     manifest_sha256: Hash,
     manifest_bytes: u64,
     previous: Option<String>,
+}
+
+/// The bytes of a point's entry in the log: always the same, so that they can be compared.
+fn log_entry(row: &Row, manifest: &Measure) -> Vec<u8> {
+    let entry = LogEntry {
+        point: row.point.clone(),
+        manifest_sha256: manifest.sha256,
+        manifest_bytes: manifest.bytes,
+        previous: row.previous.clone(),
+    };
+    serde_json::to_vec(&entry).unwrap_or_default()
 }
 
 /// Reads a point back. An error means that it could not be read; that it is damaged is told in the answer.
@@ -129,21 +143,28 @@ async fn known_measure(
     let at = layout::log_entry(expected.tenant, &expected.point);
     let entry = match source.get(&at).await {
         Ok(bytes) => bytes,
-        // written only once the point has been read back for the first time
-        Err(objects::Error::NotFound { .. }) => return Ok(expected.manifest),
+        Err(objects::Error::NotFound { .. }) => {
+            // it is written only once the point has been read back for the first time
+            if expected.log.is_some() {
+                out.problems.push(Problem::missing(&at, Kind::Log));
+            }
+            return Ok(expected.manifest);
+        }
         Err(error) => return Err(error.into()),
     };
     out.objects += 1;
     out.bytes += entry.len() as u64;
-    let entry = serde_json::from_slice::<LogEntry>(&entry).ok().filter(|entry| entry.point == expected.point);
-    let told = entry.map(|entry| Measure { bytes: entry.manifest_bytes, sha256: entry.manifest_sha256 });
-    let agrees = match (&expected.manifest, &told) {
-        (Some(known), Some(told)) => check.compare(known, told).is_none(),
-        (_, told) => told.is_some(),
+    let told = serde_json::from_slice::<LogEntry>(&entry)
+        .ok()
+        .filter(|entry| entry.point == expected.point)
+        .map(|entry| Measure { bytes: entry.manifest_bytes, sha256: entry.manifest_sha256 });
+    let mismatch = match &expected.log {
+        Some(right) => check.compare_stored(&Stamp::of(right), &Stamp::of(&entry)),
+        None if told.is_none() => Some(Mismatch::Altered),
+        None => None,
     };
-    if !agrees {
-        let message = "the log of points in the store does not say what it said".to_owned();
-        out.problems.push(Problem::new(&at, Kind::Log, ProblemKind::Altered, message));
+    if let Some(mismatch) = mismatch {
+        out.problems.push(Problem::mismatch(&at, Kind::Log, mismatch));
     }
     Ok(expected.manifest.or(told))
 }
@@ -167,8 +188,7 @@ async fn open_keys(
         };
         out.objects += 1;
         out.bytes += stored.len() as u64;
-        let recorded = Measure { bytes: wrapped.bytes_stored, sha256: wrapped.sha256_stored };
-        let mismatch = check.compare(&recorded, &Measure::of(&stored));
+        let mismatch = check.compare_stored(&wrapped.stamp(), &Stamp::of(&stored));
         if let Some(mismatch) = mismatch {
             out.problems.push(Problem::mismatch(&wrapped.key, Kind::Key, mismatch));
         }
@@ -197,29 +217,27 @@ fn unwrap_one(wrapped: &WrappedKey, identity: &Identity, stored: &[u8], told: bo
 }
 
 async fn read_objects(source: &Source, clear: &Clear, check: HashCheck, out: &mut ReadBack) -> Result<(), Error> {
-    let mut found = futures_util::stream::iter(clear.objects.iter().map(|object| async move {
-        let recorded = Measure { bytes: object.bytes_stored, sha256: object.sha256_stored };
-        let measure = measure(source, &object.key).await?;
-        Ok::<_, Error>((object, recorded, measure))
-    }))
-    .buffered(TOGETHER);
-    while let Some((object, recorded, measure)) = found.try_next().await? {
-        let Some(measure) = measure else {
+    let reads: Vec<_> =
+        clear.objects.iter().map(|object| stamp_of(source.clone(), object.key.clone()).boxed()).collect();
+    let mut found =
+        futures_util::stream::iter(reads).buffered(TOGETHER).zip(futures_util::stream::iter(&clear.objects));
+    while let Some((stamp, object)) = found.next().await {
+        let Some(stamp) = stamp? else {
             out.problems.push(Problem::missing(&object.key, object.kind));
             continue;
         };
         out.objects += 1;
-        out.bytes += measure.bytes;
-        if let Some(mismatch) = check.compare(&recorded, &measure) {
+        out.bytes += stamp.measure.bytes;
+        if let Some(mismatch) = check.compare_stored(&object.stamp(), &stamp) {
             out.problems.push(Problem::mismatch(&object.key, object.kind, mismatch));
         }
     }
     Ok(())
 }
 
-/// Length and hash of a stored object; none when it is not there.
-async fn measure(source: &Source, key: &str) -> Result<Option<Measure>, Error> {
-    let mut stream = match source.stream(key).await {
+/// The stamp of a stored object; none when it is not there.
+async fn stamp_of(source: Source, key: String) -> Result<Option<Stamp>, Error> {
+    let mut stream = match source.stream(&key).await {
         Ok(stream) => stream,
         Err(objects::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -227,12 +245,12 @@ async fn measure(source: &Source, key: &str) -> Result<Option<Measure>, Error> {
     let mut tally = Tally::default();
     while let Some(portion) = stream.next().await {
         let portion = portion.map_err(|source| {
-            let unreachable = objects::Error::Unreachable { endpoint: key.to_owned(), source: source.into() };
+            let unreachable = objects::Error::Unreachable { endpoint: key.clone(), source: source.into() };
             Error::Objects(unreachable)
         })?;
         tally.update(&portion);
     }
-    Ok(Some(tally.finish()))
+    Ok(Some(tally.stamp()))
 }
 
 impl From<Mismatch> for ProblemKind {
@@ -246,15 +264,13 @@ impl From<Mismatch> for ProblemKind {
 
 impl Backup {
     /// What the log knows of a point.
-    pub async fn expected(&self, point: &str) -> Result<(Expected, store::control::points::point::Model), Error> {
+    pub async fn expected(&self, point: &str) -> Result<(Expected, Row), Error> {
         let row = self.store.control().find_point(point).await?.ok_or_else(|| Error::NoPoint(point.to_owned()))?;
-        let manifest = row
-            .manifest_sha256
-            .parse()
-            .ok()
-            .map(|sha256| Measure { bytes: row.manifest_bytes.unsigned_abs(), sha256 });
+        let measure = |sha256| Measure { bytes: row.manifest_bytes.unsigned_abs(), sha256 };
+        let manifest = row.manifest_sha256.parse().ok().map(measure);
+        let log = manifest.filter(|_| row.verified_at.is_some()).map(|manifest| log_entry(&row, &manifest));
         let tenant = TenantId(row.tenant_id);
-        Ok((Expected { tenant, point: row.point.clone(), manifest }, row))
+        Ok((Expected { tenant, point: row.point.clone(), manifest, log }, row))
     }
 
     /// Verifies a point and remembers what was found. A point that reads well for the first time enters the log in the
@@ -266,9 +282,12 @@ impl Backup {
         let good = read.problems.is_empty();
         let problems = (!good).then(|| json!(read.problems));
         let control = self.store.control();
+        if good {
+            // the entry must be there before anything says that it has to be
+            self.write_log(&expected, &row).await?;
+        }
         control.mark_point_read(point, self.clock.now(), problems.clone()).await?;
         if good {
-            self.write_log(&expected, &row).await?;
             self.settle(&row).await?;
         }
         let state = match (good, row.proven_at.is_some()) {
@@ -290,24 +309,14 @@ impl Backup {
         })
     }
 
-    async fn write_log(&self, expected: &Expected, row: &store::control::points::point::Model) -> Result<(), Error> {
-        let Some(manifest) = &expected.manifest else { return Ok(()) };
+    async fn write_log(&self, expected: &Expected, row: &Row) -> Result<(), Error> {
+        let (Some(manifest), None) = (&expected.manifest, &expected.log) else { return Ok(()) };
         let at = layout::log_entry(expected.tenant, &expected.point);
-        if self.objects.exists(&at).await? {
-            return Ok(());
-        }
-        let entry = LogEntry {
-            point: expected.point.clone(),
-            manifest_sha256: manifest.sha256,
-            manifest_bytes: manifest.bytes,
-            previous: row.previous.clone(),
-        };
-        let text = serde_json::to_vec(&entry).unwrap_or_default();
-        Ok(self.objects.put(&at, text, PutOptions::default()).await?)
+        Ok(self.objects.put(&at, log_entry(row, manifest), PutOptions::default()).await?)
     }
 
     /// Forgets the marks of changes that this point holds, if the tenant is still there.
-    async fn settle(&self, row: &store::control::points::point::Model) -> Result<(), Error> {
+    async fn settle(&self, row: &Row) -> Result<(), Error> {
         let Some(tenant) = self.store.registry().by_id(TenantId(row.tenant_id)).await? else { return Ok(()) };
         let scope = store::TenantScope::for_job(tenant, "verify");
         Ok(self.store.clear_marks(&scope, row.generation).await?)

@@ -1,0 +1,277 @@
+//! `holdfast backup …`
+
+use runtime::exit::{Code, CommandError};
+use runtime::printer::Printer;
+use serde::Serialize;
+use serde_json::json;
+use store::{AuditEvent, TenantScope};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+use super::{Place, size};
+use crate::context::Backup;
+use crate::dump::DumpReport;
+use crate::error::Error;
+use crate::list::PointLine;
+use crate::snapshot::{PointOptions, PointReport, rfc3339};
+use crate::verify::VerifyReport;
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// Take a point now, read it back, and keep every note as Markdown with it.
+    Run {
+        /// Slug of the tenant.
+        #[arg(long, required_unless_present = "all", conflicts_with = "all")]
+        tenant: Option<String>,
+        /// Every tenant that is in use.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Points, newest first.
+    List {
+        /// Only of this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 1000)]
+        limit: u64,
+    },
+    /// One point with its objects.
+    Show {
+        /// The point, or latest.
+        point: String,
+        /// Whose latest.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// Read every object of a point back and compare it. 4 when something is wrong.
+    Verify {
+        /// The point, or latest.
+        point: String,
+        /// Whose latest.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// Tell which points could go. Nothing is removed yet.
+    Prune {
+        /// Only of this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Remove them.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Keep a point from being removed.
+    Keep {
+        /// The point.
+        point: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        /// How long: days as `30d`, a date and time as in 2027-01-31T00:00:00Z, or `forever`.
+        #[arg(long, default_value = "forever")]
+        until: String,
+    },
+    /// Dump the whole database with pg_dump.
+    Dump,
+}
+
+pub(super) async fn run(verb: Verb, backup: &Backup, place: &Place, printer: Printer) -> Result<Code, CommandError> {
+    match verb {
+        Verb::Run { tenant: Some(slug), .. } => {
+            let report = take(backup, &slug, printer).await?;
+            printer.result(&report, human_point);
+            Ok(if report.warnings.is_empty() { Code::Ok } else { Code::Warnings })
+        }
+        Verb::Run { .. } => take_all(backup, printer).await,
+        Verb::List { tenant, limit } => list(backup, tenant.as_deref(), limit, printer).await,
+        Verb::Show { point, tenant } => {
+            let point = backup.resolve(&point, tenant.as_deref()).await?;
+            printer.result(&backup.show_point(&point).await?, human_point);
+            Ok(Code::Ok)
+        }
+        Verb::Verify { point, tenant } => {
+            let point = resolve_any(backup, &point, tenant.as_deref()).await?;
+            let report = backup.verify_point(&point, "command").await?;
+            printer.result(&report, human_verify);
+            Ok(if report.problems.is_empty() { Code::Ok } else { Code::Negative })
+        }
+        Verb::Prune { tenant, yes } => prune(backup, tenant.as_deref(), yes, printer).await,
+        Verb::Keep { point, reason, until } => keep(backup, &point, &reason, &until, printer).await,
+        Verb::Dump => dump(backup, place, printer).await,
+    }
+}
+
+async fn take(backup: &Backup, slug: &str, printer: Printer) -> Result<PointReport, Error> {
+    let tenant = backup.tenant(slug).await?;
+    let scope = TenantScope::for_command(tenant, "backup run");
+    let options = PointOptions { trigger: "command", actor: "command".to_owned(), markdown: true };
+    let mut report = backup.take_point(&scope, &options).await?;
+    let verified = backup.verify_point(&report.point, "command").await?;
+    report.state = verified.state;
+    for warning in &report.warnings {
+        printer.note(&format!("warning: {warning}"));
+    }
+    if verified.problems.is_empty() {
+        Ok(report)
+    } else {
+        Err(Error::Damaged { point: report.point, problems: verified.problems })
+    }
+}
+
+async fn take_all(backup: &Backup, printer: Printer) -> Result<Code, CommandError> {
+    use domain::tenant::TenantState::{Active, ReadOnly};
+    let mut worst = Code::Ok;
+    for tenant in backup.store.registry().list().await.map_err(Error::from)? {
+        if !matches!(tenant.state, Active | ReadOnly) {
+            continue;
+        }
+        match take(backup, tenant.slug.as_str(), printer).await {
+            Ok(report) => {
+                printer.result(&report, human_point);
+                if !report.warnings.is_empty() && worst == Code::Ok {
+                    worst = Code::Warnings;
+                }
+            }
+            Err(error) => {
+                printer.error(&CommandError::from(error).object(tenant.slug.as_str()));
+                worst = Code::Failed;
+            }
+        }
+    }
+    Ok(worst)
+}
+
+async fn list(backup: &Backup, tenant: Option<&str>, limit: u64, printer: Printer) -> Result<Code, CommandError> {
+    let id = match tenant {
+        Some(slug) => Some(backup.tenant(slug).await?.id),
+        None => None,
+    };
+    let points = backup.list_points(id, limit).await?;
+    printer.result(&json!({ "points": points }), |_| points.iter().map(line).collect::<Vec<_>>().join("\n"));
+    Ok(Code::Ok)
+}
+
+fn line(point: &PointLine) -> String {
+    let stored = size(point.bytes_stored.unsigned_abs());
+    format!("{}  {:<24} {:<9} {:>8} notes  {stored:>10}", point.point, point.tenant, point.state, point.notes)
+}
+
+/// `latest` for verification is the newest of all, also a damaged one.
+async fn resolve_any(backup: &Backup, point: &str, tenant: Option<&str>) -> Result<String, Error> {
+    let (Some(slug), "latest") = (tenant, point) else { return backup.resolve(point, tenant).await };
+    let id = backup.tenant(slug).await?.id;
+    let newest = backup.store.control().newest_point(id, &[]).await?;
+    newest.map(|row| row.point).ok_or_else(|| Error::NoUsablePoint(slug.to_owned(), "restore"))
+}
+
+#[derive(Serialize)]
+struct Pruned {
+    removed: Vec<String>,
+    kept: Vec<Kept>,
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Kept {
+    point: String,
+    tenant: String,
+    reasons: Vec<String>,
+}
+
+/// Retention by buckets is not built yet: everything is kept, and said so.
+async fn prune(backup: &Backup, tenant: Option<&str>, yes: bool, printer: Printer) -> Result<Code, CommandError> {
+    if yes {
+        let refused = CommandError::refused("no retention rules are set, so nothing may be removed");
+        return Err(refused.next("leave --yes out to see every point with the reasons why it is kept"));
+    }
+    let id = match tenant {
+        Some(slug) => Some(backup.tenant(slug).await?.id),
+        None => None,
+    };
+    let points = backup.list_points(id, 100_000).await?;
+    let kept = points.into_iter().map(|point| {
+        let mut reasons = vec!["no retention rules are set".to_owned()];
+        if let Some(reason) = point.kept_reason {
+            reasons.push(format!("kept until {}: {reason}", point.kept_until.unwrap_or_default()));
+        }
+        Kept { point: point.point, tenant: point.tenant, reasons }
+    });
+    let document = Pruned { removed: Vec::new(), kept: kept.collect(), dry_run: true };
+    printer.result(&document, |document| {
+        let lines = document
+            .kept
+            .iter()
+            .map(|kept| format!("keep {}  {}: {}", kept.point, kept.tenant, kept.reasons.join(", ")));
+        lines.chain(["nothing would be removed".to_owned()]).collect::<Vec<_>>().join("\n")
+    });
+    Ok(Code::Ok)
+}
+
+async fn keep(backup: &Backup, point: &str, reason: &str, until: &str, printer: Printer) -> Result<Code, CommandError> {
+    let (expected, _) = backup.expected(point).await?;
+    let until = moment(until, backup.clock.now())?;
+    let detail = json!({ "until": rfc3339(until), "reason": reason });
+    let event = AuditEvent { actor: "command", event: "point.kept", object: point, detail };
+    let control = backup.store.control();
+    control.keep_point(expected.tenant, point, Some(until), Some(reason), &event).await.map_err(Error::from)?;
+    let document = json!({ "point": point, "kept_until": rfc3339(until), "reason": reason });
+    printer.result(&document, |_| format!("{point} is kept until {}", rfc3339(until)));
+    Ok(Code::Ok)
+}
+
+/// `30d`, a date and time, or `forever`.
+fn moment(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, CommandError> {
+    let forever = time::macros::datetime!(9999-12-31 00:00 UTC);
+    if text == "forever" {
+        return Ok(forever);
+    }
+    if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
+        return Ok(now.checked_add(Duration::days(i64::from(days))).unwrap_or(forever));
+    }
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| CommandError::usage(format!("{text:?} is no time; write 30d, 2027-01-31T00:00:00Z or forever")))
+}
+
+async fn dump(backup: &Backup, place: &Place, printer: Printer) -> Result<Code, CommandError> {
+    let source = place.dump.as_ref().ok_or_else(|| CommandError::usage("it is not known where the database is"))?;
+    let report = backup.dump(source, "command").await?;
+    printer.result(&report, |report: &DumpReport| {
+        format!("dumped {} to {} ({}, {:.1} s)", report.database, report.key, size(report.bytes), report.seconds)
+    });
+    Ok(Code::Ok)
+}
+
+fn human_point(report: &PointReport) -> String {
+    let referenced = report.objects.iter().filter(|object| object.referenced).count();
+    format!(
+        "point {} of {}: {}, {} notes, {} rows, {} files, {} in {} objects ({referenced} of older points), {} sent in {} requests, {:.2} s",
+        report.point,
+        report.tenant,
+        report.state,
+        report.notes,
+        report.rows,
+        report.files,
+        size(report.bytes_stored),
+        report.objects.len() + 1,
+        size(report.bytes_sent),
+        report.requests,
+        report.seconds
+    )
+}
+
+fn human_verify(report: &VerifyReport) -> String {
+    let head = format!(
+        "point {} of {}: {}; {} objects, {} read back",
+        report.point,
+        report.tenant,
+        report.state,
+        report.objects,
+        size(report.bytes)
+    );
+    let problems = report.problems.iter().map(|problem| {
+        format!("  {} ({:?}): {} — {}", problem.object, problem.kind, problem.problem.as_str(), problem.message)
+    });
+    std::iter::once(head).chain(problems).collect::<Vec<_>>().join("\n")
+}

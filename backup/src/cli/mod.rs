@@ -1,0 +1,76 @@
+//! The nouns `backup`, `restore`, `drill` and `key`: arguments in, report out, exit code decided.
+
+mod backup;
+mod drill;
+mod key;
+mod restore;
+
+use std::path::{Path, PathBuf};
+
+use runtime::exit::{Code, CommandError};
+use runtime::printer::Printer;
+
+use crate::context::Backup;
+use crate::dump::DumpSource;
+use crate::error::Error;
+use crate::keys::read_identity;
+
+/// What to do with points.
+#[derive(Debug, clap::Subcommand)]
+pub enum Noun {
+    /// Take, look at, verify and keep restore points; dump the database.
+    #[command(subcommand)]
+    Backup(backup::Verb),
+    /// Bring a point back beside what is live.
+    #[command(subcommand)]
+    Restore(restore::Verb),
+    /// Rehearse a restore and prove that it works.
+    #[command(subcommand)]
+    Drill(drill::Verb),
+    /// The keys that open points.
+    #[command(subcommand)]
+    Key(key::Verb),
+}
+
+/// What commands need beside the library.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Our own executable.
+    pub exe: PathBuf,
+    /// Where reports are kept.
+    pub reports: PathBuf,
+    /// How `pg_dump` reaches the database.
+    pub dump: Option<DumpSource>,
+}
+
+/// Carries out a command.
+pub async fn run(noun: Noun, backup: &Backup, place: &Place, printer: Printer) -> Result<Code, CommandError> {
+    match noun {
+        Noun::Backup(verb) => backup::run(verb, backup, place, printer).await,
+        Noun::Restore(verb) => restore::run(verb, backup, printer).await,
+        Noun::Drill(verb) => drill::run(verb, backup, place, printer).await,
+        Noun::Key(verb) => key::run(verb, backup, printer).await,
+    }
+}
+
+/// With the identity of `--identity FILE`, where it was given.
+fn with_identity(backup: &Backup, file: Option<&Path>) -> Result<Backup, CommandError> {
+    let identity = file.map(read_identity).transpose().map_err(Error::from)?;
+    Ok(match identity {
+        Some(identity) => backup.clone().with_identity(Some(identity)),
+        None => backup.clone(),
+    })
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let unit = units.get(unit).copied().unwrap_or("B");
+    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
+}
