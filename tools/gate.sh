@@ -54,13 +54,16 @@ tests() {
     # A fresh Postgres, started by the first test that asks and ended by us. The path is short: sockets have 107 bytes.
     test_pg=$(mktemp -d "${TMPDIR:-/tmp}/hf-pg.XXXXXX")
     chmod 755 "$test_pg"
-    local log code=0
+    local log code=0 limit=()
+    # A test that hangs must not use up the time of a whole CI machine; at a terminal Ctrl-C does.
+    [ "${CI:-}" != true ] || limit=(timeout --kill-after=30 "${HOLDFAST_TEST_MINUTES:-60}m")
     log=$(mktemp)
     HOLDFAST_TEST_PG=$test_pg PATH="$tools_directory/bin:$PATH" \
-        cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log" || code=$?
+        "${limit[@]}" cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log" || code=$?
     awk '/^test result:/ { passed += $4; failed += $6; ignored += $8; runs++ }
         END { printf "together: %d passed, %d failed, %d ignored in %d test programs\n", passed, failed, ignored, runs }' "$log"
     grep -h '^skipped ' "$log" | sort | uniq || true
+    [ $code -ne 124 ] || say "the tests were ended after ${HOLDFAST_TEST_MINUTES:-60} minutes (HOLDFAST_TEST_MINUTES)"
     rm -f "$log"
     return $code
 }

@@ -67,6 +67,7 @@ TEST_OWNERS = [(r"rusqlite", {"holdfast"}), (r"tokio-postgres", {"holdfast", "ba
 SQL_PLACES = [
     ("crates/store/", "all SQL of ours"),
     ("crates/runtime/src/postgres/", "sets up the server of the embedded default, before there is a store"),
+    ("admin/src/doctor.rs", "sentences that tell the operator what to run"),
     ("crates/testkit/", "makes and breaks databases for tests"),
     ("migrate/src/reader/", "the foreign schema, read only"),
     ("migrate/src/sample/", "writes the foreign schema of a sample folder"),
@@ -239,7 +240,7 @@ class Check:
                     if not (self.root / path.parent / target).exists():
                         self.find(path, number, "docs", f"the link to {target} leads nowhere")
         self.both_ways("crates/runtime/src/settings/keys.rs", r'\bkey\(\s*"(\w+)"', "docs/operating.md", None)
-        metrics = r'metrics::\w+!\(\s*"(holdfast_\w+)"'
+        metrics = r'\b(?:counter|gauge|histogram)!\(\s*"(holdfast_\w+)"'
         self.both_ways(None, metrics, "docs/logging.md", r"`(holdfast_[a-z_]+)")
 
     def both_ways(self, source, pattern, document, documented):
