@@ -1,5 +1,23 @@
 //! The members' side: API, pages, files.
+//!
+//! A feature is a folder; a rule of it is one function in its service modules, which every door calls. The doors are
+//! [`rpc`] (REST, Connect, gRPC-Web) and the pages and files of the features.
 
 pub mod error;
+pub mod files;
+pub mod instance;
+pub mod notes;
+mod pages;
+pub mod people;
 pub mod rpc;
 pub mod state;
+
+pub use state::AppState;
+
+/// Every row of this side: API, files, pages.
+pub fn routes() -> Vec<web::Route> {
+    let mut routes = rpc::mount::routes();
+    routes.extend(files::routes::routes());
+    routes.extend(pages::routes());
+    routes
+}
