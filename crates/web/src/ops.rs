@@ -73,7 +73,8 @@ impl OpsRunning {
 }
 
 /// Starts the operations listener, which is TCP. Must be called inside a tokio runtime.
-pub fn start(listen: &Listen, ops: Ops) -> Result<OpsRunning, StartError> {
+#[expect(clippy::unused_async, reason = "must be called inside a runtime")]
+pub async fn start(listen: &Listen, ops: Ops) -> Result<OpsRunning, StartError> {
     let refused = |source| StartError::Listen { address: listen.to_string(), source };
     let Listen::Tcp(wanted) = listen else {
         return Err(refused(std::io::Error::new(std::io::ErrorKind::InvalidInput, "the operations listener is TCP")));
@@ -85,7 +86,7 @@ pub fn start(listen: &Listen, ops: Ops) -> Result<OpsRunning, StartError> {
     let server = HttpServer::new(move || {
         App::new()
             .app_data(ops.clone())
-            .route("/metrics", web::get().to(metrics))
+            .route("/metrics", web::get().to(tell_metrics))
             .route("/livez", web::get().to(livez))
             .route("/readyz", web::get().to(readyz))
     })
@@ -107,7 +108,7 @@ pub fn pool_gauges(used: usize, idle: usize, waiting: usize) {
     }
 }
 
-async fn metrics(ops: web::Data<Ops>) -> HttpResponse {
+async fn tell_metrics(ops: web::Data<Ops>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body((ops.metrics)())
 }
 

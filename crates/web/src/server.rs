@@ -15,6 +15,7 @@ use domain::chance::Chance;
 use domain::id::Slug;
 use identity::Identity;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 pub use runtime::settings::ListenAddress as Listen;
 
@@ -90,6 +91,7 @@ pub struct Running {
     handle: ServerHandle,
     task: JoinHandle<std::io::Result<()>>,
     socket: Option<PathBuf>,
+    stopping: CancellationToken,
 }
 
 impl Running {
@@ -109,8 +111,9 @@ impl Running {
         }
     }
 
-    /// Takes no new connections, waits for the requests under way within the grace, and ends.
+    /// Takes no new connections, ends event streams, waits for the other requests under way within the grace, and ends.
     pub async fn stop(self) -> std::io::Result<()> {
+        self.stopping.cancel();
         self.handle.stop(true).await;
         self.finished().await
     }
@@ -134,12 +137,14 @@ pub fn all_routes(site: &Site) -> Vec<Route> {
 }
 
 /// Starts serving the site. Must be called inside a tokio runtime; the workers bring their own.
-pub fn start(options: Options, site: Site) -> Result<Running, StartError> {
+pub async fn start(options: Options, site: Site) -> Result<Running, StartError> {
+    let stopping = CancellationToken::new();
     let edge = web::Data::new(Edge {
         store: site.identity.store().clone(),
         default_tenant: options.default_tenant.clone(),
         proxies: options.proxies.clone(),
         chance: site.chance.clone(),
+        stopping: stopping.clone(),
     });
     let identity = web::Data::new(site.identity.clone());
     let routes: Arc<[Route]> = all_routes(&site).into();
@@ -179,7 +184,7 @@ pub fn start(options: Options, site: Site) -> Result<Running, StartError> {
     };
     let running = server.run();
     let handle = running.handle();
-    Ok(Running { listen, tls, handle, task: tokio::spawn(running), socket })
+    Ok(Running { listen, tls, handle, task: tokio::spawn(running), socket, stopping })
 }
 
 /// Binds a Unix socket that the owner and group may use; takes the place of a dead one, never of a living one.

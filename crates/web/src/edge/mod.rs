@@ -6,6 +6,7 @@
 pub mod facts;
 pub(crate) mod headers;
 pub mod proxies;
+mod stream;
 
 use std::time::Instant;
 
@@ -21,6 +22,7 @@ use domain::id::Slug;
 use identity::place::Resolution;
 use identity::{NotServed, Place, Reached};
 use store::Store;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::error::face::{Setting, dress};
@@ -39,6 +41,8 @@ pub struct Edge {
     pub proxies: TrustedProxies,
     /// For request ids.
     pub chance: Chance,
+    /// Ends event streams when the server is told to stop.
+    pub stopping: CancellationToken,
 }
 
 /// Where the request was led, as the gate finds it.
@@ -85,7 +89,7 @@ pub(crate) async fn pass<B: MessageBody + 'static>(
         headers::share(origin.as_ref(), response.headers_mut(), &facts, public_url.as_deref());
     }
     record(&response, started);
-    Ok(response)
+    Ok(stream::end_with_server(response, &edge.stopping))
 }
 
 /// Finds the tenant, cuts the base off the path and goes on; answers by itself what needs no route.

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use web::server::{Listen, StartError};
@@ -52,7 +53,7 @@ async fn a_taken_port_is_one_sentence() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = Listen::Tcp(taken.local_addr().unwrap());
     let ops = web::ops::Ops { metrics: Arc::new(String::new), ready: Arc::new(|| Box::pin(async { Vec::new() })) };
-    let refused = web::ops::start(&listen, ops).unwrap_err();
+    let refused = web::ops::start(&listen, ops).await.unwrap_err();
     assert!(matches!(refused, StartError::Listen { .. }));
     assert!(refused.to_string().starts_with(&format!("cannot listen on {listen}: ")), "{refused}");
 }
@@ -67,7 +68,7 @@ async fn the_operations_listener_tells() {
             })
         }),
     };
-    let running = web::ops::start(&Listen::parse("127.0.0.1:0").unwrap(), ops).unwrap();
+    let running = web::ops::start(&Listen::parse("127.0.0.1:0").unwrap(), ops).await.unwrap();
     let ask = async |path: &str| {
         let answer = client().get(format!("{}{path}", running.url())).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
@@ -85,9 +86,21 @@ async fn stopping_answers_what_is_under_way() {
     let world = World::new().await;
     let url = world.url("/slow");
     let asked = tokio::spawn(async move { client().get(url).send().await.unwrap().text().await });
-    tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    while !crate::SLOW.load(Ordering::SeqCst) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let url = world.url("/");
     world.server.stop().await.unwrap();
     assert_eq!(asked.await.unwrap().unwrap(), "done");
     assert!(client().get(url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn open_event_streams_do_not_hold_the_server() {
+    let world = World::new().await;
+    let mut events = client().get(world.url("/events")).send().await.unwrap();
+    assert_eq!(events.chunk().await.unwrap().unwrap(), ": tick\n\n");
+    let asked = std::time::Instant::now();
+    world.server.stop().await.unwrap();
+    assert!(asked.elapsed() < std::time::Duration::from_secs(10), "the grace is 20 s");
 }

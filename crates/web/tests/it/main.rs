@@ -7,6 +7,7 @@ mod listeners;
 mod tenants;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::identity::cookies::SetCookie;
@@ -22,6 +23,7 @@ use domain::clock::Clock;
 use domain::id::MemberId;
 use domain::member::{Member, Role};
 use domain::tenant::{Tenant, TenantState};
+use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
 use testkit::pg::TestDatabase;
@@ -61,7 +63,7 @@ impl World {
         let b = tenants.pop().unwrap();
         let a = tenants.pop().unwrap();
         let site = Site { identity: identity.clone(), routes: routes(), configure: Vec::new(), chance: Chance::System };
-        let server = ::web::start(options, site).unwrap();
+        let server = ::web::start(options, site).await.unwrap();
         let world = Self { store, identity, server, a, b };
         world.change(&world.b, TenantChange::Hosts(vec!["beta.example".to_owned()])).await;
         world
@@ -106,7 +108,7 @@ pub(crate) fn options() -> Options {
         listen: Listen::parse("127.0.0.1:0").unwrap(),
         tls: None,
         workers: 1,
-        grace: Duration::from_secs(2),
+        grace: Duration::from_secs(20),
         proxies: TrustedProxies::default(),
         default_tenant: Some("alpha".parse().unwrap()),
     }
@@ -140,6 +142,7 @@ fn routes() -> Vec<Route> {
         Route::post("/account", Audit::None("a test"), || web::to(account)),
         Route::get("/admins", || web::to(account)).access(Access::Admin),
         Route::get("/slow", || web::to(slow)).access(Access::Public),
+        Route::get("/events", || web::to(events)).access(Access::Public).face(Face::Short),
         Route::get("/boom", || web::to(boom)).access(Access::Public),
         Route::post("/signin", Audit::Event("signin.made"), || web::to(sign_in)).access(Access::Public),
         Route::get("/file/{name}", || web::to(account)).face(Face::Short),
@@ -160,9 +163,21 @@ async fn account(signed: Signed) -> String {
     format!("{} {}", signed.visit.place.tenant.slug, signed.member.member.username)
 }
 
+/// Whether somebody is being answered slowly.
+pub(crate) static SLOW: AtomicBool = AtomicBool::new(false);
+
 async fn slow() -> &'static str {
+    SLOW.store(true, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(500)).await;
     "done"
+}
+
+async fn events() -> HttpResponse {
+    let ticks = stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Some((Ok::<_, std::io::Error>(web::Bytes::from_static(b": tick\n\n")), ()))
+    });
+    HttpResponse::Ok().content_type("text/event-stream").streaming(ticks)
 }
 
 async fn boom() -> Result<String, ::web::Error> {
