@@ -8,6 +8,7 @@ use identity::Identity;
 use objects::FileStore;
 use store::Store;
 
+use crate::files::thumbnail::Thumbnails;
 use crate::rpc::Services;
 
 /// The version of Memos whose API this is; clients decide by it what they may ask.
@@ -25,6 +26,8 @@ pub struct Parts {
     pub identity: Identity,
     /// Bytes of attachments.
     pub files: FileStore,
+    /// Small pictures made before.
+    pub thumbnails: Thumbnails,
     /// Now.
     pub clock: Clock,
     /// Random ids and secrets.
@@ -43,7 +46,8 @@ impl AppState {
     /// With an [`Identity`] that others count with, too: wrong passwords on pages and over the API are one count.
     pub fn with_identity(identity: Identity, files: FileStore, chance: Chance) -> Self {
         let (store, clock) = (identity.store().clone(), identity.clock().clone());
-        Self(Arc::new(Parts { store, identity, files, clock, chance, services: crate::rpc::services() }))
+        let thumbnails = Thumbnails::default();
+        Self(Arc::new(Parts { store, identity, files, thumbnails, clock, chance, services: crate::rpc::services() }))
     }
 }
 

@@ -53,10 +53,7 @@ pub(super) async fn call(rpc: &Rpc, ctx: &Ctx, payload: Payload) -> Result<Vec<u
 
 /// Answers of RPCs are never kept by caches.
 pub(super) fn fresh(reply: Reply) -> Reply {
-    reply
-        .with("Cache-Control", "no-cache, no-store, must-revalidate")
-        .with("Pragma", "no-cache")
-        .with("Expires", "0")
+    reply.with("Cache-Control", "no-cache, no-store, must-revalidate").with("Pragma", "no-cache").with("Expires", "0")
 }
 
 /// Gives up after the time the client allows, in milliseconds.
@@ -70,8 +67,6 @@ where
     match millis {
         None => Err(ApiError::invalid(format!("protocol error: invalid timeout \"{limit}\""))),
         Some(0) => Err(late()),
-        Some(millis) => {
-            tokio::time::timeout(Duration::from_millis(millis), work).await.unwrap_or_else(|_| Err(late()))
-        }
+        Some(millis) => tokio::time::timeout(Duration::from_millis(millis), work).await.unwrap_or_else(|_| Err(late())),
     }
 }

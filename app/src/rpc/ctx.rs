@@ -27,12 +27,19 @@ pub struct RequestInfo {
     pub origin: String,
     /// What the client showed to prove who it is.
     pub credentials: Credentials,
+    /// REST: what came in the one header that Memos passes on as cookies.
+    pub forwarded: Option<Credentials>,
 }
 
 impl RequestInfo {
     /// `https://host/base`: what links in answers begin with when the tenant has no public URL.
     pub fn root(&self) -> String {
         format!("{}://{}{}", self.scheme, self.host, self.base.trim_end_matches('/'))
+    }
+
+    /// The credentials that may renew a session: cookies, over REST the forwarded ones only.
+    pub fn refresh_credentials(&self) -> &Credentials {
+        self.forwarded.as_ref().unwrap_or(&self.credentials)
     }
 
     /// From where somebody signs in.

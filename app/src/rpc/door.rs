@@ -38,7 +38,8 @@ pub struct Reply {
 
 impl Reply {
     pub(super) fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
-        let headers = if content_type.is_empty() { Vec::new() } else { vec![("Content-Type", content_type.to_owned())] };
+        let headers =
+            if content_type.is_empty() { Vec::new() } else { vec![("Content-Type", content_type.to_owned())] };
         Self { status, headers, body: body.into() }
     }
 

@@ -4,13 +4,18 @@
 //! where `async fn get_memo(ctx: Ctx, request: v1::GetMemoRequest) -> Result<v1::Memo, ApiError>`. The table in
 //! `wire::table` says how each is reached and who may call it; the door checks that before the handler runs.
 
+pub mod attachment_service;
+pub mod auth_service;
 pub mod connect;
-pub mod cors;
 mod ctx;
 pub mod door;
-mod grpc_web;
+pub mod grpc_web;
+pub mod instance_service;
+pub mod memo_service;
+pub mod mount;
 pub mod rest;
 mod row;
+pub mod user_service;
 
 pub use ctx::{Ctx, RequestInfo};
 pub use row::{Handler, Payload, RpcRow, row};
@@ -42,7 +47,14 @@ impl Services {
 
 /// Every handler there is.
 fn rows() -> Vec<RpcRow> {
-    Vec::new()
+    let services = [
+        auth_service::rows(),
+        user_service::rows(),
+        instance_service::rows(),
+        memo_service::rows(),
+        attachment_service::rows(),
+    ];
+    services.into_iter().flatten().collect()
 }
 
 /// Every handler in its place.

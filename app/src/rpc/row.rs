@@ -88,7 +88,9 @@ impl Form {
 
 fn decode<M: Message + Default + Serialize + DeserializeOwned>(payload: Payload) -> Result<M, ApiError> {
     match payload {
-        Payload::Rest(value) => serde_json::from_value(value).map_err(|error| ApiError::invalid(format!("proto: {error}"))),
+        Payload::Rest(value) => {
+            serde_json::from_value(value).map_err(|error| ApiError::invalid(format!("proto: {error}")))
+        }
         Payload::Json(text) => decode_json(&text),
         Payload::Proto(bytes) => {
             let may_have_nul = bytes.contains(&0);

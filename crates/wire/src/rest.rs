@@ -17,8 +17,18 @@ fn refuse<T>(text: impl Into<String>) -> Result<T, Refusal> {
 
 /// Keys that clients of other versions send in a PATCH; they are passed over where an unknown key is refused.
 const OTHER_DIALECTS: [&str; 12] = [
-    "rowStatus", "row_status", "resources", "uid", "id", "nickname", "space", "mediaMetadata", "media_metadata",
-    "saveMediaMetadata", "accessSetting", "memoView",
+    "rowStatus",
+    "row_status",
+    "resources",
+    "uid",
+    "id",
+    "nickname",
+    "space",
+    "mediaMetadata",
+    "media_metadata",
+    "saveMediaMetadata",
+    "accessSetting",
+    "memoView",
 ];
 
 /// The JSON object of the request message that `found` stands for.
@@ -302,8 +312,12 @@ mod tests {
                 "updateMask": {"paths": ["create_time", "location.latitude", "tags"]},
             }))
         );
-        let mask = |target: &str, body: &str| ask("PATCH", target, body).map(|value| value["updateMask"]["paths"].clone());
-        assert_eq!(mask("/api/v1/memos/m?updateMask=pinned,create_time", r#"{"content":"c"}"#), Ok(json!(["pinned", "create_time"])));
+        let mask =
+            |target: &str, body: &str| ask("PATCH", target, body).map(|value| value["updateMask"]["paths"].clone());
+        assert_eq!(
+            mask("/api/v1/memos/m?updateMask=pinned,create_time", r#"{"content":"c"}"#),
+            Ok(json!(["pinned", "create_time"]))
+        );
         assert_eq!(mask("/api/v1/memos/m?update_mask=", "{}"), Ok(json!([""])));
         assert_eq!(mask("/api/v1/memos/m", "{}"), Ok(json!([""])));
         assert_eq!(mask("/api/v1/memos/m", r#"{"rowStatus":"ARCHIVED","pinned":true}"#), Ok(json!(["pinned"])));
@@ -312,9 +326,15 @@ mod tests {
 
     #[test]
     fn queries_are_checked_by_kind() {
-        assert_eq!(ask("GET", "/api/v1/memos?pageSize=3&state=NORMAL&nope=1&filter=a+b%26", ""), Ok(json!({"pageSize": 3, "state": 1, "filter": "a b&"})));
+        assert_eq!(
+            ask("GET", "/api/v1/memos?pageSize=3&state=NORMAL&nope=1&filter=a+b%26", ""),
+            Ok(json!({"pageSize": 3, "state": 1, "filter": "a b&"}))
+        );
         let text = |target: &str| ask("GET", target, "").map_err(|refusal| refusal.0);
-        assert_eq!(text("/api/v1/memos?state=BOGUS"), Err("parsing field \"state\": \"BOGUS\" is not a valid value".to_owned()));
+        assert_eq!(
+            text("/api/v1/memos?state=BOGUS"),
+            Err("parsing field \"state\": \"BOGUS\" is not a valid value".to_owned())
+        );
         assert!(text("/api/v1/memos?pageSize=x").is_err());
         assert!(text("/api/v1/memos?pageSize=1&pageSize=2").is_err());
         assert!(text("/api/v1/memos?filter=%ff").is_err());

@@ -49,12 +49,12 @@ fn rules(name: &str) -> &'static Rules {
             };
             Some((field.json_name().to_owned(), rule))
         };
-        let message = |m: prost_reflect::MessageDescriptor| {
-            (m.full_name().to_owned(), m.fields().filter_map(special).collect())
-        };
+        let message =
+            |m: prost_reflect::MessageDescriptor| (m.full_name().to_owned(), m.fields().filter_map(special).collect());
         crate::pool().all_messages().map(message).collect()
     });
-    all.get(name).map_or(&[], Vec::as_slice)
+    // pbjson writes packages as Rust does: `google.r#type`.
+    all.get(name).or_else(|| all.get(&name.replace("r#", ""))).map_or(&[], Vec::as_slice)
 }
 
 /// What a value looks like from outside.
@@ -350,14 +350,20 @@ mod tests {
 
     #[test]
     fn defaults_are_left_out_and_set_messages_are_not() {
-        let memo = v1::Memo { name: "memos/a".into(), property: Some(v1::memo::Property::default()), ..Default::default() };
+        let memo =
+            v1::Memo { name: "memos/a".into(), property: Some(v1::memo::Property::default()), ..Default::default() };
         assert_eq!(text(&memo), r#"{"name":"memos/a","property":{}}"#);
         assert_eq!(text(&v1::ListMemosResponse::default()), "{}");
     }
 
     #[test]
     fn numbers_as_text_and_enum_names_follow_their_kind() {
-        let file = v1::Attachment { content: Vec::new(), r#type: "TYPE_UNSPECIFIED".into(), filename: "0".into(), ..Default::default() };
+        let file = v1::Attachment {
+            content: Vec::new(),
+            r#type: "TYPE_UNSPECIFIED".into(),
+            filename: "0".into(),
+            ..Default::default()
+        };
         assert_eq!(text(&file), r#"{"filename":"0","type":"TYPE_UNSPECIFIED"}"#);
         let relation = v1::MemoRelation::default();
         assert_eq!(text(&relation), "{}");

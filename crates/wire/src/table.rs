@@ -94,7 +94,8 @@ pub fn all() -> &'static [Rpc] {
 /// The place of `service`/`method` in [`all`].
 pub fn index_of(service: &str, method: &str) -> Option<usize> {
     static INDEX: OnceLock<HashMap<(&'static str, &'static str), usize>> = OnceLock::new();
-    let index = INDEX.get_or_init(|| all().iter().enumerate().map(|(at, rpc)| ((rpc.service, rpc.method), at)).collect());
+    let index =
+        INDEX.get_or_init(|| all().iter().enumerate().map(|(at, rpc)| ((rpc.service, rpc.method), at)).collect());
     index.get(&(service, method)).copied()
 }
 

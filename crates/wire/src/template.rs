@@ -55,9 +55,10 @@ impl Template {
         }));
     }
 
-    /// How many parts are literal: the binding with more of them is the better match.
+    /// How many parts are literal, the verb included: the binding with more of them is the better match.
     pub fn literals(&self) -> usize {
-        self.parts.iter().filter(|part| matches!(part, Part::Literal(_))).count()
+        let literal = self.parts.iter().filter(|part| matches!(part, Part::Literal(_))).count();
+        literal + usize::from(self.verb.is_some())
     }
 
     /// The dotted fields that the path fills.

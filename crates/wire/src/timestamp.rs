@@ -113,7 +113,9 @@ mod tests {
     #[test]
     fn offsets_are_read_and_nonsense_is_not() {
         assert_eq!(Timestamp::parse("2020-01-01T02:00:00+02:00"), Ok(Timestamp::from_seconds(1_577_836_800)));
-        for bad in ["yesterday", "", "2020-01-01", "2020-01-01 00:00:00Z", "2020-13-01T00:00:00Z", "2020-01-01T00:00:00"] {
+        for bad in
+            ["yesterday", "", "2020-01-01", "2020-01-01 00:00:00Z", "2020-13-01T00:00:00Z", "2020-01-01T00:00:00"]
+        {
             assert!(Timestamp::parse(bad).is_err(), "{bad}");
         }
     }

@@ -1,0 +1,97 @@
+//! The doors as routes of the server.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use identity::Credentials;
+use web::{Face, Route, Visit};
+
+use super::door::{Head, Reply};
+use super::{Ctx, RequestInfo};
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// REST and Connect.
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::door("/api/v1/{path:.*}", Face::Rest, || actix_web::web::to(rest)),
+        Route::door("/memos.api.v1.{path:.*}", Face::Connect, || actix_web::web::to(connect)),
+    ]
+}
+
+async fn rest(
+    visit: Visit,
+    state: Data<AppState>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let body = read(payload).await?;
+    // Memos' gateway passes a browser's cookies on only under this name.
+    let forwarded = text(request.headers(), "grpc-metadata-cookie");
+    let mut info = info(&visit, &request);
+    info.forwarded = Some(Credentials::read(None, forwarded));
+    let ctx = Ctx::new(state.get_ref().clone(), visit.scope, visit.actor, info);
+    bound(super::rest::answer(ctx, &head(&request), body).await?)
+}
+
+async fn connect(
+    visit: Visit,
+    state: Data<AppState>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let body = read(payload).await?;
+    let info = info(&visit, &request);
+    let ctx = Ctx::new(state.get_ref().clone(), visit.scope, visit.actor, info);
+    bound(super::connect::answer(ctx, &head(&request), body).await?)
+}
+
+async fn read(payload: Payload) -> Result<Bytes, ApiError> {
+    match payload.to_bytes_limited(web::API_LIMIT).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(cause)) => Err(ApiError::invalid(format!("the body could not be read: {cause}"))),
+        Err(_) => Err(ApiError::too_large(web::API_LIMIT)),
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn head(request: &HttpRequest) -> Head {
+    let headers = request.headers();
+    let owned = |name: &str| text(headers, name).map(str::to_owned);
+    Head {
+        verb: request.method().as_str().to_owned(),
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        content_type: owned(CONTENT_TYPE.as_str()).unwrap_or_default(),
+        connect_version: owned("connect-protocol-version"),
+        connect_timeout: owned("connect-timeout-ms"),
+    }
+}
+
+fn info(visit: &Visit, request: &HttpRequest) -> RequestInfo {
+    RequestInfo {
+        scheme: if visit.facts.https { "https" } else { "http" }.to_owned(),
+        host: visit.facts.host.clone(),
+        base: visit.place.base.clone(),
+        user_agent: visit.facts.user_agent.clone(),
+        address: visit.facts.address,
+        origin: text(request.headers(), ORIGIN.as_str()).unwrap_or_default().to_owned(),
+        credentials: visit.credentials.clone(),
+        forwarded: None,
+    }
+}
+
+fn bound(reply: Reply) -> Result<HttpResponse, ApiError> {
+    let status = StatusCode::from_u16(reply.status).map_err(ApiError::internal)?;
+    let mut response = HttpResponse::build(status);
+    for (name, value) in reply.headers {
+        let value = HeaderValue::from_str(&value).map_err(ApiError::internal)?;
+        response.append_header((HeaderName::from_bytes(name.as_bytes()).map_err(ApiError::internal)?, value));
+    }
+    Ok(response.body(reply.body))
+}
