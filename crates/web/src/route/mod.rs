@@ -157,7 +157,7 @@ impl Route {
         self
     }
 
-    /// With expected answers that differ from what [`Route::expected`] derives.
+    /// With expected answers that differ from what [`Route::expected`] derives; name them as a `const`.
     #[must_use]
     pub fn expects(mut self, expects: &'static [Expect]) -> Self {
         self.expects = expects;
