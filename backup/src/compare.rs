@@ -37,7 +37,8 @@ pub(crate) async fn compare(
     let present: Vec<_> = snapshot.tables().await?;
     let mut out = Vec::new();
     for entry in sealed.tables.iter().filter(|entry| place.takes(&entry.name)) {
-        let found = if present.iter().any(|table| has_columns(table, entry)) {
+        let there = present.iter().any(|table| has_columns(table, entry));
+        let found = if there {
             let mut copy = snapshot.copy_out(&table_of(entry), None).await?;
             let mut sum = Sum::new(sealed, entry, place);
             while let Some(portion) = copy.next().await {
@@ -47,7 +48,7 @@ pub(crate) async fn compare(
         } else {
             Total::default()
         };
-        let equal = found.rows == entry.rows && found.fingerprint == entry.fingerprint;
+        let equal = there && found.rows == entry.rows && found.fingerprint == entry.fingerprint;
         out.push(TableResult { name: entry.name.clone(), rows: found.rows, fingerprint: found.fingerprint, equal });
     }
     for table in present {

@@ -88,7 +88,7 @@ impl FromStr for Fault {
 type Target = (String, u64);
 
 /// Does one fault to a copy of the point and tells whether it was refused rightly.
-pub(super) async fn try_fault(
+pub(crate) async fn try_fault(
     backup: &Backup,
     opened: &Opened,
     fault: Fault,

@@ -23,6 +23,8 @@ use store::{AuditEvent, Store, TenantScope};
 use time::OffsetDateTime;
 
 use self::client::Client;
+#[cfg(test)]
+pub(crate) use self::faults::try_fault;
 pub use self::faults::{Fault, UnknownFault};
 use self::rehearse::Wanted;
 pub use self::report::{Check, DrillReport, FaultResult, Isolation, PhaseResult, Selection, Verdict};

@@ -66,24 +66,10 @@ impl Backup {
         let (previous, sent) = self.point_before(tenant, &known).await?;
         let mut writer = Writer::new(self.objects.clone(), tenant.id, point.clone(), known.key.clone(), sent);
 
-        let mut snapshot = self.store.open_snapshot(scope).await?;
-        let info = snapshot.info().clone();
         let mut rows = Rows::new(self, tenant, &point, &known, options.markdown);
-        for table in snapshot.tables().await? {
-            if BOOKKEEPING.contains(&table.name.as_str()) {
-                continue;
-            }
-            rows.begin(&table);
-            let mut copy = snapshot.copy_out(&table, None).await?;
-            while let Some(portion) = copy.next().await {
-                rows.push(&mut writer, &portion?).await?;
-            }
-            rows.end(&mut writer).await?;
-        }
-        snapshot.finish().await?;
+        let info = self.copy_rows(scope, &mut rows, &mut writer).await?;
         let (mut sealed, files, markdown) = rows.finish(&mut writer).await?;
         sealed.last_id = info.last_id;
-
         let mut warnings = Warnings::new();
         for (storage_key, sha256) in files {
             self.add_file(&mut writer, &mut sealed, &storage_key, &sha256, &mut warnings).await?;
@@ -124,6 +110,30 @@ impl Backup {
         metrics::histogram!("holdfast_backup_duration_seconds").record(report.seconds);
         metrics::histogram!("holdfast_backup_bytes").record(report.bytes_sent as f64);
         Ok(report)
+    }
+
+    /// Every table of one snapshot, found in the catalogue and not in a list.
+    async fn copy_rows(
+        &self,
+        scope: &TenantScope,
+        rows: &mut Rows,
+        writer: &mut Writer,
+    ) -> Result<SnapshotInfo, Error> {
+        let mut snapshot = self.store.open_snapshot(scope).await?;
+        let info = snapshot.info().clone();
+        for table in snapshot.tables().await? {
+            if BOOKKEEPING.contains(&table.name.as_str()) {
+                continue;
+            }
+            rows.begin(&table);
+            let mut copy = snapshot.copy_out(&table, None).await?;
+            while let Some(portion) = copy.next().await {
+                rows.push(writer, &portion?).await?;
+            }
+            rows.end(writer).await?;
+        }
+        snapshot.finish().await?;
+        Ok(info)
     }
 
     /// What the tenant's newest good point sent, and the newest point of the chain.

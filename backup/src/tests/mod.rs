@@ -1,6 +1,7 @@
 //! Points against a real database and a directory store.
 
 mod damage;
+mod drills;
 mod points;
 
 use std::path::PathBuf;
