@@ -187,3 +187,33 @@ async fn open_and_rollback_are_for_closed_tenants() {
     assert_eq!(opened.state.as_str(), "active");
     assert!(matches!(migrate::rollback(&house, &slug, "test").await, Err(Error::WrongState { .. })));
 }
+
+#[tokio::test]
+async fn flipped_bytes_never_panic_and_never_pass_unseen() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    let path = dir.path().join("memos_prod.db");
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE")
+        .unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let chance = Chance::seeded(11);
+    let mut whole = 0;
+    for _ in 0..40 {
+        let mut altered = bytes.clone();
+        for _ in 0..=chance.below(8) {
+            let at = chance.below(altered.len() as u64) as usize;
+            altered[at] ^= 1 << chance.below(8);
+        }
+        std::fs::write(&path, &altered).unwrap();
+        let salvage = chance.below(2) == 0;
+        let report = check(&Source::new(dir.path(), data.path(), salvage)).await.unwrap();
+        if report.passed() && report.warnings.is_empty() {
+            assert_eq!(report.mapped["note"], report.tables["memo"], "every memo read was mapped");
+            whole += 1;
+        }
+    }
+    eprintln!("{whole} of 40 altered files read whole");
+}

@@ -22,6 +22,8 @@ pub struct MemberRow {
     pub password_hash: String,
     pub created_ts: i64,
     pub updated_ts: i64,
+    /// Made here, for rows whose creator is gone.
+    pub stand_in: bool,
 }
 
 impl MemberRow {
@@ -145,6 +147,7 @@ fn stand_in(id: i64, username: String) -> MemberRow {
         password_hash: String::new(),
         created_ts: 0,
         updated_ts: 0,
+        stand_in: true,
     }
 }
 
@@ -199,6 +202,7 @@ fn map_user(user: &SourceUser, owner: bool, findings: &mut Findings) -> MemberRo
         password_hash: user.password_hash.clone(),
         created_ts: user.created_ts,
         updated_ts: user.updated_ts,
+        stand_in: false,
     }
 }
 

@@ -92,8 +92,7 @@ impl Import<'_> {
             self.reader.marker().and_then(|marker| version_parts(&marker)).is_some_and(|parts| parts < vec![0, 30]);
         let tags = instance_tags.filter(|_| before_030);
         let mut tokens = Vec::new();
-        let members: Vec<i64> =
-            self.members.rows().filter(|member| member.created_ts != 0).map(|member| member.id).collect();
+        let members: Vec<i64> = self.members.rows().filter(|member| !member.stand_in).map(|member| member.id).collect();
         for member in members {
             let rows = by_member.remove(&member).unwrap_or_default();
             let webhooks = self.webhooks.remove(&member).unwrap_or_default();

@@ -99,6 +99,16 @@ fn failed(err: rusqlite::Error) -> Error {
     Error::Sqlite { doing: "write the sample", source: err }
 }
 
+/// A memo to write.
+struct Memo<'a> {
+    creator: i64,
+    created: i64,
+    content: &'a str,
+    visibility: &'a str,
+    pinned: bool,
+    place: bool,
+}
+
 struct Author<'a> {
     conn: &'a Connection,
     chance: &'a Chance,
@@ -178,15 +188,8 @@ impl Author<'_> {
         Ok(())
     }
 
-    fn memo(
-        &self,
-        creator: i64,
-        created: i64,
-        content: &str,
-        visibility: &str,
-        pinned: bool,
-        place: bool,
-    ) -> Result<String, Error> {
+    fn memo(&self, memo: &Memo<'_>) -> Result<String, Error> {
+        let Memo { creator, created, content, visibility, pinned, place } = *memo;
         let derived = markdown::derive(content);
         let mut property = serde_json::Map::new();
         for (key, on) in [
@@ -223,7 +226,8 @@ impl Author<'_> {
             let created = BASE_TIME - ((NOTES - number) as i64 * 310_000) + self.pick(200_000) as i64;
             let visibility = ["PRIVATE", "PROTECTED", "PUBLIC", "PROTECTED"][self.pick(4)];
             let content = text::note(self.chance, number);
-            uids.push(self.memo(creator, created, &content, visibility, number % 40 == 7, number % 17 == 3)?);
+            let (pinned, place) = (number % 40 == 7, number % 17 == 3);
+            uids.push(self.memo(&Memo { creator, created, content: &content, visibility, pinned, place })?);
         }
         Ok(uids)
     }
@@ -244,7 +248,9 @@ impl Author<'_> {
             let parent = 1 + self.pick(uids.len()) as i64;
             let creator = 1 + self.pick(3) as i64;
             let content = text::comment(self.chance, PEOPLE[self.pick(3)].0);
-            self.memo(creator, BASE_TIME + number * 600, &content, "PROTECTED", false, false)?;
+            let created = BASE_TIME + number * 600;
+            let visibility = "PROTECTED";
+            self.memo(&Memo { creator, created, content: &content, visibility, pinned: false, place: false })?;
             let comment = uids.len() as i64 + number + 1;
             self.put("INSERT INTO memo_relation VALUES (?1, ?2, 'COMMENT')", params![comment, parent])?;
             let owner: i64 = self
