@@ -59,12 +59,11 @@ pub async fn serve(desk: &Desk<'_>, shelf: Shelf<'_>, ask: &Ask) -> Result<HttpR
         return film(shelf, &file, ask).await;
     }
     let how = kind::served(&file.kind);
-    if ask.thumbnail && Thumbnails::suit(&file.kind, file.size) && !file.storage_key.is_empty() {
-        if let Some(small) = thumbnail(shelf, &file).await? {
-            let mut answer = HttpResponse::Ok();
-            dress(&mut answer, &file, &how);
-            return Ok(answer.content_type("image/jpeg").body(small));
-        }
+    let reducible = ask.thumbnail && Thumbnails::suit(&file.kind, file.size) && !file.storage_key.is_empty();
+    if reducible && let Some(small) = thumbnail(shelf, &file).await? {
+        let mut answer = HttpResponse::Ok();
+        dress(&mut answer, &file, &how);
+        return Ok(answer.content_type("image/jpeg").body(small));
     }
     whole_or_pieces(shelf, &file, &how, ask).await
 }

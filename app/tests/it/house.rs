@@ -23,7 +23,7 @@ pub(crate) struct House {
     pub(crate) clock: Clock,
     pub(crate) chance: Chance,
     pub(crate) files: FileStore,
-    pub(crate) folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     _database: TestDatabase,
 }
 
@@ -46,7 +46,7 @@ impl House {
             clock: Clock::fixed(1_700_000_000),
             chance: Chance::seeded(seed),
             files,
-            folder,
+            _folder: folder,
             _database: database,
         };
         house.add_members().await;
