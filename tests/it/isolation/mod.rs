@@ -1,0 +1,1 @@
+//! Two workspaces on one appliance never show each other anything.

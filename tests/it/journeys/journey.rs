@@ -1,0 +1,155 @@
+//! Import, serve, back up, destroy, restore, compare: what a tenant's members can read is the same afterwards.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::http::Client;
+use super::process::{Installation, program, skipped, until};
+use super::reading::{assert_same, database, everybodys, sample};
+
+/// The whole way on an installation that is set up; the sample's seed makes names, texts and ids differ.
+fn there_and_back(place: &Installation, seed: u64) {
+    let (folder, people) = sample(place, seed);
+    let before_import = super::process::listing(&folder);
+    let report = place.run(&["migrate", "run", folder.to_str().unwrap(), "--tenant", "acme"]);
+    assert!(matches!(report.code, 0 | 3), "{report:?}");
+    assert_eq!(report.json()["opened"], false, "an imported tenant is closed until it is opened");
+    assert!(before_import == super::process::listing(&folder), "the source stays as it was");
+
+    let server = place.serve(&["--no-worker"]);
+    let base = format!("{}/t/acme", server.url());
+    assert_eq!(Client::new(&base, None).status("/api/v1/memos"), 503, "closed");
+    place.run(&["migrate", "open", "--tenant", "acme"]).ok();
+    until(Duration::from_secs(10), "the tenant is open", || Client::new(&base, None).status("/api/v1/memos") != 503);
+    let owner = Client::sign_in(&base, &people[0].0, &people[0].1);
+    let made = owner.post("/api/v1/memos", &serde_json::json!({"content": "written after the import #später", "visibility": "PRIVATE"}));
+    let before = everybodys(&base, &people);
+    assert!(before[&people[0].0].contains_key(made["name"].as_str().unwrap()));
+    let shown = place.run(&["tenant", "show", "acme"]).ok();
+
+    let point = place.run(&["backup", "run", "--tenant", "acme"]).ok();
+    assert_eq!(point["state"], "verified", "{point}");
+    assert_eq!(point["notes"], shown["notes"]);
+    let name = point["point"].as_str().unwrap();
+    assert_eq!(place.run(&["tenant", "show", "acme"]).ok()["rpo_seconds"], 0.0, "nothing is unsaved");
+
+    place.run(&["tenant", "delete", "acme", "--yes", "--grace", "0d"]).ok();
+    until(Duration::from_secs(10), "the tenant is gone", || Client::new(&base, None).status("/api/v1/memos") == 404);
+
+    let restored = place.run(&["restore", "run", name, "--as", "phoenix"]).ok();
+    assert_eq!((&restored["notes"], &restored["tenant"]), (&shown["notes"], &"phoenix".into()), "{restored}");
+    assert_eq!(restored["attachments"], shown["attachments"]);
+    let base = format!("{}/t/phoenix", server.url());
+    assert_eq!(Client::new(&base, None).status("/api/v1/memos"), 503, "quiet until it is opened");
+    place.run(&["tenant", "open", "phoenix"]).ok();
+    until(Duration::from_secs(10), "the tenant is open", || Client::new(&base, None).status("/api/v1/memos") != 503);
+    assert_same(&before, &everybodys(&base, &people));
+    server.stop();
+
+    let drill = place.run(&["drill", "run", "--tenant", "phoenix"]);
+    assert_eq!(drill.failed(5).is_empty(), false, "a restored tenant has no point of its own yet");
+    assert_eq!(place.run(&["audit", "verify"]).ok()["broken"], Value::Null);
+    let events = place.run(&["audit", "tail", "-n", "200"]).ok();
+    let told: Vec<&str> = events["items"].as_array().unwrap().iter().filter_map(|e| e["event"].as_str()).collect();
+    for event in ["tenant.imported", "point.taken", "point.verified", "tenant.deleted", "tenant.restored"] {
+        assert!(told.contains(&event), "{event} is in the audit: {told:?}");
+    }
+}
+
+#[test]
+fn external_database_and_a_folder_as_store() {
+    let (url, _) = database();
+    there_and_back(&Installation::on(&url), 11);
+}
+
+#[test]
+fn embedded_default() {
+    there_and_back(&Installation::embedded(), 12);
+}
+
+#[test]
+fn external_database_and_seaweedfs() {
+    let Some(weed) = program("weed") else { return };
+    let (url, _) = database();
+    let mut place = Installation::on(&url);
+    let Some(_weed) = SeaweedFs::start(&weed, &mut place) else { return };
+    there_and_back(&place, 13);
+}
+
+/// A foreign S3 server that signs, checks sums and knows conditional writes.
+struct SeaweedFs(std::process::Child);
+
+impl SeaweedFs {
+    /// Starts it and points the installation at it.
+    fn start(weed: &std::path::Path, place: &mut Installation) -> Option<Self> {
+        // gRPC ports are 10,000 above each.
+        let ports: Vec<u16> = (0..4).map(|_| free_port(20_000)).collect();
+        let folder = place.path("weed");
+        std::fs::create_dir(&folder).unwrap();
+        let keys = serde_json::json!({"identities": [{"name": "t", "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+            "credentials": [{"accessKey": "test-access", "secretKey": "test-secret-key"}]}]});
+        let config = place.file("s3.json", &keys.to_string());
+        let mut command = Command::new(weed);
+        command
+            .args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-master.volumeSizeLimitMB=64"])
+            .args(["-volume.max=20", "-s3.port.iceberg=0", "-metricsPort=0"])
+            .arg(format!("-dir={}", folder.display()))
+            .arg(format!("-s3.config={config}"))
+            .arg(format!("-master.port={}", ports[0]))
+            .arg(format!("-volume.port={}", ports[1]))
+            .arg(format!("-filer.port={}", ports[2]))
+            .arg(format!("-s3.port={}", ports[3]))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let server = Self(command.spawn().unwrap());
+        place.unset("store_directory");
+        place.set("store_endpoint", format!("http://127.0.0.1:{}", ports[3]));
+        place.set("store_bucket", "holdfast-journey");
+        let access = place.file("access", "test-access\n");
+        let secret = place.file("secret", "test-secret-key\n");
+        place.set("store_access_key_file", access);
+        place.set("store_secret_key_file", secret);
+        let up = || std::net::TcpStream::connect(("127.0.0.1", ports[3])).is_ok();
+        until(Duration::from_secs(60), "SeaweedFS listens", up);
+        // It takes writes a little after it listens. A bucket is made by a PUT, here unsigned through the filer's door.
+        let made = |port: u16| {
+            Client::new(format!("http://127.0.0.1:{port}"), None)
+                .send("POST", "/buckets/holdfast-journey/", None)
+                .is_ok_and(|answer| answer.status < 300)
+        };
+        until(Duration::from_secs(60), "SeaweedFS makes a bucket", || made(ports[2]));
+        let ready = || place.run(&["store", "probe"]).code == 0;
+        let mut tries = 0;
+        while !ready() {
+            tries += 1;
+            if tries > 10 {
+                skipped("SeaweedFS does not come up");
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Some(server)
+    }
+}
+
+impl Drop for SeaweedFs {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// A port that nothing listens on, and neither on the one 10,000 above, below `limit` plus 30,000.
+pub(super) fn free_port(limit: u16) -> u16 {
+    loop {
+        let one = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port = limit + one % 10_000;
+        let free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free(port) && free(port + 10_000) {
+            return port;
+        }
+    }
+}

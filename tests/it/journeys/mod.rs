@@ -1,0 +1,16 @@
+//! Journeys through the real executable: what a user does, from outside, with nothing replaced.
+//!
+//! The long counts have `soak` in their name and are left out of `make test`; `make soak` runs them.
+
+mod bad_input;
+mod damage;
+mod demo;
+mod dump;
+mod http;
+mod journey;
+mod kills;
+mod offline;
+mod process;
+mod reading;
+mod schedules;
+mod writers;

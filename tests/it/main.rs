@@ -1,0 +1,6 @@
+//! Journeys through the real executable.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
+mod isolation;
+mod replay;
+mod support;

@@ -1,0 +1,188 @@
+//! The replay itself.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::Value;
+use testkit::fixtures::fixture;
+
+use super::compare::{Bindings, differences};
+use super::exceptions::EXCEPTIONS;
+use super::recording::{Exchange, group, write_order};
+use crate::support::{Answer, Http, Installation};
+
+const READS: &[&str] =
+    &["memo-get", "memo-list", "memo-sub", "memo-zoo", "attachments", "files", "auth", "users", "instance", "cel"];
+const WRITES: &[&str] = &["memo-create", "memo-update", "comments", "reactions", "attachments", "signin", "refresh"];
+
+/// What must at least be equal, of 516 and 218.
+const LEAST: (usize, usize) = (490, 200);
+
+/// Who calls with which token.
+struct Callers(HashMap<&'static str, String>);
+
+impl Callers {
+    fn sign_in(http: &Http, truth: &Value) -> Self {
+        let people = [("owner", "maria"), ("admin", "zoe"), ("member", "li-lei")];
+        let token = |username: &str| {
+            let user = truth["users"].as_array().into_iter().flatten().find(|user| user["username"] == username);
+            let password = user.and_then(|user| user["password"].as_str()).expect("a password in truth.json");
+            http.sign_in(username, password).0
+        };
+        Self(people.into_iter().map(|(role, username)| (role, token(username))).collect())
+    }
+
+    fn fill(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (role, token)| text.replace(&format!("{{{{token:{role}}}}}"), token))
+    }
+}
+
+fn ask(http: &Http, exchange: &Exchange, callers: &Callers, bindings: &Bindings) -> Answer {
+    let request = &exchange.request;
+    let mut headers: Vec<(String, String)> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), bindings.fill(&callers.fill(value.as_str().unwrap_or_default()))))
+        .collect();
+    let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let body = match (&request.body, &request.body_text) {
+        (Some(body), _) => {
+            if !typed {
+                headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+            }
+            Some(serde_json::to_vec(&bindings.fill_value(body)).unwrap())
+        }
+        (None, Some(text)) => {
+            if !typed && exchange.transport == "connect" {
+                headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+            }
+            Some(bindings.fill(text).into_bytes())
+        }
+        (None, None) => None,
+    };
+    http.send(&request.method, &bindings.fill(&request.path), &headers, body.as_deref())
+}
+
+/// The outcome of several groups.
+#[derive(Default)]
+struct Tally {
+    equal: usize,
+    asked: usize,
+    excepted: Vec<String>,
+    unlisted: usize,
+    now_equal: Vec<String>,
+    report: String,
+}
+
+impl Tally {
+    fn replay(&mut self, http: &Http, callers: &Callers, name: &str, exchanges: &[Exchange]) {
+        let mut bindings = Bindings::default();
+        let mut equal = 0;
+        for exchange in exchanges {
+            let answer = ask(http, exchange, callers, &bindings);
+            let differences = differences(exchange, &answer, &mut bindings);
+            let listed = EXCEPTIONS.iter().find(|(id, _)| *id == exchange.id);
+            match (differences.is_empty(), listed) {
+                (true, None) => equal += 1,
+                (true, Some(_)) => {
+                    equal += 1;
+                    self.now_equal.push(exchange.id.clone());
+                }
+                (false, Some((id, reason))) => {
+                    self.excepted
+                        .push(format!("{id}: {reason} ({})", differences[0].lines().next().unwrap_or_default()));
+                }
+                (false, None) => {
+                    self.unlisted += 1;
+                    self.tell(exchange, &differences);
+                }
+            }
+        }
+        self.equal += equal;
+        self.asked += exchanges.len();
+        println!("{name}: {equal} of {}", exchanges.len());
+    }
+
+    fn tell(&mut self, exchange: &Exchange, differences: &[String]) {
+        let request = &exchange.request;
+        let body =
+            request.body.as_ref().map(Value::to_string).or_else(|| request.body_text.clone()).unwrap_or_default();
+        let body: String = body.chars().take(300).collect();
+        writeln!(self.report, "\n{} {} {} {body}", exchange.id, request.method, request.path).unwrap();
+        for difference in differences.iter().take(8) {
+            writeln!(self.report, "    {difference}").unwrap();
+        }
+        if differences.len() > 8 {
+            writeln!(self.report, "    … {} more", differences.len() - 8).unwrap();
+        }
+    }
+
+    fn conclude(&self, what: &str) {
+        println!("{what}: {} of {} equal", self.equal, self.asked);
+        for line in &self.excepted {
+            println!("  exception {line}");
+        }
+        if !self.report.is_empty() {
+            println!("{what} that differ without being listed: {}{}", self.unlisted, self.report);
+        }
+    }
+
+    fn check(&self, least: usize) {
+        assert!(self.equal >= least, "{} equal, at least {least} must be", self.equal);
+        assert_eq!(self.unlisted, 0, "answers differ and are no listed exceptions");
+        assert!(self.now_equal.is_empty(), "no exceptions any more, take them off the list: {:?}", self.now_equal);
+    }
+}
+
+fn truth(folder: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join("truth.json")).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_exchanges_of_memos_are_answered_equally() {
+    let (Some(memos), Some(recordings)) = (fixture("memos-0.30.0"), fixture("recordings-0.30.0")) else { return };
+    let installation = Installation::create().await;
+    installation.import(&memos, "rec");
+    installation.must(&[
+        "tenant",
+        "set",
+        "rec",
+        "--public-url",
+        "https://notes.example.com",
+        "--host",
+        "notes.example.com",
+    ]);
+    let server = installation.serve();
+    let http = server.by_host("notes.example.com");
+    let callers = Callers::sign_in(&http, &truth(&memos));
+
+    let mut reads = Tally::default();
+    for name in READS {
+        reads.replay(&http, &callers, name, &group(&recordings, &format!("read-{name}")));
+    }
+    let mut writes = Tally::default();
+    let order = write_order(&recordings);
+    for name in order.iter().filter_map(|name| name.strip_prefix("write-")).filter(|name| WRITES.contains(name)) {
+        writes.replay(&http, &callers, name, &group(&recordings, &format!("write-{name}")));
+    }
+    reads.conclude("reads");
+    writes.conclude("writes");
+    reads.check(LEAST.0);
+    writes.check(LEAST.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_workspace_answers_as_recorded() {
+    let (Some(memos), Some(recordings)) = (fixture("memos-0.30.0"), fixture("recordings-0.30.0")) else { return };
+    let installation = Installation::create().await;
+    installation.import(&memos, "rec");
+    installation.must(&["tenant", "set", "rec", "--host", "notes.example.com"]);
+    let server = installation.serve();
+    let http = server.by_host("notes.example.com");
+    let callers = Callers::sign_in(&http, &truth(&memos));
+    let mut tally = Tally::default();
+    tally.replay(&http, &callers, "private-mode", &group(&recordings, "private-private-mode"));
+    tally.conclude("private mode");
+    tally.check(tally.asked - tally.excepted.len());
+}

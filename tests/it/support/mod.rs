@@ -1,0 +1,7 @@
+//! A real installation: our executable, a database of its own, folders as stores.
+
+pub(crate) mod http;
+mod installation;
+
+pub(crate) use http::{Answer, Http};
+pub(crate) use installation::Installation;
