@@ -193,7 +193,7 @@ async fn import(installation: &Installation, folder: &Path) -> Result<usize, Com
         .await
         .map_err(migrate::cli::told)?;
     if let Some(error) = report.errors.first() {
-        return Err(CommandError::new(Code::Negative, error.code, error.message.clone())
+        return Err(CommandError::new(Code::Negative, error.code.clone(), error.message.clone())
             .object(folder.display().to_string())
             .next("`holdfast migrate check` tells more"));
     }
