@@ -4,7 +4,7 @@ use actix_web::http::header::{IF_MODIFIED_SINCE, RANGE};
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use web::{Access, Face, Route, Visit};
+use web::{Access, Audit, Face, Route, Visit};
 
 use super::avatar;
 use super::download::{self, Ask, Shelf};
@@ -19,7 +19,22 @@ pub fn routes() -> Vec<Route> {
         // Links of Memos before 0.25.
         file("/file/resources/{uid}/{name:.+}", || actix_web::web::to(attachment)),
         file("/file/users/{username}/avatar", || actix_web::web::to(avatar_of)),
+        nothing("/file/attachments/{uid}/{name:.+}"),
+        nothing("/file/{path:.*}"),
     ]
+}
+
+/// Whatever else is asked of these paths answers as the API does.
+fn nothing(path: &'static str) -> Route {
+    Route {
+        audit: Audit::None("answers 404 to everything"),
+        body_limit: web::FORM_LIMIT,
+        ..Route::door(path, Face::Rest, || actix_web::web::to(not_found))
+    }
+}
+
+async fn not_found() -> Result<HttpResponse, web::Error> {
+    Err(web::Error::not_found("Not Found"))
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -12,6 +12,7 @@ pub mod door;
 pub mod grpc_web;
 pub mod instance_service;
 pub mod memo_service;
+pub mod notification_service;
 pub mod mount;
 pub mod rest;
 mod row;
@@ -52,6 +53,7 @@ fn rows() -> Vec<RpcRow> {
         user_service::rows(),
         instance_service::rows(),
         memo_service::rows(),
+        notification_service::rows(),
         attachment_service::rows(),
     ];
     services.into_iter().flatten().collect()
@@ -60,4 +62,29 @@ fn rows() -> Vec<RpcRow> {
 /// Every handler in its place.
 pub fn services() -> Services {
     Services::new(rows())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the table has and nothing answers yet: 501.
+    const UNANSWERED: &[&str] = &[];
+
+    #[test]
+    fn every_handler_is_in_the_table_once() {
+        let mut seen = std::collections::BTreeSet::new();
+        for row in rows() {
+            assert!(wire::table::index_of(row.service, row.method).is_some(), "{}/{}", row.service, row.method);
+            assert!(seen.insert((row.service, row.method)), "{}/{} twice", row.service, row.method);
+        }
+    }
+
+    #[test]
+    fn what_is_not_answered_is_known() {
+        let services = services();
+        let missing = wire::table::all().iter().filter(|rpc| services.handler(rpc).is_none());
+        let missing: Vec<String> = missing.map(wire::table::Rpc::name).collect();
+        assert_eq!(missing, UNANSWERED);
+    }
 }

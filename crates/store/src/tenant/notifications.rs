@@ -90,9 +90,9 @@ pub async fn insert_notifications(
     Ok(())
 }
 
-/// Everything told to `receiver`, newest first.
+/// Everything told to `receiver`, newest first; of the same second in the order of telling.
 pub async fn list_notifications(tx: &mut TenantTx, receiver: MemberId) -> Result<Vec<Notification>, Error> {
-    let sql = format!("{SELECT} WHERE t.receiver_id = $1 ORDER BY t.created_ts DESC, t.id DESC");
+    let sql = format!("{SELECT} WHERE t.receiver_id = $1 ORDER BY t.created_ts DESC, t.id");
     let rows = tx.query(&sql, &[(&receiver.0, Type::INT8)]).await?;
     Ok(rows.iter().map(notification_of).collect())
 }
