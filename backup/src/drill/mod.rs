@@ -116,6 +116,10 @@ impl Backup {
             Err(error @ (Error::Damaged { .. } | Error::Unequal { .. } | Error::Open { .. })) => {
                 report.verdict = Verdict::Fail;
                 report.differences.push(error.to_string());
+                if let Error::Damaged { problems, .. } = &error {
+                    let found = Some(json!(problems));
+                    self.store.control().mark_point_read(point, self.clock.now(), found).await?;
+                }
             }
             Err(error) => {
                 report.verdict = Verdict::Incomplete;

@@ -225,7 +225,11 @@ pub(crate) struct Streamed {
 pub(crate) async fn upload(store: &ObjectStore, key: &str, stream: SealStream) -> Result<Streamed, Error> {
     let (portions, finished) = stream.split();
     let reader = StreamReader::new(portions);
-    let written = store.put_stream(key, reader, PutOptions::default()).await?;
+    let written = store.put_stream(key, reader, PutOptions::default()).await.map_err(|error| match error {
+        // what could not be read tells more than that it could not be read
+        objects::Error::Source(source) => Error::Pack { what: key.to_owned(), source },
+        other => Error::Objects(other),
+    })?;
     let (plain, stored) = finished.await.map_err(|source| Error::Pack { what: key.to_owned(), source })?;
     if written.size != stored.measure.bytes {
         let source =

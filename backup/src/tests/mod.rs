@@ -2,7 +2,10 @@
 
 mod damage;
 mod drills;
+mod dumps;
 mod points;
+mod stock_tools;
+mod work;
 
 use std::path::PathBuf;
 use std::sync::Arc;
