@@ -47,7 +47,7 @@ pub async fn list(desk: &Desk<'_>, page: Page, only: Option<&str>) -> Result<(Ve
     Ok((found, more))
 }
 
-/// The members of these names who are not archived, each once; unknown names are passed over.
+/// The members of these names who are not archived, each once, the newest first; unknown names are passed over.
 ///
 /// # Errors
 /// More than 100 names.
@@ -62,7 +62,7 @@ pub async fn batch(desk: &Desk<'_>, usernames: &[String]) -> Result<Vec<Member>,
     let mut found = members::list_members_by_name(&mut tx, usernames).await?;
     tx.commit().await?;
     found.retain(|member| !member.archived);
-    found.sort_by_key(|member| usernames.iter().position(|name| *name == member.username));
+    found.sort_by_key(|member| std::cmp::Reverse(member.id));
     Ok(found)
 }
 

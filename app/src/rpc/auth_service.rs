@@ -7,7 +7,6 @@ use wire::v1::sign_in_request::Credentials as Shown;
 use wire::{Empty, Timestamp, v1};
 
 use super::{ApiError, Ctx, RpcRow, row};
-use crate::error::Code;
 use crate::people::view;
 
 const SERVICE: &str = "AuthService";
@@ -56,7 +55,7 @@ async fn no_provider(ctx: &Ctx, name: &str) -> Answer<ApiError> {
     let known = store::tenant::providers::find_provider(&mut tx, uid).await?.is_some();
     tx.commit().await?;
     Ok(if known {
-        ApiError::new(Code::Unimplemented, "signing in through an identity provider is not offered")
+        ApiError::precondition("signing in through an identity provider is not offered here; use a password")
     } else {
         ApiError::invalid("identity provider not found")
     })

@@ -195,7 +195,8 @@ async fn list_tokens(
     if me.id() != member.id && !me.member.role.is_admin() {
         return Err(ApiError::denied("permission denied"));
     }
-    let found = ctx.state().identity.list_tokens(ctx.scope(), &member).await?;
+    let mut found = ctx.state().identity.list_tokens(ctx.scope(), &member).await?;
+    found.sort_by_key(|token| token.created_ns);
     Ok(v1::ListPersonalAccessTokensResponse {
         personal_access_tokens: found.iter().map(|token| view::token(&member.username, token)).collect(),
         next_page_token: String::new(),

@@ -96,7 +96,7 @@ pub(crate) static RPCS: &[Rpc] = &[
         "UserService",
         "DeletePersonalAccessToken",
         Login,
-        Event("token.deleted"),
+        Event("token.revoked"),
         &[delete("/api/v1/{name=users/*/personalAccessTokens/*}")],
     ),
     rpc("UserService", "ListUserWebhooks", Login, Read, &[get("/api/v1/{parent=users/*}/webhooks")]),
@@ -158,8 +158,8 @@ pub(crate) static RPCS: &[Rpc] = &[
     rpc("InstanceService", "GetInstanceStats", Admin, Read, &[get("/api/v1/instance/stats")]),
     // AuthService
     rpc("AuthService", "GetCurrentUser", Login, Read, &[get("/api/v1/auth/me")]),
-    rpc("AuthService", "SignIn", Bootstrap, Event("signed_in"), &[post("/api/v1/auth/signin", Body::Whole)]),
-    rpc("AuthService", "SignOut", Login, Event("signed_out"), &[post("/api/v1/auth/signout", Body::None)]),
+    rpc("AuthService", "SignIn", Bootstrap, Event("signin.made"), &[post("/api/v1/auth/signin", Body::Whole)]),
+    rpc("AuthService", "SignOut", Login, Event("signout.made"), &[post("/api/v1/auth/signout", Body::None)]),
     rpc(
         "AuthService",
         "RefreshToken",

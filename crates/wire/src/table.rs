@@ -201,7 +201,8 @@ mod tests {
         assert_eq!(name("GET", "/api/v1/users:stats"), "UserService/ListAllUserStats");
         assert_eq!(name("GET", "/api/v1/users/bob:getStats"), "UserService/GetUserStats");
         assert_eq!(name("PUT", "/api/v1/memos"), "other verb");
-        assert_eq!(name("GET", "/api/v1/memos/"), "nothing");
+        assert_eq!(name("GET", "/api/v1/memos/"), "MemoService/GetMemo");
+        assert_eq!(name("GET", "/api/v1/auth/me/"), "nothing");
         assert_eq!(name("GET", "/api/v1/nope"), "nothing");
     }
 }
