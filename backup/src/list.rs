@@ -79,21 +79,28 @@ impl Backup {
         Ok(rows.into_iter().map(PointLine::from).collect())
     }
 
+    /// Whose points are meant by a slug: a tenant's, or one's that is gone and had points under that slug.
+    pub async fn tenant_id(&self, slug: &str) -> Result<TenantId, Error> {
+        if let Some(tenant) = self.store.registry().by_slug(slug).await? {
+            return Ok(tenant.id);
+        }
+        self.store.control().tenant_of_points(slug).await?.ok_or_else(|| Error::NoTenant(slug.to_owned()))
+    }
+
     /// The point meant by a name or by `latest` (the tenant's newest that is not damaged).
     pub async fn resolve(&self, point: &str, tenant: Option<&str>) -> Result<String, Error> {
         if point != "latest" {
             let row = self.store.control().find_point(point).await?.ok_or_else(|| Error::NoPoint(point.to_owned()))?;
-            if let Some(slug) = tenant {
-                let tenant = self.tenant(slug).await?;
-                if tenant.id.0 != row.tenant_id {
-                    return Err(Error::Refused(format!("point {point} is not of tenant {slug} but of {}", row.slug)));
-                }
+            if let Some(slug) = tenant
+                && self.tenant_id(slug).await?.0 != row.tenant_id
+            {
+                return Err(Error::Refused(format!("point {point} is not of tenant {slug} but of {}", row.slug)));
             }
             return Ok(row.point);
         }
         let slug = tenant.ok_or_else(|| Error::Refused("latest of which tenant? add --tenant SLUG".to_owned()))?;
-        let tenant = self.tenant(slug).await?;
-        let newest = self.store.control().newest_point(tenant.id, &["complete", "verified", "proven"]).await?;
+        let tenant = self.tenant_id(slug).await?;
+        let newest = self.store.control().newest_point(tenant, &["complete", "verified", "proven"]).await?;
         newest.map(|row| row.point).ok_or_else(|| Error::NoUsablePoint(slug.to_owned(), "usable"))
     }
 

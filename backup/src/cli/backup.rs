@@ -145,7 +145,7 @@ async fn take_all(backup: &Backup, printer: Printer) -> Result<Code, CommandErro
 
 async fn list(backup: &Backup, tenant: Option<&str>, limit: u64, printer: Printer) -> Result<Code, CommandError> {
     let id = match tenant {
-        Some(slug) => Some(backup.tenant(slug).await?.id),
+        Some(slug) => Some(backup.tenant_id(slug).await?),
         None => None,
     };
     let points = backup.list_points(id, limit).await?;
@@ -161,7 +161,7 @@ fn line(point: &PointLine) -> String {
 /// `latest` for verification is the newest of all, also a damaged one.
 async fn resolve_any(backup: &Backup, point: &str, tenant: Option<&str>) -> Result<String, Error> {
     let (Some(slug), "latest") = (tenant, point) else { return backup.resolve(point, tenant).await };
-    let id = backup.tenant(slug).await?.id;
+    let id = backup.tenant_id(slug).await?;
     let newest = backup.store.control().newest_point(id, &[]).await?;
     newest.map(|row| row.point).ok_or_else(|| Error::NoUsablePoint(slug.to_owned(), "restore"))
 }
@@ -187,7 +187,7 @@ async fn prune(backup: &Backup, tenant: Option<&str>, yes: bool, printer: Printe
         return Err(refused.next("leave --yes out to see every point with the reasons why it is kept"));
     }
     let id = match tenant {
-        Some(slug) => Some(backup.tenant(slug).await?.id),
+        Some(slug) => Some(backup.tenant_id(slug).await?),
         None => None,
     };
     let points = backup.list_points(id, 100_000).await?;

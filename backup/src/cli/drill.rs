@@ -84,7 +84,7 @@ pub(super) async fn run(verb: Verb, backup: &Backup, place: &Place, printer: Pri
 
 async fn list(backup: &Backup, tenant: Option<&str>, limit: u64, printer: Printer) -> Result<Code, CommandError> {
     let id = match tenant {
-        Some(slug) => Some(backup.tenant(slug).await?.id),
+        Some(slug) => Some(backup.tenant_id(slug).await?),
         None => None,
     };
     let rows = backup.store.control().list_drills(id, limit).await.map_err(Error::from)?;

@@ -234,6 +234,12 @@ impl Control {
         Ok(query.order_by_desc(point::Column::Seq).one(&self.db).await?)
     }
 
+    /// Whose newest point was taken under this slug: finds a tenant that is gone.
+    pub async fn tenant_of_points(&self, slug: &str) -> Result<Option<TenantId>, Error> {
+        let query = point::Entity::find().filter(point::Column::Slug.eq(slug)).order_by_desc(point::Column::Seq);
+        Ok(query.one(&self.db).await?.map(|row| TenantId(row.tenant_id)))
+    }
+
     /// Points, newest first; of one tenant or of all.
     pub async fn list_points(&self, tenant: Option<TenantId>, limit: u64) -> Result<Vec<point::Model>, Error> {
         let mut query = point::Entity::find();
