@@ -55,6 +55,7 @@ look() {
         look check
         need postgresql-client psql pg_dump pg_restore
         need age age
+        need jq jq
         need zstd zstd
         need systemd systemd-analyze
         need util-linux unshare

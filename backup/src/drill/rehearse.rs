@@ -146,16 +146,20 @@ async fn write_and_delete(client: &Client, token: &str) -> Check {
 
 /// Reads every note as its creator and compares its Markdown file. How many were equal, and what differed.
 pub(super) async fn compare_notes(client: &Client, people: &People, wanted: &Wanted) -> (u64, Vec<String>) {
-    let questions = wanted.notes.iter().map(|(uid, creator, hash)| {
-        let token = people.tokens.get(creator).cloned().unwrap_or_default();
-        compare_note(client.clone(), token, uid.clone(), *hash).boxed()
-    });
-    let questions: Vec<_> = questions.collect();
-    let mut answers = futures_util::stream::iter(questions).buffer_unordered(TOGETHER);
     let (mut compared, mut wrong) = (0, Vec::new());
-    while let Some(difference) = answers.next().await {
-        compared += 1;
-        wrong.extend(difference);
+    for some in wanted.notes.chunks(TOGETHER * 32) {
+        let questions: Vec<_> = some
+            .iter()
+            .map(|(uid, creator, hash)| {
+                let token = people.tokens.get(creator).cloned().unwrap_or_default();
+                compare_note(client.clone(), token, uid.clone(), *hash).boxed()
+            })
+            .collect();
+        let mut answers = futures_util::stream::iter(questions).buffer_unordered(TOGETHER);
+        while let Some(difference) = answers.next().await {
+            compared += 1;
+            wrong.extend(difference);
+        }
     }
     let more = wrong.len().saturating_sub(TOLD);
     wrong.truncate(TOLD);

@@ -1,7 +1,10 @@
 //! Loading an opened point: files into a file store, rows into a tenant that is not open yet.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use domain::id::TenantId;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use objects::{ObjectStore, PutOptions, keys as layout};
 use store::{Column, Store, Table, TenantScope};
 use tokio_util::io::StreamReader;
@@ -10,6 +13,9 @@ use super::Fetch;
 use crate::error::Error;
 use crate::format::copytext::{Columns, escaped};
 use crate::format::sealed::{Sealed, TableEntry};
+
+/// Files loaded at the same time.
+const TOGETHER: usize = 4;
 
 /// Where the copy's files go, and what of the rows is not taken over.
 #[derive(Clone, Debug)]
@@ -44,39 +50,45 @@ impl Place {
     }
 }
 
-/// Loads files; the keys written so far are in `written` also after an error.
+/// Loads files, a few at a time; the keys written are in `written` also after an error.
 pub(crate) async fn load_files(
-    fetch: &Fetch,
+    fetch: &Arc<Fetch>,
     sealed: &Sealed,
     files: &ObjectStore,
     place: &Place,
     written: &mut Vec<String>,
 ) -> Result<(), Error> {
+    let mut loads = Vec::with_capacity(sealed.files.len());
     for file in &sealed.files {
         let key = place.file(&file.storage_key);
-        let mut opened = fetch.stream(&file.name).await?;
-        let (sender, mut receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(4);
-        let portions = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
-        let pump = async {
-            while let Some(portion) = opened.next_portion().await {
-                if sender.send(Ok(portion)).await.is_err() {
-                    break;
-                }
-            }
-            let outcome = fetch.finish(&file.name, opened).await;
-            if let Err(error) = &outcome {
-                // the upload must not complete with what is wrong
-                let _ = sender.send(Err(std::io::Error::other(error.to_string()))).await;
-            }
-            drop(sender);
-            outcome
-        };
-        let put = files.put_stream(&key, StreamReader::new(portions), PutOptions::default());
-        let (outcome, put) = tokio::join!(pump, put);
-        outcome?;
-        put?;
-        written.push(key);
+        written.push(key.clone());
+        loads.push(load_file(Arc::clone(fetch), files.clone(), file.name.clone(), key).boxed());
     }
+    futures_util::stream::iter(loads).buffer_unordered(TOGETHER).try_collect::<()>().await
+}
+
+async fn load_file(fetch: Arc<Fetch>, files: ObjectStore, name: String, key: String) -> Result<(), Error> {
+    let mut opened = fetch.stream(&name).await?;
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(4);
+    let portions = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
+    let pump = async {
+        while let Some(portion) = opened.next_portion().await {
+            if sender.send(Ok(portion)).await.is_err() {
+                break;
+            }
+        }
+        let outcome = fetch.finish(&name, opened).await;
+        if let Err(error) = &outcome {
+            // the upload must not complete with what is wrong
+            let _ = sender.send(Err(std::io::Error::other(error.to_string()))).await;
+        }
+        drop(sender);
+        outcome
+    };
+    let put = files.put_stream(&key, StreamReader::new(portions), PutOptions::default());
+    let (outcome, put) = tokio::join!(pump, put);
+    outcome?;
+    put?;
     Ok(())
 }
 

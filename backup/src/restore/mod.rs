@@ -3,6 +3,7 @@
 mod fetch;
 mod load;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use domain::id::Slug;
@@ -104,7 +105,7 @@ impl Stopwatch {
 pub(crate) struct Opened {
     pub(crate) clear: Clear,
     pub(crate) sealed: Sealed,
-    pub(crate) fetch: Fetch,
+    pub(crate) fetch: Arc<Fetch>,
 }
 
 impl Backup {
@@ -123,7 +124,7 @@ impl Backup {
         match (clear, sealed, key) {
             (Some(clear), Some(sealed), Some(key)) => {
                 let fetch = Fetch::new(source.clone(), &clear, &sealed, key.identity().clone(), self.check);
-                Ok(Opened { clear, sealed, fetch })
+                Ok(Opened { clear, sealed, fetch: Arc::new(fetch) })
             }
             _ => Err(Error::Refused(format!(
                 "point {point} cannot be opened: no wrapped key is for the identity at hand; give --identity FILE"

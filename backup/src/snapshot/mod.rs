@@ -12,7 +12,7 @@ mod writer;
 use std::time::Instant;
 
 use domain::tenant::Tenant;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use objects::keys as layout;
 use serde_json::json;
 use store::control::points::NewPoint;
@@ -22,18 +22,18 @@ use time::format_description::well_known::Rfc3339;
 
 pub(crate) use self::report::objects as object_reports;
 pub use self::report::{ObjectReport, PointReport};
-use self::rows::Rows;
+use self::rows::{Files, Rows};
 #[cfg(test)]
 pub(crate) use self::shown::shown_file;
 pub(crate) use self::writer::upload;
-use self::writer::{Sent, Stream, Writer};
+use self::writer::{Sent, Stream, Streamed, Writer};
 use crate::context::{Backup, Known};
 use crate::error::Error;
 use crate::format::hash::Hash;
 use crate::format::manifest::{Clear, FORMAT, Kind, Manifest, Previous, SnapshotFacts};
 use crate::format::name::PointName;
 use crate::format::sealed::{FileEntry, Sealed};
-use crate::seal::seal_stream;
+use crate::seal::{Packing, seal_stream};
 
 /// Tables of our own book-keeping, which say nothing about the tenant: which changes are in no point yet.
 pub const BOOKKEEPING: [&str; 2] = ["point_state", "change_mark"];
@@ -48,6 +48,9 @@ pub struct PointOptions {
     /// Whether every note goes along as a Markdown file.
     pub markdown: bool,
 }
+
+/// Files sent at the same time.
+const TOGETHER: usize = 4;
 
 /// A file that was to be in the point and is not in the file store.
 pub(crate) type Warnings = Vec<String>;
@@ -71,9 +74,7 @@ impl Backup {
         let (mut sealed, files, markdown) = rows.finish(&mut writer).await?;
         sealed.last_id = info.last_id;
         let mut warnings = Warnings::new();
-        for (storage_key, sha256) in files {
-            self.add_file(&mut writer, &mut sealed, &storage_key, &sha256, &mut warnings).await?;
-        }
+        self.add_files(&mut writer, &mut sealed, files, &mut warnings).await?;
         if let Some((key, streamed)) = markdown {
             let name = "markdown".to_owned();
             sealed.markdown = Some(name.clone());
@@ -159,40 +160,37 @@ impl Backup {
         Ok((previous, sent))
     }
 
-    async fn add_file(
+    /// Files that the point before has are referred to, others are sent, a few at a time.
+    async fn add_files(
         &self,
         writer: &mut Writer,
         sealed: &mut Sealed,
-        storage_key: &str,
-        sha256: &str,
+        files: Files,
         warnings: &mut Warnings,
     ) -> Result<(), Error> {
-        let name = format!("file/{:06}", sealed.files.len());
-        let entry = FileEntry { name: name.clone(), storage_key: storage_key.to_owned() };
-        if let Some((object, plain)) = writer.known_file(storage_key)
-            && plain.sha256.to_string() == sha256
-        {
-            writer.refer(name, object, plain);
-            sealed.files.push(entry);
-            return Ok(());
-        }
-        let download = match self.files.read(storage_key, None).await {
-            Ok(download) => download,
-            Err(objects::Error::NotFound { .. }) => {
-                warnings.push(format!("file {storage_key} is not in the file store; the point is without it"));
-                return Ok(());
+        let mut uploads = Vec::new();
+        for (storage_key, sha256) in files {
+            match writer.known_file(&storage_key).filter(|(_, plain)| plain.sha256.to_string() == sha256) {
+                Some((object, plain)) => writer.refer(enter(sealed, storage_key), object, plain),
+                None => {
+                    let key = writer.file_key(&storage_key);
+                    uploads.push(send_file(self.clone(), writer.packing(), key, storage_key, sha256).boxed());
+                }
             }
-            Err(error) => return Err(error.into()),
-        };
-        let key = writer.file_key(storage_key);
-        let packed = seal_stream(writer.packing(), download.into_stream());
-        let streamed = upload(&self.objects, &key, packed).await?;
-        if !sha256.is_empty() && streamed.plain.sha256.to_string() != sha256 {
-            warnings
-                .push(format!("file {storage_key} is not what its attachment's hash says; the point has it as it is"));
         }
-        writer.streamed(key, Stream { name, kind: Kind::File, rows: None }, streamed);
-        sealed.files.push(entry);
+        let mut sent = futures_util::stream::iter(uploads).buffered(TOGETHER);
+        while let Some(file) = sent.next().await {
+            let SentFile { key, storage_key, sha256, streamed } = file?;
+            let Some(streamed) = streamed else {
+                warnings.push(format!("file {storage_key} is not in the file store; the point is without it"));
+                continue;
+            };
+            if !sha256.is_empty() && streamed.plain.sha256.to_string() != sha256 {
+                warnings.push(format!("file {storage_key} is not what its attachment says; the point has it as it is"));
+            }
+            let name = enter(sealed, storage_key);
+            writer.streamed(key, Stream { name, kind: Kind::File, rows: None }, streamed);
+        }
         Ok(())
     }
 
@@ -230,6 +228,36 @@ impl Backup {
         let event = AuditEvent { actor: &options.actor, event: "point.taken", object: &new.point, detail };
         Ok(self.store.control().add_point(&new, &event).await?)
     }
+}
+
+/// Lists a file of the point; its stream's name.
+fn enter(sealed: &mut Sealed, storage_key: String) -> String {
+    let name = format!("file/{:06}", sealed.files.len());
+    sealed.files.push(FileEntry { name: name.clone(), storage_key });
+    name
+}
+
+/// A file on its way; none when the file store does not have it.
+struct SentFile {
+    key: String,
+    storage_key: String,
+    sha256: String,
+    streamed: Option<Streamed>,
+}
+
+async fn send_file(
+    backup: Backup,
+    packing: Packing,
+    key: String,
+    storage_key: String,
+    sha256: String,
+) -> Result<SentFile, Error> {
+    let streamed = match backup.files.read(&storage_key, None).await {
+        Ok(download) => Some(upload(&backup.objects, &key, seal_stream(packing, download.into_stream())).await?),
+        Err(objects::Error::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(SentFile { key, storage_key, sha256, streamed })
 }
 
 /// What later points may refer to: chunks and files that are objects of their own.
