@@ -22,6 +22,9 @@ pub async fn notify_mentioned(
     before: &[String],
     told: Option<MemberId>,
 ) -> Result<(), Error> {
+    if !note.content.contains('@') {
+        return Ok(());
+    }
     let named: Vec<String> =
         markdown::mentions(&note.content).into_iter().filter(|name| !before.contains(name)).collect();
     if named.is_empty() {

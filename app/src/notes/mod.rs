@@ -15,6 +15,7 @@ pub mod reactions;
 pub mod relations;
 pub mod service;
 pub mod shares;
+pub mod stats;
 pub mod update;
 pub mod view;
 

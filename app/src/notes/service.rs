@@ -123,7 +123,7 @@ pub async fn create(desk: &Desk<'_>, draft: &Draft) -> Result<Note, Error> {
     let plain = draft.attachments.is_empty()
         && draft.references.is_empty()
         && !input::is_long(&draft.content)
-        && markdown::mentions(&draft.content).is_empty();
+        && (!draft.content.contains('@') || markdown::mentions(&draft.content).is_empty());
     if plain {
         let id = notes::insert_note_once(desk.begin(), &row_of(&note)).await.map_err(|e| taken(e, &note.uid))?;
         return Ok(Note { id, ..note });

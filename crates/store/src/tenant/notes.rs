@@ -267,12 +267,6 @@ pub async fn list_thread(tx: &mut TenantTx, note: NoteId) -> Result<Vec<NoteId>,
     Ok(rows.iter().map(|row| NoteId(row.get(0))).collect())
 }
 
-/// The notes a member wrote, without the comments (which may stand in other members' threads).
-pub async fn list_ids_of(tx: &mut TenantTx, creator: MemberId) -> Result<Vec<NoteId>, Error> {
-    let rows = tx.query("SELECT id FROM note WHERE creator_id = $1", &[(&creator.0, Type::INT8)]).await?;
-    Ok(rows.iter().map(|row| NoteId(row.get(0))).collect())
-}
-
 /// Deletes notes with everything that hangs on them: files (rows), reactions, relations, shares. The caller has listed
 /// the threads, holds [`super::cards::lock_many`] and refreshes the cards around. Returns the deleted files.
 pub async fn delete_notes(tx: &mut TenantTx, notes: &[NoteId]) -> Result<Vec<AttachmentId>, Error> {
