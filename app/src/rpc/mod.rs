@@ -16,6 +16,7 @@ pub mod notification_service;
 pub mod mount;
 pub mod rest;
 mod row;
+pub mod stats_service;
 pub mod user_service;
 
 pub use ctx::{Ctx, RequestInfo};
@@ -54,6 +55,7 @@ fn rows() -> Vec<RpcRow> {
         instance_service::rows(),
         memo_service::rows(),
         notification_service::rows(),
+        stats_service::rows(),
         attachment_service::rows(),
     ];
     services.into_iter().flatten().collect()
