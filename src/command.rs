@@ -106,7 +106,7 @@ async fn dispatch(line: Line, printer: Printer) -> Result<Code, CommandError> {
         Command::Worker { only } => Box::pin(crate::serve::worker(&only, settings)).await,
         Command::Admin(noun) => {
             let installation = Installation::open(settings, Share::Allowed).await?;
-            let outcome = admin::cli::run(noun, &admin::Admin::new(installation.store.clone()), printer).await;
+            let outcome = admin::cli::run(noun, &installation.admin(), printer).await;
             installation.close().await;
             outcome
         }

@@ -145,7 +145,7 @@ async fn furnish(
     installation: &Installation,
     printer: Printer,
 ) -> Result<SignIns, CommandError> {
-    let admin = Admin::new(installation.store.clone());
+    let admin = installation.admin();
     let mut sign_ins = SignIns::default();
     if installation.store.registry().by_slug(SLUG).await.map_err(of_store)?.is_none() {
         let folder = match &arguments.from {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use admin::Admin;
 use backup::{Backup, DumpSource, KeyDirectory};
 use domain::chance::Chance;
 use domain::id::TenantId;
@@ -145,6 +146,11 @@ impl Installation {
             printer.note(&sheet.text());
         }
         Ok(Backup::new(self.store.clone(), self.objects.clone(), self.files.clone(), keys))
+    }
+
+    /// What the operators' side needs.
+    pub(crate) fn admin(&self) -> Admin {
+        Admin::new(self.store.clone(), self.files.clone())
     }
 
     /// How `pg_dump` reaches the database.

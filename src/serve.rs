@@ -121,12 +121,7 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
     let (clock, chance) = (Clock::System, Chance::System);
     let identity = Identity::new(installation.store.clone(), clock.clone(), chance.clone());
     let state = actix_data(AppState::with_identity(identity.clone(), installation.files.clone(), chance.clone()));
-    let admin = actix_data(Admin {
-        store: installation.store.clone(),
-        identity: identity.clone(),
-        clock,
-        chance: chance.clone(),
-    });
+    let admin = actix_data(Admin { identity: identity.clone(), ..installation.admin() });
     let mut routes = app::routes();
     routes.extend(admin::routes());
     let site = Site { identity, routes, configure: vec![state, admin], chance };
@@ -187,7 +182,7 @@ fn ops(installation: &Installation, metrics: Metrics) -> Ops {
     let (store, objects) = (installation.store.clone(), installation.objects.clone());
     let gauges = store.clone();
     tokio::spawn(metrics.clone().tend());
-    tokio::spawn(admin::recovery::measure(Admin::new(store.clone())));
+    tokio::spawn(admin::recovery::measure(installation.admin()));
     Ops {
         metrics: Arc::new(move || {
             let (used, idle, waiting) = gauges.pool_status();
@@ -217,8 +212,23 @@ pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result
     let (stop, stopped) = watch::channel(false);
     let runner = Runner::new(installation.store.clone(), handlers, PARALLEL, &Chance::System);
     let runner = tokio::spawn(runner.run(stopped));
+    tokio::spawn(tend(installation.admin()));
     let scheduler = Scheduler::start(installation.store.clone(), Clock::System).await.map_err(failed)?;
     Ok(Working { stop, runner, scheduler })
+}
+
+/// Keeps schemas in stock and carries out deletions whose grace has ended.
+async fn tend(admin: Admin) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(20));
+    loop {
+        ticks.tick().await;
+        if let Err(error) = admin.store.fill_stock().await {
+            tracing::warn!(%error, "the stock of schemas cannot be filled");
+        }
+        if let Err(error) = admin::tenants::delete_due(&admin).await {
+            tracing::warn!(%error, "a deletion that is due cannot be carried out");
+        }
+    }
 }
 
 /// `holdfast serve`

@@ -36,6 +36,9 @@ pub enum Error {
     /// Passwords and tokens.
     #[error(transparent)]
     Identity(#[from] identity::Error),
+    /// The file store.
+    #[error(transparent)]
+    Files(#[from] objects::Error),
     /// The database.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -58,6 +61,7 @@ impl From<Error> for CommandError {
                 Self::new(Code::Conflict, format!("{what}_taken"), message).object(name.clone())
             }
             Error::Refused(_) => Self::refused(message),
+            Error::Files(_) => Self::unreachable(message),
             Error::Identity(identity::Error::Store(store)) | Error::Store(store) => of_store(store, message),
             Error::Id(_) | Error::Input(_) | Error::Cron(_) | Error::Identity(_) => Self::usage(message),
         }
@@ -84,6 +88,7 @@ impl From<Error> for web::Error {
             Error::Missing { .. } => Self::not_found(error.to_string()),
             Error::Taken { .. } => Self::exists(error.to_string()),
             Error::Refused(sentence) => Self::precondition(sentence),
+            Error::Files(_) => Self::unavailable(error.to_string()),
             Error::Id(_) | Error::Input(_) | Error::Cron(_) => Self::invalid(error.to_string()),
         }
     }

@@ -17,6 +17,7 @@ pub use error::Error;
 use domain::chance::Chance;
 use domain::clock::Clock;
 use identity::Identity;
+use objects::FileStore;
 use store::Store;
 
 /// What every rule of this side needs. Cheap to clone.
@@ -24,6 +25,8 @@ use store::Store;
 pub struct Admin {
     /// Database.
     pub store: Store,
+    /// Bytes of live attachments.
+    pub files: FileStore,
     /// Passwords and tokens.
     pub identity: Identity,
     /// Now.
@@ -34,9 +37,10 @@ pub struct Admin {
 
 impl Admin {
     /// From the database, with the machine's clock and chance.
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: Store, files: FileStore) -> Self {
         let (clock, chance) = (Clock::System, Chance::System);
-        Self { identity: Identity::new(store.clone(), clock.clone(), chance.clone()), store, clock, chance }
+        let identity = Identity::new(store.clone(), clock.clone(), chance.clone());
+        Self { store, files, identity, clock, chance }
     }
 }
 

@@ -3,5 +3,5 @@
 mod service;
 mod view;
 
-pub use service::{NewTenant, create, delete, find, list, open, rename, resume, set, show, suspend};
+pub use service::{NewTenant, create, delete, delete_due, find, list, open, rename, resume, set, show, suspend};
 pub use view::TenantView;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::id::{MemberId, Slug, is_username};
+use domain::id::{MemberId, Slug, TenantId, is_username};
 use domain::member::{Member, Role};
 use domain::tenant::{Tenant, TenantState};
 use serde_json::json;
@@ -48,7 +48,8 @@ pub async fn create(admin: &Admin, by: &By, new: NewTenant) -> Result<Arc<Tenant
         }
         other => other?,
     };
-    match furnish(admin, by, &tenant, &new.owner, &hash, hosts, public_url).await {
+    let plan = Furnishing { owner: new.owner, hash, hosts, public_url };
+    match furnish(admin, by, &tenant, plan).await {
         Ok(tenant) => Ok(tenant),
         Err(error) => {
             admin.store.discard_tenant(tenant.id).await?;
@@ -57,15 +58,16 @@ pub async fn create(admin: &Admin, by: &By, new: NewTenant) -> Result<Arc<Tenant
     }
 }
 
-async fn furnish(
-    admin: &Admin,
-    by: &By,
-    tenant: &Arc<Tenant>,
-    owner: &str,
-    hash: &str,
+/// What a new tenant gets before it is opened.
+struct Furnishing {
+    owner: String,
+    hash: String,
     hosts: Vec<String>,
     public_url: Option<String>,
-) -> Result<Arc<Tenant>, Error> {
+}
+
+async fn furnish(admin: &Admin, by: &By, tenant: &Arc<Tenant>, plan: Furnishing) -> Result<Arc<Tenant>, Error> {
+    let Furnishing { owner, hash, hosts, public_url } = plan;
     let actor = by.actor();
     let scope = TenantScope::for_command(Arc::clone(tenant), "tenant create");
     let now = admin.clock.seconds();
@@ -73,7 +75,7 @@ async fn furnish(
     tx.touch().await?;
     let member = Member {
         id: MemberId(tx.next_id().await?),
-        username: owner.to_owned(),
+        username: owner.clone(),
         role: Role::Owner,
         archived: false,
         email: String::new(),
@@ -83,8 +85,8 @@ async fn furnish(
         created_ts: now,
         updated_ts: now,
     };
-    insert_member(&mut tx, &member, hash).await?;
-    tx.audit(&AuditEvent { actor: &actor, event: "member.created", object: owner, detail: json!({"role": "owner"}) })
+    insert_member(&mut tx, &member, &hash).await?;
+    tx.audit(&AuditEvent { actor: &actor, event: "member.created", object: &owner, detail: json!({"role": "owner"}) })
         .await?;
     tx.commit().await?;
     if !hosts.is_empty() {
@@ -229,7 +231,7 @@ pub async fn rename(admin: &Admin, by: &By, slug: &str, new: &str) -> Result<Arc
     }
 }
 
-/// Deletes a tenant: at once without grace, otherwise it is refused to members and waits for `grace_days`.
+/// Deletes a tenant: at once without grace, otherwise it is refused to members and deleted after `grace_days`.
 ///
 /// Points stay in the backup store until they are pruned.
 pub async fn delete(admin: &Admin, by: &By, slug: &str, grace_days: u32) -> Result<(), Error> {
@@ -238,11 +240,32 @@ pub async fn delete(admin: &Admin, by: &By, slug: &str, grace_days: u32) -> Resu
     let event =
         AuditEvent { actor: &actor, event: "tenant.deleted", object: slug, detail: json!({"grace_days": grace_days}) };
     if grace_days > 0 {
-        admin.store.registry().change(tenant.id, &TenantChange::State(TenantState::PendingDeletion), &event).await?;
+        let when = admin.clock.now() + time::Duration::days(i64::from(grace_days));
+        admin.store.registry().change(tenant.id, &TenantChange::DeleteAfter(when), &event).await?;
         return Ok(());
     }
     admin.store.control().audit(Some(tenant.id), &event).await?;
-    Ok(admin.store.discard_tenant(tenant.id).await?)
+    remove(admin, tenant.id).await
+}
+
+/// Rows first: then no row refers to a file that is gone.
+async fn remove(admin: &Admin, id: TenantId) -> Result<(), Error> {
+    admin.store.discard_tenant(id).await?;
+    for file in admin.files.list(id).await? {
+        admin.files.delete(&file.key).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the tenants whose grace has ended. Returns how many.
+pub async fn delete_due(admin: &Admin) -> Result<usize, Error> {
+    let due = admin.store.registry().due_for_deletion(admin.clock.now()).await?;
+    for id in &due {
+        let event = AuditEvent { actor: "job:deletion", event: "tenant.removed", object: "", detail: json!({}) };
+        admin.store.control().audit(Some(*id), &event).await?;
+        remove(admin, *id).await?;
+    }
+    Ok(due.len())
 }
 
 fn checked_hosts(hosts: &[String]) -> Result<Vec<String>, Error> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use domain::id::{InvalidId, SchemaId, Slug, TenantId};
 use domain::tenant::{Tenant, TenantState};
 use sea_orm::{ConnectionTrait, QueryResult};
+use time::OffsetDateTime;
 
 use crate::audit::AuditEvent;
 use crate::control::{Control, statement};
@@ -38,6 +39,8 @@ pub enum TenantChange {
     Hosts(Vec<String>),
     /// Its public URL; none puts it into private mode.
     PublicUrl(Option<String>),
+    /// Refused to members, and to be deleted then.
+    DeleteAfter(OffsetDateTime),
 }
 
 const SELECT: &str = "SELECT t.id, t.slug, t.schema_id, t.shard, t.state, t.public_url, t.epoch, \
@@ -108,6 +111,10 @@ impl Registry {
                 ("UPDATE holdfast.tenant SET state = $2 WHERE id = $1", state.as_str().into())
             }
             TenantChange::Slug(slug) => ("UPDATE holdfast.tenant SET slug = $2 WHERE id = $1", slug.as_str().into()),
+            TenantChange::DeleteAfter(when) => (
+                "UPDATE holdfast.tenant SET state = 'pending_deletion', delete_after = $2 WHERE id = $1",
+                (*when).into(),
+            ),
             TenantChange::PublicUrl(url) => {
                 ("UPDATE holdfast.tenant SET public_url = $2 WHERE id = $1", url.clone().into())
             }
@@ -130,6 +137,13 @@ impl Registry {
         tx.commit().await?;
         self.forget().await;
         self.by_id(id).await?.ok_or(Error::NotFound("tenant"))
+    }
+
+    /// Tenants whose grace before deletion has ended.
+    pub async fn due_for_deletion(&self, now: OffsetDateTime) -> Result<Vec<TenantId>, Error> {
+        let sql = "SELECT id FROM holdfast.tenant WHERE state = 'pending_deletion' AND delete_after <= $1";
+        let rows = self.control.db.query_all_raw(statement(sql, vec![now.into()])).await?;
+        rows.iter().map(|row| Ok(TenantId(row.try_get("", "id")?))).collect()
     }
 
     /// Forgets what is kept; the next question goes to the database.
