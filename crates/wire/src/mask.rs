@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_path_touches_its_parents() {
-        let mask = FieldMask { paths: vec!["location.latitude".into(), "".into()] };
+        let mask = FieldMask { paths: vec!["location.latitude".into(), String::new()] };
         assert!(mask.touches("location") && !mask.names("location") && !mask.touches("loc"));
     }
 }

@@ -1,4 +1,5 @@
 //! Routes, requests and answers of a real server of version 0.30.0, against the table and the messages.
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a test may stop where it stands and say how far it came")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
