@@ -5,3 +5,4 @@
 
 pub mod fixtures;
 pub mod pg;
+pub mod proxy;

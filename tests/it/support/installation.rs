@@ -38,11 +38,16 @@ impl Installation {
         Self { database, folder, settings }
     }
 
-    /// With one more setting, as it is written in the environment.
-    #[must_use]
-    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
-        self.settings.push((name.to_owned(), value.to_owned()));
-        self
+    /// From now on the database is reached through a socket in this folder.
+    pub(crate) fn reach_database_by(&mut self, folder: &Path) {
+        let mut config = self.database.config.clone();
+        config.host = folder.display().to_string();
+        let through = TestDatabase { name: self.database.name.clone(), config };
+        for (name, value) in &mut self.settings {
+            if name == "HOLDFAST_DATABASE_URL" {
+                *value = through.url().replacen("@/", "@localhost/", 1);
+            }
+        }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -4,4 +4,4 @@ pub(crate) mod http;
 mod installation;
 
 pub(crate) use http::{Answer, Http};
-pub(crate) use installation::Installation;
+pub(crate) use installation::{Installation, Server};

@@ -1,5 +1,6 @@
 //! The store against a real Postgres.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod flights;
 mod isolation;
 mod units;
