@@ -141,7 +141,7 @@ fn config(verb: &ConfigVerb, settings: &Settings, printer: Printer) -> Code {
             shown.iter().map(line).collect::<Vec<_>>().join("\n")
         }),
         ConfigVerb::Check => {
-            printer.result(&serde_json::json!({"ok": true}), |_| "the settings can be used".to_owned())
+            printer.result(&serde_json::json!({"ok": true}), |_| "the settings can be used".to_owned());
         }
     }
     Code::Ok
@@ -191,17 +191,21 @@ async fn doctor(settings: Settings, printer: Printer) -> Result<Code, CommandErr
             findings.push(Finding::ok("database", "answers"));
             match (installation.store.server_facts().await, installation.store.control_version().await) {
                 (Ok(facts), Ok(version)) => {
-                    findings.extend(of_server(&facts, version, domain::clock::Clock::System.seconds()))
+                    findings.extend(of_server(&facts, version, domain::clock::Clock::System.seconds()));
                 }
                 (Err(error), _) | (_, Err(error)) => {
-                    findings.push(Finding::failed("server facts", error.to_string(), ""))
+                    findings.push(Finding::failed("server facts", error.to_string(), ""));
                 }
             }
             let chance = domain::chance::Chance::System;
             match objects::probe(&installation.objects, &domain::clock::Clock::System, &chance).await {
                 Ok(report) => findings.extend(of_store(&report)),
                 Err(error) => {
-                    findings.push(Finding::failed("backup store", error.to_string(), "check endpoint, bucket and keys"))
+                    findings.push(Finding::failed(
+                        "backup store",
+                        error.to_string(),
+                        "check endpoint, bucket and keys",
+                    ));
                 }
             }
             installation.close().await;

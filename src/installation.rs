@@ -44,9 +44,16 @@ enum Services {
     /// Nothing: database and store are elsewhere.
     None,
     /// Ours to run.
-    Own { owner: Owner, cluster: Cluster, s3: S3Server },
+    Own(Box<OwnServices>),
     /// Someone else's; held so that they stay.
     Shared { _guest: Guest },
+}
+
+/// Services that this process runs.
+struct OwnServices {
+    owner: Owner,
+    cluster: Cluster,
+    s3: S3Server,
 }
 
 /// Whether a command may use services that another process runs.
@@ -203,7 +210,8 @@ impl Installation {
 
     /// Ends the services that are ours, after those who still use them.
     pub(crate) async fn close(self) {
-        let Services::Own { owner, cluster, s3 } = self.services else { return };
+        let Services::Own(own) = self.services else { return };
+        let OwnServices { owner, cluster, s3 } = *own;
         if !owner.dismiss_guests(PATIENCE).await {
             tracing::warn!("another command still uses the embedded services; ending them all the same");
         }
@@ -238,7 +246,7 @@ async fn start(
         pid: std::process::id(),
     };
     endpoint.write(&data.endpoint_file()).map_err(failed)?;
-    Ok((cluster.address().clone(), endpoint, Services::Own { owner, cluster, s3 }))
+    Ok((cluster.address().clone(), endpoint, Services::Own(Box::new(OwnServices { owner, cluster, s3 }))))
 }
 
 async fn await_endpoint(data: &DataDir) -> Result<Endpoint, CommandError> {

@@ -47,5 +47,5 @@ async fn a_list_is_at_most_two_flights() {
 
 fn reqwest_client() -> reqwest::Client {
     rustls::crypto::ring::default_provider().install_default().ok();
-    reqwest::Client::new()
+    reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build().unwrap()
 }

@@ -91,8 +91,8 @@ impl LogFormat {
 }
 
 pub(super) fn database_url(text: &str) -> Result<Url, String> {
-    let url =
-        Url::parse(text).map_err(|error| format!("no URL ({error}); expected postgres://user@host:port/database"))?;
+    let url = Url::parse(&text.replacen("@/", "@localhost/", 1))
+        .map_err(|error| format!("no URL ({error}); expected postgres://user@host:port/database"))?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Err("must begin with postgres://".to_owned());
     }
