@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use store::TenantTx;
 use store::tenant::attachments::{self, Attachment, AttachmentQuery, NewAttachment};
 use store::tenant::{cards, filter_sql, notes, settings};
+use tokio::sync::Semaphore;
 
 use super::{kind, motion, strip};
 use crate::notes::access::{self, Gate};
@@ -54,10 +55,7 @@ pub async fn create(desk: &Desk<'_>, files: &FileStore, upload: Upload) -> Resul
     let key = file_key(&mut tx).await?;
     tx.commit().await?;
 
-    let photo = media_type.clone();
-    let content = tokio::task::spawn_blocking(move || strip::without_metadata(&photo, upload.content))
-        .await
-        .map_err(|error| Error::Interrupted(Box::new(error)))?;
+    let content = stripped(media_type.clone(), upload.content).await?;
     let found = upload.motion.or_else(|| motion::film_start(&content).map(|_| motion::container()));
     let stored = files.put_file(desk.scope.tenant().id, &key, content.as_slice()).await?;
 
@@ -78,6 +76,15 @@ pub async fn create(desk: &Desk<'_>, files: &FileStore, upload: Upload) -> Resul
     };
     let id = insert(desk, &row, &stored, holder).await?;
     Ok(Attachment { id, ..row })
+}
+
+/// The content without metadata. Few photos at a time: one that must be turned is decoded as a whole.
+async fn stripped(media_type: String, content: Vec<u8>) -> Result<Vec<u8>, Error> {
+    static AT_ONCE: Semaphore = Semaphore::const_new(2);
+    let slot = AT_ONCE.acquire().await.map_err(|error| Error::Interrupted(Box::new(error)))?;
+    let done = tokio::task::spawn_blocking(move || strip::without_metadata(&media_type, content)).await;
+    drop(slot);
+    done.map_err(|error| Error::Interrupted(Box::new(error)))
 }
 
 async fn insert(
