@@ -78,6 +78,13 @@ pub struct DumpReport {
 impl Backup {
     /// Dumps the database.
     pub async fn dump(&self, source: &DumpSource, actor: &str) -> Result<DumpReport, Error> {
+        let taken = self.take_dump(source, actor).await;
+        let result = if taken.is_ok() { "ok" } else { "failed" };
+        metrics::counter!("holdfast_backup_runs_total", "kind" => "dump", "result" => result).increment(1);
+        taken
+    }
+
+    async fn take_dump(&self, source: &DumpSource, actor: &str) -> Result<DumpReport, Error> {
         let begun = Instant::now();
         let created_at = self.clock.now();
         let name = PointName::draw(&self.clock, &self.chance).to_string();

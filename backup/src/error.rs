@@ -108,9 +108,11 @@ impl Error {
     /// The exit code of a command that ends with this.
     pub fn exit(&self) -> Code {
         match self {
-            Self::NoTenant(_) | Self::NoPoint(_) | Self::NoUsablePoint(..) | Self::Store(store::Error::NotFound(_)) => {
-                Code::NotFound
-            }
+            Self::NoTenant(_)
+            | Self::NoPoint(_)
+            | Self::NoUsablePoint(..)
+            | Self::Store(store::Error::NotFound(_))
+            | Self::Objects(objects::Error::NotFound { .. }) => Code::NotFound,
             Self::Damaged { .. } | Self::Refused(_) | Self::Store(store::Error::Refused(_)) => Code::Refused,
             Self::Store(store::Error::Conflict { .. } | store::Error::TooBusy) => Code::Conflict,
             Self::Store(store::Error::Unavailable(_))

@@ -203,6 +203,8 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn carry_out(&mut self, point: &str) -> Result<(), Error> {
+        let (holder, _) = self.backup.holder()?;
+        holder.as_str().clone_into(&mut self.report.identity);
         let opened = self.backup.open_point(&self.backup.source(), point).await?;
         self.report.notes_expected = opened.sealed.notes;
         self.report.files_expected = opened.sealed.files.len() as u64;
@@ -322,6 +324,7 @@ fn blank(
         phases: Vec::new(),
         rpo_seconds: None,
         rto_seconds: None,
+        identity: String::new(),
         isolation: Isolation {
             database: "a server of its own: own data directory, own socket".to_owned(),
             network: "host".to_owned(),

@@ -134,6 +134,8 @@ pub struct DrillReport {
     pub rpo_seconds: Option<f64>,
     /// From the start to "equality and sign-in passed".
     pub rto_seconds: Option<f64>,
+    /// Whose identity opened the point: `drill`, or `escrow` when the printed sheet was proven.
+    pub identity: String,
     /// How the copy was kept apart.
     pub isolation: Isolation,
     /// Faults done to copies of the point.

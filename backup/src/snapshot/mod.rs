@@ -61,6 +61,13 @@ impl Backup {
     /// # Errors
     /// Nothing that counts is left in the store after one.
     pub async fn take_point(&self, scope: &TenantScope, options: &PointOptions) -> Result<PointReport, Error> {
+        let taken = self.take(scope, options).await;
+        let result = if taken.is_ok() { "ok" } else { "failed" };
+        metrics::counter!("holdfast_backup_runs_total", "kind" => "point", "result" => result).increment(1);
+        taken
+    }
+
+    async fn take(&self, scope: &TenantScope, options: &PointOptions) -> Result<PointReport, Error> {
         let begun = Instant::now();
         let tenant = scope.tenant();
         let created_at = self.clock.now();

@@ -1,0 +1,154 @@
+//! Drills with the real executable serving the copy, and copies that were changed behind the drill's back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use backup::drill::{Copy, Tamper};
+use backup::{Backup, DrillOptions, DrillReport, KeyDirectory, PointOptions, Verdict};
+use domain::tenant::{Tenant, TenantState};
+use objects::{FileStore, ObjectStore, PutOptions};
+use store::TenantScope;
+use testkit::pg::TestDatabase;
+
+struct Lab {
+    backup: Backup,
+    point: String,
+    folder: tempfile::TempDir,
+}
+
+const ROWS: &str = "
+    INSERT INTO member (id, username, role, created_ts, updated_ts) VALUES (1, 'ann', 'owner', 1, 1), (2, 'bob', 'member', 1, 1);
+    UPDATE member SET archived = true WHERE id = 2;
+    INSERT INTO note (id, uid, creator_id, created_ts, updated_ts, visibility, content, archived)
+    SELECT g, 'n-' || g, 1 + g % 2, g, g, 'PRIVATE', E'Note number ' || g || E'\\n\\nÜber *all*\\t', g % 5 = 0 FROM generate_series(10, 39) g;
+    INSERT INTO reaction VALUES (50, 11, 1, 'ok', 1);
+    INSERT INTO note_share VALUES (60, 'secret', 11, 1, 1, NULL);
+    INSERT INTO access_token VALUES ('t', 1, 'hash', '', 1, NULL, NULL);
+    SELECT setval('id_seq', 100);";
+
+async fn lab() -> Lab {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let objects = ObjectStore::directory(folder.path().join("s3")).unwrap();
+    let files = FileStore::over(ObjectStore::directory(folder.path().join("files")).unwrap());
+    let (keys, _) = KeyDirectory::open(&folder.path().join("keys")).unwrap();
+    let tenant = store.build_tenant(&"team".parse().unwrap(), TenantState::Active).await.unwrap();
+    let backup = Backup::new(store, objects, files, keys);
+    fill(&backup, &database, &tenant).await;
+    let options = PointOptions { trigger: "command", actor: "command".to_owned(), markdown: false };
+    let report = backup.take_point(&TenantScope::for_command(tenant, "test"), &options).await.unwrap();
+    backup.verify_point(&report.point, "command").await.unwrap();
+    Lab { backup, point: report.point, folder }
+}
+
+async fn fill(backup: &Backup, database: &TestDatabase, tenant: &Tenant) {
+    let bytes = b"the bytes of a file".to_vec();
+    let hash = hex_of(&bytes);
+    let key = objects::keys::live_file(tenant.id, &hash);
+    let size = bytes.len();
+    backup.files.objects().put(&key, bytes, PutOptions::default()).await.unwrap();
+    let attachment = format!(
+        "INSERT INTO attachment (id, uid, creator_id, created_ts, updated_ts, filename, size, sha256, storage_key) \
+         VALUES (5, 'a-5', 1, 1, 1, 'f.bin', {size}, '{hash}', '{key}')"
+    );
+    let sql = format!("SET search_path TO {}; {ROWS} {attachment}", tenant.schema);
+    database.superuser().await.batch_execute(&sql).await.unwrap();
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Lab {
+    async fn drill(&self, tamper: Option<Tamper>, faults: Vec<backup::Fault>) -> DrillReport {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_holdfast"));
+        let full = DrillOptions::full(program, self.folder.path().join("reports"));
+        self.backup.drill(&self.point, &DrillOptions { tamper, faults, ..full }).await.unwrap()
+    }
+}
+
+/// Runs statements as the copy's tenant.
+fn sql(statements: &'static [&'static str]) -> Tamper {
+    Arc::new(move |copy: Copy| {
+        Box::pin(async move {
+            let scope = TenantScope::for_command(Arc::clone(&copy.tenant), "tamper");
+            let mut tx = copy.store.begin(&scope);
+            for statement in statements {
+                assert_eq!(tx.execute(statement, &[]).await.unwrap(), 1, "{statement}");
+            }
+            tx.commit().await.unwrap();
+            for entry in walk(copy.files) {
+                let mut bytes = std::fs::read(&entry).unwrap();
+                bytes[0] ^= 1;
+                std::fs::write(&entry, bytes).unwrap();
+            }
+        })
+    })
+}
+
+fn walk(folder: PathBuf) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { out.extend(walk(path)) } else { out.push(path) }
+    }
+    out
+}
+
+fn names(report: &DrillReport, what: &str) -> bool {
+    report.differences.iter().any(|line| line.contains(what))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_honest_copy_passes_and_changed_ones_fail_by_name() {
+    let lab = lab().await;
+    let honest = lab.drill(None, backup::Fault::ALL.to_vec()).await;
+    assert_eq!(honest.verdict, Verdict::Pass, "{:?}", honest.differences);
+    assert_eq!((honest.notes_compared, honest.files_compared, honest.faults.len()), (30, 1, 6));
+    assert!(honest.faults.iter().all(|fault| fault.detected) && honest.control_accepted == Some(true));
+    assert!(honest.rto_seconds.is_some_and(|seconds| seconds > 0.0));
+    let row = lab.backup.store.control().find_point(&lab.point).await.unwrap().unwrap();
+    assert_eq!(row.state, "proven");
+
+    let tampered = sql(&[
+        "DELETE FROM note WHERE id = 12",
+        "INSERT INTO note_relation VALUES (10, 11, 'REFERENCE')",
+        "UPDATE member SET role = 'admin' WHERE id = 2",
+        "UPDATE attachment SET filename = 'F.bin'",
+        "INSERT INTO setting VALUES ('TAGS', '{}')",
+    ]);
+    let report = lab.drill(Some(tampered), Vec::new()).await;
+    assert_eq!((report.verdict, report.control_accepted), (Verdict::Fail, None));
+    for what in [
+        "table note ",
+        "note n-12",
+        "table note_relation",
+        "table member",
+        "table attachment",
+        "table setting",
+        "file f/",
+    ] {
+        assert!(names(&report, what), "{what} is not named: {:?}", report.differences);
+    }
+    let tampered = sql(&[
+        "UPDATE note SET content = content || ' ' WHERE id = 13",
+        "DELETE FROM reaction",
+        "UPDATE note_share SET token = 'Secret'",
+        "UPDATE access_token SET token_hash = 'Hash'",
+    ]);
+    let report = lab.drill(Some(tampered), Vec::new()).await;
+    assert_eq!(report.verdict, Verdict::Fail);
+    for what in
+        ["table note ", "note n-13 is not what it was", "table reaction", "table note_share", "table access_token"]
+    {
+        assert!(names(&report, what), "{what} is not named: {:?}", report.differences);
+    }
+    let untouched: Vec<_> = report.tables.iter().filter(|table| table.equal).map(|table| table.name.as_str()).collect();
+    assert!(untouched.contains(&"member") && untouched.contains(&"setting"), "{untouched:?}");
+    assert!(
+        std::fs::read_dir(lab.folder.path().join("scratch")).unwrap().next().is_none(),
+        "nothing of a copy is left"
+    );
+}
