@@ -68,7 +68,8 @@ impl From<tokio_postgres::Error> for Error {
 
 fn from_postgres(error: tokio_postgres::Error) -> Error {
     let Some(db) = error.as_db_error() else {
-        let broken = error.is_closed() || std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+        let broken = error.is_closed()
+            || std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
         return if broken { Error::Unavailable(Box::new(error)) } else { Error::Database(Box::new(error)) };
     };
     let code = db.code();

@@ -142,7 +142,8 @@ impl Load {
         for definition in &indexes {
             client.batch_execute(definition).await?;
         }
-        let row = client.query_one("SELECT setval('id_seq', greatest($1::bigint, 1), $1::bigint > 0)", &[&last_id]).await?;
+        let row =
+            client.query_one("SELECT setval('id_seq', greatest($1::bigint, 1), $1::bigint > 0)", &[&last_id]).await?;
         let _: i64 = row.try_get(0)?;
         client
             .batch_execute(
