@@ -1,1 +1,9 @@
-//! Two workspaces on one appliance never show each other anything.
+//! Two workspaces on one appliance never show each other anything: every route and protocol, asked by everyone.
+
+mod audit;
+mod callers;
+mod console;
+mod pages;
+mod rpcs;
+mod samples;
+mod world;

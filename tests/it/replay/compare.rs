@@ -232,7 +232,7 @@ fn is_of_a_parser(body: &Value) -> bool {
 
 fn headers(expected: &Response, answer: &Answer, bindings: &mut Bindings, out: &mut Vec<String>) {
     for (name, value) in &expected.headers {
-        let value = value.as_str().unwrap_or_default();
+        let value = &as_utf8(value.as_str().unwrap_or_default());
         let candidates: Vec<&str> = answer
             .headers
             .iter()
@@ -253,6 +253,12 @@ fn headers(expected: &Response, answer: &Answer, bindings: &mut Bindings, out: &
             out.push(format!("header {name}: not expected, got {got:?}"));
         }
     }
+}
+
+/// The recorder read header bytes as Latin-1; they are UTF-8.
+fn as_utf8(text: &str) -> String {
+    let bytes: Option<Vec<u8>> = text.chars().map(|letter| u8::try_from(u32::from(letter)).ok()).collect();
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| text.to_owned())
 }
 
 /// `text/html; charset=UTF-8` is `text/html; charset=utf-8`.
