@@ -16,7 +16,7 @@ async fn a_list_is_at_most_two_flights() {
         .as_str()
         .unwrap()
         .to_owned();
-    let proxy = CountingProxy::start(&server().socket, server().port).await;
+    let proxy = CountingProxy::start(&server().socket, server().port);
     installation.reach_database_by(proxy.folder());
     let running = installation.serve();
     let client = reqwest_client();

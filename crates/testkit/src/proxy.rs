@@ -20,8 +20,8 @@ pub struct CountingProxy {
 }
 
 impl CountingProxy {
-    /// Relays `{folder}/.s.PGSQL.{port}` to the same name in `server`.
-    pub async fn start(server: &Path, port: u16) -> Self {
+    /// Relays (needs a tokio runtime) `{folder}/.s.PGSQL.{port}` to the same name in `server`.
+    pub fn start(server: &Path, port: u16) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the relay");
         let name = format!(".s.PGSQL.{port}");
         let listener = UnixListener::bind(folder.path().join(&name)).expect("the relay's socket");

@@ -18,7 +18,7 @@ struct Watched {
 async fn watched(tenants_per_connection: usize) -> Watched {
     let database = TestDatabase::create().await;
     database.store().await;
-    let proxy = CountingProxy::start(&server().socket, server().port).await;
+    let proxy = CountingProxy::start(&server().socket, server().port);
     let mut config = database.config.clone();
     config.host = proxy.folder().display().to_string();
     config.limits.slots = 1;
