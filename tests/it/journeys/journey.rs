@@ -18,13 +18,17 @@ fn there_and_back(place: &Installation, seed: u64) {
     assert_eq!(report.json()["opened"], false, "an imported tenant is closed until it is opened");
     assert!(before_import == super::process::listing(&folder), "the source stays as it was");
 
-    let server = place.serve(&["--no-worker"]);
+    let embedded = if place.settings.is_empty() { &["--no-worker", "--embedded"][..] } else { &["--no-worker"] };
+    let server = place.serve(embedded);
     let base = format!("{}/t/acme", server.url());
     assert_eq!(Client::new(&base, None).status("/api/v1/memos"), 503, "closed");
     place.run(&["migrate", "open", "--tenant", "acme"]).ok();
     until(Duration::from_secs(10), "the tenant is open", || Client::new(&base, None).status("/api/v1/memos") != 503);
     let owner = Client::sign_in(&base, &people[0].0, &people[0].1);
-    let made = owner.post("/api/v1/memos", &serde_json::json!({"content": "written after the import #später", "visibility": "PRIVATE"}));
+    let made = owner.post(
+        "/api/v1/memos",
+        &serde_json::json!({"content": "written after the import #später", "visibility": "PRIVATE"}),
+    );
     let before = everybodys(&base, &people);
     assert!(before[&people[0].0].contains_key(made["name"].as_str().unwrap()));
     let shown = place.run(&["tenant", "show", "acme"]).ok();

@@ -1,0 +1,192 @@
+//! The dump of the instance and the Markdown of a point, read with stock tools only.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::process::{Installation, Service, program, tool};
+use super::reading::{Superuser, open_point, sample, sha256};
+
+/// An empty cluster of its own, with the stock programs.
+struct Cluster {
+    superuser: Superuser,
+    data: PathBuf,
+    programs: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+/// Who may run Postgres: not root.
+fn as_postgres(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir("/");
+    if nix::unistd::geteuid().is_root() {
+        let user = nix::unistd::User::from_name("postgres").ok().flatten();
+        let user = user.or_else(|| nix::unistd::User::from_name("nobody").ok().flatten()).unwrap();
+        std::os::unix::process::CommandExt::uid(&mut command, user.uid.as_raw());
+        std::os::unix::process::CommandExt::gid(&mut command, user.gid.as_raw());
+    }
+    command
+}
+
+/// The folder with the newest Postgres' programs.
+fn programs() -> PathBuf {
+    let debian = (15..=18).rev().map(|major| PathBuf::from(format!("/usr/lib/postgresql/{major}/bin")));
+    debian
+        .into_iter()
+        .find(|folder| folder.join("initdb").exists())
+        .unwrap_or_else(|| program("initdb").expect("PostgreSQL").parent().unwrap().to_owned())
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("hf-pg-").tempdir_in("/tmp").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), mode).unwrap();
+        let (data, programs) = (folder.path().join("data"), programs());
+        let mut initdb = as_postgres(&programs.join("initdb"));
+        tool(initdb.arg("-D").arg(&data).args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]));
+        let options = format!(
+            "-F -c listen_addresses= -c unix_socket_directories={} -p 5433 -c max_locks_per_transaction=1024",
+            folder.path().display()
+        );
+        let mut start = as_postgres(&programs.join("pg_ctl"));
+        start.arg("-D").arg(&data).arg("-l").arg(folder.path().join("log")).args(["-o", &options, "-w", "start"]);
+        assert!(
+            start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).status().unwrap().success()
+        );
+        let superuser =
+            Superuser { host: folder.path().display().to_string(), port: 5433, database: "postgres".to_owned() };
+        Self { superuser, data, programs, _folder: folder }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        as_postgres(&self.programs.join("pg_ctl"))
+            .arg("-D")
+            .arg(&self.data)
+            .args(["-m", "immediate", "stop"])
+            .output()
+            .ok();
+    }
+}
+
+/// Two tenants on the embedded default, one of them full, and a server that keeps the database running.
+fn furnished(place: &Installation) -> Service {
+    let (folder, _) = sample(place, 31);
+    let imported = place.run(&["migrate", "run", folder.to_str().unwrap(), "--tenant", "acme", "--open"]);
+    assert!(matches!(imported.code, 0 | 3), "{imported:?}");
+    place.tenant("other");
+    place.serve(&["--embedded", "--no-worker"])
+}
+
+#[test]
+fn stock_tools_restore_the_dump_and_read_the_markdown() {
+    for name in ["age", "zstd", "psql", "pg_restore", "tar"] {
+        if program(name).is_none() {
+            return;
+        }
+    }
+    let place = Installation::embedded();
+    let _server = furnished(&place);
+    let store = place.data().join("s3/holdfast");
+    let identity = place.data().join("keys/drill.key");
+    let source = Superuser::of(&place.data());
+
+    let dump = place.run(&["backup", "dump"]).ok();
+    let key = dump["key"].as_str().unwrap();
+    assert!(key.starts_with("d/holdfast/") && key.ends_with(".dump.age"), "{dump}");
+    let bytes = std::fs::read(store.join(key)).unwrap();
+    assert_eq!(
+        (dump["bytes"].as_u64(), dump["sha256_stored"].as_str()),
+        (Some(bytes.len() as u64), Some(sha256(&bytes).as_str()))
+    );
+    let base = key.strip_suffix(".dump.age").unwrap();
+    assert!(store.join(format!("{base}.json")).is_file(), "the description comes last");
+    let before = source.fingerprints("^(t_|control|public)");
+    assert!(before.iter().any(|line| line.contains(".note|2")), "{before:?}");
+    restored_with_stock_tools(&place, &store, base, &identity, &before);
+
+    markdown_equals_every_note(&place, &store, &identity, &source);
+}
+
+fn restored_with_stock_tools(place: &Installation, store: &Path, base: &str, identity: &Path, before: &[String]) {
+    let plain = |ending: &str| {
+        let target = place.path(&format!("plain{ending}"));
+        let from = store.join(format!("{base}{ending}.age"));
+        tool(Command::new("age").arg("-d").arg("-i").arg(identity).arg("-o").arg(&target).arg(from));
+        target
+    };
+    let (globals, dump) = (plain(".globals.sql"), plain(".dump"));
+    let empty = Cluster::start();
+    // The cluster's own superuser is there already, so that line may fail.
+    tool(empty.superuser.command("psql").args(["-d", "postgres", "-Xq", "-f"]).arg(globals));
+    tool(empty.superuser.command("pg_restore").args(["-d", "postgres", "--create", "--exit-on-error"]).arg(dump));
+    let copy = Superuser { database: "holdfast".to_owned(), ..empty.superuser.clone() };
+    assert_eq!(before, copy.fingerprints("^(t_|control|public)"), "every table of every tenant is equal");
+    assert!(copy.sql("SELECT count(*) FROM pg_roles WHERE rolname ~ '^t_'").parse::<u32>().unwrap() >= 2);
+}
+
+/// The tar of `<uid>.md`: front matter, then the text byte for byte.
+fn markdown_equals_every_note(place: &Installation, store: &Path, identity: &Path, source: &Superuser) {
+    let point = place.run(&["backup", "run", "--tenant", "acme"]).ok();
+    let opened = open_point(place, store, point["manifest"].as_str().unwrap(), "drill", identity);
+    let markdown = opened.sealed["markdown"].as_str().expect("a Markdown stream");
+    let tar = place.path("notes.tar");
+    std::fs::write(&tar, &opened.streams[markdown]).unwrap();
+    let folder = place.path("notes");
+    std::fs::create_dir(&folder).unwrap();
+    tool(Command::new("tar").arg("-xf").arg(&tar).arg("-C").arg(&folder));
+
+    let schema = place.run(&["tenant", "show", "acme"]).ok()["schema"].as_str().unwrap().to_owned();
+    let rows = source.sql(&format!("SELECT uid, encode(convert_to(content, 'UTF8'), 'hex') FROM {schema}.note"));
+    let notes: BTreeMap<&str, Vec<u8>> = rows
+        .lines()
+        .map(|row| row.split_once('|').unwrap())
+        .map(|(uid, text)| (uid, hex::decode(text).unwrap()))
+        .collect();
+    assert_eq!(
+        std::fs::read_dir(&folder).unwrap().count(),
+        notes.len(),
+        "a file for every note, comments and archived ones too"
+    );
+    assert_eq!(point["notes"].as_u64(), Some(notes.len() as u64));
+    for (uid, text) in &notes {
+        let file = std::fs::read(folder.join(format!("{uid}.md"))).unwrap();
+        assert!(file.starts_with(b"---\n"), "{uid}: front matter");
+        assert!(file.ends_with(text), "{uid}: its text byte for byte");
+        let head = String::from_utf8(file[..file.len() - text.len()].to_vec()).unwrap();
+        assert!(head.trim_end().ends_with("---") && head.contains(uid), "{uid}: {head}");
+    }
+    println!("{} notes equal", notes.len());
+}
+
+#[test]
+fn a_pg_dump_that_dies_leaves_nothing_that_counts() {
+    let (url, _) = super::reading::database();
+    let mut place = Installation::on(&url);
+    place.tenant("acme");
+    let tools = place.path("tools");
+    std::fs::create_dir(&tools).unwrap();
+    let script = tools.join("pg_dump");
+    std::fs::write(&script, "#!/bin/sh\nhead -c 300000 /dev/zero\nkill -KILL $$\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(program("pg_dumpall").expect("pg_dumpall"), tools.join("pg_dumpall")).unwrap();
+    place.set("postgres_bin", tools.display());
+    let ran = place.run(&["backup", "dump"]);
+    assert!(ran.failed(1).contains("pg_dump"), "{ran:?}");
+    let left: Vec<_> = match place.path("store/d").exists() {
+        true => super::process::listing(&place.path("store/d")).into_iter().filter(|entry| entry.0.is_file()).collect(),
+        false => Vec::new(),
+    };
+    assert!(left.is_empty(), "nothing of it is in the store: {left:?}");
+}
