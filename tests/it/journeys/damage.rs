@@ -136,12 +136,15 @@ fn furnished() -> (Installation, super::reading::Superuser, PathBuf) {
         let content = base64::engine::general_purpose::STANDARD.encode(&noise);
         owner.post("/api/v1/attachments", &serde_json::json!({"filename": format!("noise-{number}.bin"), "type": "application/octet-stream", "content": content}));
     }
-    // Enough text that the notes' rows are an object of their own.
-    for number in 0..120_u32 {
-        let words: String = (0..250).flat_map(|n| noise(n, number)).map(|byte| char::from(b'!' + byte % 90)).collect();
-        owner.post("/api/v1/memos", &serde_json::json!({"content": words, "visibility": "PRIVATE"}));
-    }
     server.stop();
+    // Above 4 MiB after compression, so that the notes' rows are objects of their own.
+    let schema = place.run(&["tenant", "show", "acme"]).ok()["schema"].as_str().unwrap().to_owned();
+    superuser.sql(&format!(
+        "INSERT INTO {schema}.note (id, uid, creator_id, created_ts, updated_ts, visibility, content)
+         SELECT g, 'noise-' || g, (SELECT min(id) FROM {schema}.member), g, g, 'PRIVATE',
+                (SELECT string_agg(md5(g || '-' || k), '') FROM generate_series(1, 128) k)
+         FROM generate_series(1000000, 1002299) g"
+    ));
     let store = place.path("store");
     (place, superuser, store)
 }
@@ -247,7 +250,7 @@ fn what_is_added_by_sql_is_in_the_next_point() {
         let pieces = table(name)["pieces"].as_array().unwrap();
         pieces
             .iter()
-            .map(|piece| String::from_utf8_lossy(&opened.streams[piece.as_str().unwrap()]).into_owned())
+            .map(|piece| String::from_utf8_lossy(&opened.streams[piece["name"].as_str().unwrap()]).into_owned())
             .collect::<String>()
     };
     assert!(text("member").contains("added by hand"));
