@@ -3,6 +3,7 @@
 mod actions;
 mod events;
 mod pages;
+mod report;
 mod view;
 
 use actix_web::web::to;

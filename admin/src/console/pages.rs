@@ -9,7 +9,8 @@ use store::TenantScope;
 use store::tenant::counts::{Counts, read_counts};
 use web::{Error, OperatorVisit, Result, page};
 
-use super::view::{DrillLine, Frame, JobBox, PointLine, RecoveryRow, moment, proof, rpo};
+use super::report::Told;
+use super::view::{DrillLine, Frame, JobBox, PointLine, RecoveryRow, headline, moment, point, proof, rpo, rto};
 use crate::recovery::recovery_of;
 use crate::{Admin, tenants};
 
@@ -25,6 +26,8 @@ pub(super) struct SignIn {
 #[template(path = "recovery.html")]
 struct RecoveryPage {
     frame: Frame,
+    headline: String,
+    now: String,
     rows: Vec<RecoveryRow>,
 }
 
@@ -37,6 +40,9 @@ struct TenantPage {
     status: &'static str,
     rpo: String,
     proof: String,
+    rto: String,
+    newest: String,
+    now: String,
     counts: Counts,
     job: Option<JobBox>,
     points: Vec<PointLine>,
@@ -52,6 +58,7 @@ struct DrillPage {
     drill: DrillLine,
     hash: String,
     previous: String,
+    told: Told,
     report: String,
 }
 
@@ -94,7 +101,13 @@ pub(super) async fn recovery(visit: OperatorVisit, admin: Data<Admin>, request: 
     let rank =
         |status: &str| ["failed", "unknown", "overdue", "degraded", "ok"].iter().position(|word| *word == status);
     rows.sort_by_key(|row| rank(row.status));
-    answer(&request, &RecoveryPage { frame: frame(&visit, "recovery", &request), rows })
+    let page = RecoveryPage {
+        frame: frame(&visit, "recovery", &request),
+        headline: headline(&rows),
+        now: moment(admin.clock.now()),
+        rows,
+    };
+    answer(&request, &page)
 }
 
 pub(super) async fn found(admin: &Admin, slug: &str) -> Result<Arc<Tenant>> {
@@ -120,6 +133,9 @@ pub(super) async fn tenant(
         status: recovery.status,
         rpo: rpo(&recovery),
         proof: proof(&recovery),
+        rto: rto(&recovery),
+        newest: point(&recovery),
+        now: moment(admin.clock.now()),
         counts: read_counts(&admin.store, &scope).await?,
         job: job.first().map(JobBox::from),
         points: control.list_points(Some(tenant.id), 20).await?.into_iter().map(PointLine::from).collect(),
@@ -154,6 +170,7 @@ pub(super) async fn drill(
         } else {
             row.previous_hash.clone()
         },
+        told: Told::read(&row.report),
         report: pretty.unwrap_or_else(|_| row.report.clone()),
     };
     answer(&request, &page)

@@ -60,6 +60,8 @@ pub(super) struct RecoveryRow {
     pub(super) proof: String,
     pub(super) rto: String,
     pub(super) point: String,
+    rpo_seconds: Option<f64>,
+    proof_age: Option<i64>,
 }
 
 impl RecoveryRow {
@@ -70,16 +72,50 @@ impl RecoveryRow {
             state,
             rpo: rpo(recovery),
             proof: proof(recovery),
-            rto: recovery
-                .last_proof
-                .as_ref()
-                .and_then(|proof| proof.rto_seconds)
-                .map_or_else(|| "not measured".to_owned(), duration),
-            point: recovery
-                .last_point_age
-                .map_or_else(|| "none".to_owned(), |age| format!("{} ago", duration(age as f64))),
+            rto: rto(recovery),
+            point: point(recovery),
+            rpo_seconds: recovery.rpo_seconds,
+            proof_age: recovery.last_proof.as_ref().map(|proof| proof.age_seconds),
         }
     }
+}
+
+/// The state of all tenants in a few sentences, the worst of each kind named.
+pub(super) fn headline(rows: &[RecoveryRow]) -> String {
+    let count = |status: &str| rows.iter().filter(|row| row.status == status).count();
+    let words = ["ok", "degraded", "overdue", "failed", "unknown"];
+    let counted: Vec<String> =
+        words.iter().filter(|word| count(word) > 0).map(|word| format!("{} {word}", count(word))).collect();
+    let mut said = format!("{} tenant{}: {}.", rows.len(), if rows.len() == 1 { "" } else { "s" }, counted.join(", "));
+    let named = |row: &RecoveryRow| if rows.len() == 1 { String::new() } else { format!("{}, ", row.slug) };
+    let exposed = rows.iter().filter_map(|row| Some((row, row.rpo_seconds.filter(|seconds| *seconds > 0.0)?)));
+    match exposed.max_by(|one, other| one.1.total_cmp(&other.1)) {
+        Some((row, seconds)) => {
+            said.push_str(&format!(" Largest loss if it all went now: {}{}.", named(row), duration(seconds)));
+        }
+        None if count("unknown") == 0 => said.push_str(" Nothing would be lost now."),
+        None => {}
+    }
+    let unproven: Vec<&str> = rows.iter().filter(|row| row.proof_age.is_none()).map(|row| row.slug.as_str()).collect();
+    match (unproven.as_slice(), rows.iter().max_by_key(|row| row.proof_age)) {
+        ([], Some(oldest)) => {
+            let age = oldest.proof_age.unwrap_or_default() as f64;
+            said.push_str(&format!(" Oldest proof: {}{} ago.", named(oldest), duration(age)));
+        }
+        ([one], _) => said.push_str(&format!(" Never restored: {one}.")),
+        ([first, rest @ ..], _) => said.push_str(&format!(" Never restored: {first} and {} more.", rest.len())),
+        _ => {}
+    }
+    said
+}
+
+pub(super) fn rto(recovery: &Recovery) -> String {
+    let seconds = recovery.last_proof.as_ref().and_then(|proof| proof.rto_seconds);
+    seconds.map_or_else(|| "not measured".to_owned(), duration)
+}
+
+pub(super) fn point(recovery: &Recovery) -> String {
+    recovery.last_point_age.map_or_else(|| "none".to_owned(), |age| format!("{} ago", duration(age as f64)))
 }
 
 pub(super) fn rpo(recovery: &Recovery) -> String {
@@ -175,5 +211,38 @@ fn ended(result: &serde_json::Value, said: &impl Fn(&serde_json::Value, &str) ->
         format!("point {} is {}", said(result, "point"), said(result, "state"))
     } else {
         format!("drill {} ended with {verdict}", said(result, "drill"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(slug: &str, status: &'static str, rpo_seconds: Option<f64>, proof_age: Option<i64>) -> RecoveryRow {
+        let recovery = Recovery {
+            status,
+            rpo_seconds,
+            last_point: None,
+            last_point_age: None,
+            last_proof: None,
+            last_verdict: None,
+        };
+        RecoveryRow { proof_age, ..RecoveryRow::new(slug.to_owned(), "active", &recovery) }
+    }
+
+    #[test]
+    fn the_headline_names_the_worst() {
+        assert_eq!(
+            headline(&[row("a", "ok", Some(0.0), Some(60))]),
+            "1 tenant: 1 ok. Nothing would be lost now. Oldest proof: 1 m 0 s ago."
+        );
+        assert_eq!(
+            headline(&[row("a", "ok", Some(5.0), Some(90_000)), row("b", "ok", Some(7200.0), Some(60))]),
+            "2 tenants: 2 ok. Largest loss if it all went now: b, 2 h. Oldest proof: a, 25 h ago."
+        );
+        assert_eq!(
+            headline(&[row("a", "unknown", None, None), row("b", "degraded", Some(0.0), None)]),
+            "2 tenants: 1 degraded, 1 unknown. Never restored: a and 1 more."
+        );
     }
 }

@@ -9,9 +9,12 @@ use serde::Deserialize;
 use store::tenant::tokens::AccessToken;
 use web::{Result, Signed, page};
 
-use super::frame::{Frame, answer};
+use super::frame::{Frame, answer, writable};
 use super::view::moment;
 use crate::state::AppState;
+
+/// Characters of the shortest password that the page takes.
+const SHORTEST_PASSWORD: usize = 8;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -76,13 +79,31 @@ pub(super) async fn show(signed: Signed, state: Data<AppState>, request: HttpReq
     answer(&request, &signed.visit, &shown)
 }
 
-pub(super) async fn change_password(signed: Signed, state: Data<AppState>, form: Form<PasswordForm>) -> Result<HttpResponse> {
+pub(super) async fn change_password(
+    signed: Signed,
+    state: Data<AppState>,
+    form: Form<PasswordForm>,
+) -> Result<HttpResponse> {
     let visit = &signed.visit;
+    writable(visit)?;
+    if form.new.chars().count() < SHORTEST_PASSWORD {
+        let mut again = build(&signed, &state, None).await?;
+        again.problem = Some(format!("The new password needs at least {SHORTEST_PASSWORD} characters."));
+        return page::show_once(StatusCode::UNPROCESSABLE_ENTITY, &again);
+    }
     match state.identity.change_password(&visit.scope, &signed.member, &form.old, &form.new, &visit.client()).await {
-        Ok(()) => Ok(page::see_other_saying(&visit.place.path("account"), "Your password is changed; other sign-ins are ended.", &visit.place.base)),
+        Ok(()) => Ok(page::see_other_saying(
+            &visit.place.path("account"),
+            "Your password is changed; other sign-ins are ended.",
+            &visit.place.base,
+        )),
         Err(problem @ (Error::Unmatched | Error::UnfitPassword | Error::Throttled { .. })) => {
             let mut again = build(&signed, &state, None).await?;
-            again.problem = Some(if matches!(problem, Error::Unmatched) { "The present password is wrong.".to_owned() } else { problem.to_string() });
+            again.problem = Some(if matches!(problem, Error::Unmatched) {
+                "The present password is wrong.".to_owned()
+            } else {
+                problem.to_string()
+            });
             page::show_once(StatusCode::UNPROCESSABLE_ENTITY, &again)
         }
         Err(error) => Err(error.into()),
@@ -90,6 +111,7 @@ pub(super) async fn change_password(signed: Signed, state: Data<AppState>, form:
 }
 
 pub(super) async fn create_token(signed: Signed, state: Data<AppState>, form: Form<TokenForm>) -> Result<HttpResponse> {
+    writable(&signed.visit)?;
     let new = NewToken { description: form.description.trim(), days: form.days };
     let made = state.identity.create_token(&signed.visit.scope, &signed.member, new).await?;
     let mut shown = build(&signed, &state, None).await?;
@@ -99,6 +121,7 @@ pub(super) async fn create_token(signed: Signed, state: Data<AppState>, form: Fo
 
 pub(super) async fn revoke_token(signed: Signed, state: Data<AppState>, id: Path<String>) -> Result<HttpResponse> {
     let visit = &signed.visit;
+    writable(visit)?;
     let gone = state.identity.revoke_token(&visit.scope, &signed.member.member, &id).await?;
     let said = if gone { "The token is revoked." } else { "That token was gone already." };
     Ok(page::see_other_saying(&visit.place.path("account"), said, &visit.place.base))

@@ -1,15 +1,21 @@
 //! The feed: a composer, a search, notes newest first.
 
-use actix_web::web::{Data, Form, Query};
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
+use bytes::Bytes;
 use serde::Deserialize;
 use web::{Result, Signed, Visit, page};
 use wire::page::Page;
 
-use super::frame::{Frame, answer, desk};
-use super::view::NoteCard;
+use super::form::Sent;
+use super::frame::{Frame, answer, desk, trust, writable};
+use super::upload;
+use super::view::{Look, NoteCard};
+use crate::instance::settings::memo_related;
 use crate::notes::service::{self, Draft, ListInput};
+use crate::notes::{Desk, Error};
 use crate::state::AppState;
 
 /// Notes on one page.
@@ -20,11 +26,17 @@ const PAGE: i32 = 20;
 struct FeedPage {
     frame: Frame,
     writes: bool,
-    private: bool,
+    problem: Option<String>,
+    content: String,
+    visibility: String,
     q: String,
     tag: String,
+    archived: bool,
     notes: Vec<NoteCard>,
+    /// This page, for forms that come back to it.
+    here: String,
     older: String,
+    trust: Option<String>,
 }
 
 /// What is looked for.
@@ -34,64 +46,137 @@ pub(super) struct Wanted {
     q: String,
     tag: String,
     page: String,
+    show: String,
 }
 
-/// A new note.
-#[derive(Deserialize)]
-pub(super) struct NewNote {
+impl Wanted {
+    fn address(&self, base: &str, page: &str) -> String {
+        let query = [("show", self.show.as_str()), ("q", &self.q), ("tag", &self.tag), ("page", page)];
+        let pairs: Vec<_> = query.iter().filter(|(_, value)| !value.is_empty()).collect();
+        if pairs.is_empty() {
+            return base.to_owned();
+        }
+        format!("{base}?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
+    }
+
+    fn is_archive(&self) -> bool {
+        self.show == "archive"
+    }
+}
+
+/// A note that was not stored, and why.
+#[derive(Default)]
+struct Unsaved {
+    problem: Option<String>,
     content: String,
-    #[serde(default)]
     visibility: String,
 }
 
-pub(super) async fn show(visit: Visit, state: Data<AppState>, wanted: Query<Wanted>, request: HttpRequest) -> Result<HttpResponse> {
+/// The reactions that the tenant offers; none to those who may not react.
+pub(super) async fn offered(desk: &Desk<'_>) -> Result<Vec<String>> {
+    if desk.author().is_err() {
+        return Ok(Vec::new());
+    }
+    let mut tx = desk.begin();
+    let setting = memo_related(&mut tx).await?;
+    tx.commit().await?;
+    Ok(setting.reactions)
+}
+
+async fn build(
+    visit: &Visit,
+    state: &AppState,
+    wanted: &Wanted,
+    unsaved: Unsaved,
+    said: Option<String>,
+) -> Result<FeedPage> {
+    let desk = desk(state, visit);
+    let filter = filter_of(wanted);
+    let from = Page::read(PAGE, &wanted.page).map_err(|e| web::Error::invalid(e.to_string()))?;
+    let order_by = if wanted.is_archive() { "create_time desc" } else { "pinned desc, create_time desc" };
+    let input = ListInput { page: from, archived: wanted.is_archive(), order_by, filter: &filter };
+    let listed = service::list(&desk, &input).await?;
+    let base = visit.place.base.as_str();
+    let offered = offered(&desk).await?;
+    let look = Look { base, writable: visit.place.is_writable(), offered: &offered };
+    Ok(FeedPage {
+        frame: Frame::new(visit, if wanted.is_archive() { "archive" } else { "feed" }, said),
+        writes: visit.actor.may_write_notes() && look.writable && !wanted.is_archive(),
+        problem: unsaved.problem,
+        content: unsaved.content,
+        visibility: unsaved.visibility,
+        q: wanted.q.clone(),
+        tag: wanted.tag.clone(),
+        archived: wanted.is_archive(),
+        notes: listed.notes.iter().map(|note| NoteCard::new(&desk, &look, note)).collect(),
+        here: wanted.address(base, &wanted.page),
+        older: match listed.next_page_token.as_str() {
+            "" => String::new(),
+            token => wanted.address(base, token),
+        },
+        trust: trust(state, visit).await,
+    })
+}
+
+pub(super) async fn show(
+    visit: Visit,
+    state: Data<AppState>,
+    wanted: Query<Wanted>,
+    request: HttpRequest,
+) -> Result<HttpResponse> {
     if visit.is_shut_out() {
         return Ok(page::see_other(&visit.place.path(page::SIGN_IN)));
     }
-    let desk = desk(&state, &visit);
-    let filter = filter_of(&wanted);
-    let from = Page::read(PAGE, &wanted.page).map_err(|e| web::Error::invalid(e.to_string()))?;
-    let input = ListInput { page: from, archived: false, order_by: "pinned desc, create_time desc", filter: &filter };
-    let listed = service::list(&desk, &input).await?;
-    let base = visit.place.base.as_str();
-    let older = if listed.next_page_token.is_empty() {
-        String::new()
-    } else {
-        let query = [("q", &wanted.q), ("tag", &wanted.tag), ("page", &listed.next_page_token)];
-        let pairs = query.iter().filter(|(_, value)| !value.is_empty());
-        format!("{base}?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
-    };
-    let shown = FeedPage {
-        frame: Frame::new(&visit, "feed", page::flash(&request)),
-        writes: visit.actor.may_write_notes(),
-        private: visit.place.is_private(),
-        q: wanted.q.clone(),
-        tag: wanted.tag.clone(),
-        notes: listed.notes.iter().map(|note| NoteCard::new(&desk, base, note)).collect(),
-        older,
-    };
+    let shown = build(&visit, &state, &wanted, Unsaved::default(), page::flash(&request)).await?;
     answer(&request, &visit, &shown)
 }
 
 /// The search as a filter: every word must be in the text.
 fn filter_of(wanted: &Wanted) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let mut parts: Vec<String> = wanted.q.split_whitespace().map(|word| format!("content.contains({})", quoted(word))).collect();
+    let words = wanted.q.split_whitespace();
+    let mut parts: Vec<String> = words.map(|word| format!("content.contains({})", quoted(word))).collect();
     if !wanted.tag.is_empty() {
         parts.push(format!("tag in [{}]", quoted(&wanted.tag)));
     }
     parts.join(" && ")
 }
 
-pub(super) async fn create(signed: Signed, state: Data<AppState>, form: Form<NewNote>) -> Result<HttpResponse> {
-    let desk = desk(&state, &signed.visit);
-    let draft = Draft { content: text(&form.content), visibility: form.visibility.parse().ok(), ..Draft::default() };
-    service::create(&desk, &draft).await?;
-    let base = &signed.visit.place.base;
-    Ok(page::see_other_saying(base, "Saved.", base))
+pub(super) async fn create(
+    signed: Signed,
+    state: Data<AppState>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse> {
+    let visit = &signed.visit;
+    writable(visit)?;
+    let mut sent = Sent::read(&request, body).await?;
+    let desk = desk(&state, visit);
+    match store(&desk, &state, &mut sent).await {
+        Ok(()) => Ok(page::see_other_saying(&visit.place.base, "Saved.", &visit.place.base)),
+        Err(problem @ Error::Invalid(_)) => {
+            let unsaved = Unsaved {
+                problem: Some(problem.to_string()),
+                content: sent.text("content"),
+                visibility: sent.field("visibility").to_owned(),
+            };
+            let again = build(visit, &state, &Wanted::default(), unsaved, None).await?;
+            page::show_once(StatusCode::UNPROCESSABLE_ENTITY, &again)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Browsers send line ends as CR LF; notes keep LF, as every other client writes them.
-pub(super) fn text(sent: &str) -> String {
-    sent.replace("\r\n", "\n")
+async fn store(desk: &Desk<'_>, state: &AppState, sent: &mut Sent) -> Result<(), Error> {
+    let content = sent.text("content");
+    if content.trim().is_empty() && sent.files.is_empty() {
+        return Err(Error::invalid("Write something, or add a file."));
+    }
+    let attachments = upload::store_all(desk, &state.files, std::mem::take(&mut sent.files)).await?;
+    let visibility = sent.field("visibility").parse().ok();
+    let draft = Draft { content, visibility, attachments: attachments.clone(), ..Draft::default() };
+    match service::create(desk, &draft).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(upload::take_back(desk, &attachments, error).await),
+    }
 }

@@ -2,14 +2,19 @@
 //! forms, templates and redirects.
 
 mod account;
+mod edit;
 mod feed;
+mod form;
 mod frame;
 mod note;
 mod sign_in;
+mod upload;
 mod view;
 
 use actix_web::web::to;
 use web::{Access, Audit, Route};
+
+use form::UPLOAD_LIMIT;
 
 /// Why writing notes leaves nothing in the audit.
 const NOTES: Audit = Audit::None("notes are the members' own; the audit never speaks of their text");
@@ -18,12 +23,14 @@ const NOTES: Audit = Audit::None("notes are the members' own; the audit never sp
 pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/", || to(feed::show)).access(Access::Public),
-        Route::post("/notes", NOTES, || to(feed::create)),
+        Route::post("/notes", NOTES, || to(feed::create)).body_limit(UPLOAD_LIMIT),
         Route::get("/memos/{uid}", || to(note::show)).access(Access::Public),
         Route::get("/m/{uid}", || to(note::old_link)).access(Access::Public),
         Route::post("/memos/{uid}/comments", NOTES, || to(note::comment)),
-        Route::get("/memos/{uid}/edit", || to(note::edit)),
-        Route::post("/memos/{uid}/edit", NOTES, || to(note::save)),
+        Route::post("/memos/{uid}/react", NOTES, || to(note::react)),
+        Route::post("/memos/{uid}/put", NOTES, || to(note::put)),
+        Route::get("/memos/{uid}/edit", || to(edit::show)),
+        Route::post("/memos/{uid}/edit", NOTES, || to(edit::save)).body_limit(UPLOAD_LIMIT),
         Route::post("/memos/{uid}/delete", NOTES, || to(note::delete)),
         Route::get("/signin", || to(sign_in::show)).access(Access::Public),
         Route::post("/signin", Audit::Event("signin.made"), || to(sign_in::sign_in)).access(Access::Public),

@@ -1,20 +1,18 @@
-//! One note: read, commented on, edited, deleted.
+//! One note: read, commented on, reacted to, pinned, put away, deleted.
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use domain::note::Visibility;
 use serde::Deserialize;
 use web::{Result, Signed, Visit, page};
 use wire::page::Page;
 
-use super::feed::text;
-use super::frame::{Frame, answer, desk};
-use super::view::NoteCard;
+use super::feed::offered;
+use super::frame::{Frame, answer, back, desk, writable};
+use super::view::{Look, NoteCard};
 use crate::notes::service::{self, Draft};
 use crate::notes::update::{self, Change};
-use crate::notes::{Error, access, comments};
+use crate::notes::{Error, comments, reactions};
 use crate::state::AppState;
 
 /// Comments on one page.
@@ -29,22 +27,10 @@ struct NotePage {
     note: NoteCard,
     comments: Vec<NoteCard>,
     comments_allowed: bool,
+    /// This page, for forms that come back to it.
+    here: String,
     older: String,
 }
-
-#[derive(Template)]
-#[template(path = "edit.html")]
-struct EditPage {
-    frame: Frame,
-    problem: Option<String>,
-    uid: String,
-    content: String,
-    visibility: &'static str,
-    visibilities: [(&'static str, &'static str); 3],
-    pinned: bool,
-}
-
-const VISIBILITIES: [(&str, &str); 3] = [("PRIVATE", "Only me"), ("PROTECTED", "Everyone in this workspace"), ("PUBLIC", "Public")];
 
 /// Which part of the comments.
 #[derive(Default, Deserialize)]
@@ -59,35 +45,61 @@ pub(super) struct CommentForm {
     content: String,
 }
 
-/// A changed note.
+/// A reaction that is added, or taken away when it is there already.
 #[derive(Deserialize)]
-pub(super) struct EditForm {
-    content: String,
-    visibility: String,
+pub(super) struct ReactionForm {
+    reaction: String,
     #[serde(default)]
-    pinned: String,
+    back: String,
 }
 
-pub(super) async fn show(visit: Visit, state: Data<AppState>, uid: Path<String>, part: Query<Part>, request: HttpRequest) -> Result<HttpResponse> {
+/// Where a note is kept: `pin`, `unpin`, `archive`, `restore`.
+#[derive(Deserialize)]
+pub(super) struct PlaceForm {
+    place: String,
+    #[serde(default)]
+    back: String,
+}
+
+/// Browsers send line ends as CR LF; notes keep LF, as every other client writes them.
+fn text(sent: &str) -> String {
+    sent.replace("\r\n", "\n")
+}
+
+pub(super) async fn show(
+    visit: Visit,
+    state: Data<AppState>,
+    uid: Path<String>,
+    part: Query<Part>,
+    request: HttpRequest,
+) -> Result<HttpResponse> {
     let desk = desk(&state, &visit);
     let note = match service::get(&desk, &uid).await {
         Err(Error::SignInFirst | Error::NotSignedIn) => {
-            return Ok(page::see_other(&format!("{}?next={}", visit.place.path(page::SIGN_IN), page::encode(&format!("/memos/{uid}")))));
+            let next = page::encode(&format!("/memos/{uid}"));
+            return Ok(page::see_other(&format!("{}?next={next}", visit.place.path(page::SIGN_IN))));
         }
         other => other?,
     };
     let from = Page::read(PAGE, &part.page).map_err(|e| web::Error::invalid(e.to_string()))?;
     let listed = comments::list(&desk, &uid, from).await?;
     let base = visit.place.base.as_str();
-    let older = if listed.next_page_token.is_empty() { String::new() } else { format!("{base}memos/{uid}?page={}", page::encode(&listed.next_page_token)) };
+    let address = |token: &str| match token {
+        "" => String::new(),
+        token => format!("{base}memos/{uid}?page={}", page::encode(token)),
+    };
+    let offered = offered(&desk).await?;
+    let look = Look { base, writable: visit.place.is_writable(), offered: &offered };
+    let title = if note.derived.title.is_empty() { &note.derived.snippet } else { &note.derived.title };
     let shown = NotePage {
         frame: Frame::new(&visit, "note", page::flash(&request)),
-        title: if note.derived.title.is_empty() { note.derived.snippet.clone() } else { note.derived.title.clone() },
+        title: if title.trim().is_empty() { "Note".to_owned() } else { title.clone() },
         parent: note.card.parent.as_ref().map(|parent| parent.uid.clone()),
-        note: NoteCard::new(&desk, base, &note),
-        comments: listed.notes.iter().map(|comment| NoteCard::new(&desk, base, comment)).collect(),
-        comments_allowed: visit.actor.member_id().is_some(),
-        older,
+        note: NoteCard::new(&desk, &look, &note),
+        comments: listed.notes.iter().map(|comment| NoteCard::new(&desk, &look, comment)).collect(),
+        comments_allowed: visit.actor.member_id().is_some() && look.writable,
+        here: format!("{base}memos/{uid}"),
+        older: address(&listed.next_page_token),
     };
     answer(&request, &visit, &shown)
 }
@@ -97,62 +109,77 @@ pub(super) async fn old_link(visit: Visit, uid: Path<String>) -> HttpResponse {
     page::see_other(&visit.place.path(&format!("memos/{}", page::encode(&uid))))
 }
 
-pub(super) async fn comment(signed: Signed, state: Data<AppState>, uid: Path<String>, form: Form<CommentForm>) -> Result<HttpResponse> {
-    let desk = desk(&state, &signed.visit);
-    let draft = Draft { content: text(&form.content), ..Draft::default() };
-    comments::create(&desk, &uid, &draft).await?;
-    Ok(page::see_other(&format!("{}memos/{uid}#comments", signed.visit.place.base)))
-}
-
-pub(super) async fn edit(signed: Signed, state: Data<AppState>, uid: Path<String>, request: HttpRequest) -> Result<HttpResponse> {
-    let desk = desk(&state, &signed.visit);
-    let note = service::get(&desk, &uid).await?;
-    access::may_change(&desk, &note)?;
-    let shown = EditPage {
-        frame: Frame::new(&signed.visit, "note", None),
-        problem: None,
-        uid: note.uid,
-        content: note.content,
-        visibility: note.visibility.as_str(),
-        visibilities: VISIBILITIES,
-        pinned: note.pinned,
-    };
-    answer(&request, &signed.visit, &shown)
-}
-
-pub(super) async fn save(signed: Signed, state: Data<AppState>, uid: Path<String>, form: Form<EditForm>) -> Result<HttpResponse> {
+pub(super) async fn comment(
+    signed: Signed,
+    state: Data<AppState>,
+    uid: Path<String>,
+    form: Form<CommentForm>,
+) -> Result<HttpResponse> {
     let visit = &signed.visit;
+    writable(visit)?;
     let desk = desk(&state, visit);
-    let visibility: Visibility = form.visibility.parse().map_err(|e: domain::id::InvalidId| web::Error::invalid(e.to_string()))?;
     let content = text(&form.content);
-    let change = Change {
-        content: Some(content.clone()),
-        visibility: Some(visibility),
-        pinned: Some(form.pinned == "yes"),
-        updated_ts: Some(desk.now()),
-        ..Change::default()
-    };
-    match update::update(&desk, &uid, &change).await {
-        Ok(_) => Ok(page::see_other(&format!("{}memos/{uid}", visit.place.base))),
-        Err(problem @ Error::Invalid(_)) => {
-            let again = EditPage {
-                frame: Frame::new(visit, "note", None),
-                problem: Some(problem.to_string()),
-                uid: uid.into_inner(),
-                content,
-                visibility: visibility.as_str(),
-                visibilities: VISIBILITIES,
-                pinned: form.pinned == "yes",
-            };
-            page::show_once(StatusCode::UNPROCESSABLE_ENTITY, &again)
-        }
-        Err(error) => Err(error.into()),
+    if content.trim().is_empty() {
+        return Err(web::Error::invalid("a comment needs a word or two"));
     }
+    let made = comments::create(&desk, &uid, &Draft { content, ..Draft::default() }).await?;
+    let location = format!("{}memos/{}#n-{}", visit.place.base, page::encode(&uid), made.uid);
+    Ok(page::see_other_saying(&location, "Your comment is saved.", &visit.place.base))
+}
+
+pub(super) async fn react(
+    signed: Signed,
+    state: Data<AppState>,
+    uid: Path<String>,
+    form: Form<ReactionForm>,
+) -> Result<HttpResponse> {
+    let visit = &signed.visit;
+    writable(visit)?;
+    let desk = desk(&state, visit);
+    let note = service::get(&desk, &uid).await?;
+    let me = desk.member()?.id;
+    let there = note.card.reactions.iter().find(|one| one.creator_id == me && one.reaction == form.reaction);
+    match there {
+        Some(mine) => reactions::delete(&desk, &uid, mine.id).await?,
+        None if form.reaction.is_empty() => return Err(web::Error::invalid("choose a reaction")),
+        None => reactions::upsert(&desk, &uid, &form.reaction).await.map(drop)?,
+    }
+    Ok(page::see_other(&at_note(&form.back, visit, &uid)))
+}
+
+pub(super) async fn put(
+    signed: Signed,
+    state: Data<AppState>,
+    uid: Path<String>,
+    form: Form<PlaceForm>,
+) -> Result<HttpResponse> {
+    let visit = &signed.visit;
+    writable(visit)?;
+    let (change, said) = match form.place.as_str() {
+        "pin" => (Change { pinned: Some(true), ..Change::default() }, "Pinned: it stays at the top."),
+        "unpin" => (Change { pinned: Some(false), ..Change::default() }, "Unpinned."),
+        "archive" => (Change { archived: Some(true), ..Change::default() }, "Archived: you find it under Archive."),
+        "restore" => (Change { archived: Some(false), ..Change::default() }, "Back among the notes."),
+        _ => return Err(web::Error::invalid("a note can be pinned, unpinned, archived or restored")),
+    };
+    update::update(&desk(&state, visit), &uid, &change).await?;
+    let location = back(&form.back, &format!("{}memos/{}", visit.place.base, page::encode(&uid)));
+    Ok(page::see_other_saying(&location, said, &visit.place.base))
+}
+
+/// The page that a form came from, at the note it was about.
+fn at_note(named: &str, visit: &Visit, uid: &str) -> String {
+    let uid = page::encode(uid);
+    format!("{}#n-{uid}", back(named, &format!("{}memos/{uid}", visit.place.base)))
 }
 
 pub(super) async fn delete(signed: Signed, state: Data<AppState>, uid: Path<String>) -> Result<HttpResponse> {
-    let desk = desk(&state, &signed.visit);
+    let visit = &signed.visit;
+    writable(visit)?;
+    let desk = desk(&state, visit);
+    let parent = service::get(&desk, &uid).await?.card.parent;
     service::delete(&desk, &uid).await?;
-    let base = &signed.visit.place.base;
-    Ok(page::see_other_saying(base, "Deleted.", base))
+    let location =
+        parent.map_or_else(|| visit.place.base.clone(), |parent| visit.place.path(&format!("memos/{}", parent.uid)));
+    Ok(page::see_other_saying(&location, "Deleted.", &visit.place.base))
 }

@@ -41,7 +41,12 @@ pub(super) async fn show(visit: Visit, wish: Query<Wish>, request: HttpRequest) 
     if visit.actor.member_id().is_some() {
         return Ok(page::see_other(&page::after_sign_in(&visit.place, Some(&wish.next))));
     }
-    let shown = SignInPage { frame: Frame::new(&visit, "signin", page::flash(&request)), problem: None, username: String::new(), next: wish.next.clone() };
+    let shown = SignInPage {
+        frame: Frame::new(&visit, "signin", page::flash(&request)),
+        problem: None,
+        username: String::new(),
+        next: wish.next.clone(),
+    };
     answer(&request, &visit, &shown)
 }
 
@@ -49,12 +54,29 @@ pub(super) async fn sign_in(visit: Visit, state: Data<AppState>, form: Form<Sign
     let who = SignIn { username: form.username.trim(), password: &form.password };
     match state.identity.sign_in_page(&visit.scope, who, &visit.client()).await {
         Ok(session) => {
-            let cookie = SetCookie { name: PAGE_COOKIE, value: &session.cookie, path: &visit.place.base, expires: session.expires, secure: visit.facts.https };
+            let cookie = SetCookie {
+                name: PAGE_COOKIE,
+                value: &session.cookie,
+                path: &visit.place.base,
+                expires: session.expires,
+                secure: visit.facts.https,
+            };
             let next = page::after_sign_in(&visit.place, Some(form.next.as_str()).filter(|next| !next.is_empty()));
             page::set_cookie(page::see_other(&next), &cookie.header())
         }
-        Err(problem @ (Error::Unmatched | Error::Archived { .. } | Error::PasswordSignInOff | Error::Throttled { .. } | Error::Busy)) => {
-            let again = SignInPage { frame: Frame::new(&visit, "signin", None), problem: Some(problem.to_string()), username: form.username.clone(), next: form.next.clone() };
+        Err(
+            problem @ (Error::Unmatched
+            | Error::Archived { .. }
+            | Error::PasswordSignInOff
+            | Error::Throttled { .. }
+            | Error::Busy),
+        ) => {
+            let again = SignInPage {
+                frame: Frame::new(&visit, "signin", None),
+                problem: Some(problem.to_string()),
+                username: form.username.clone(),
+                next: form.next.clone(),
+            };
             page::show_once(StatusCode::UNPROCESSABLE_ENTITY, &again)
         }
         Err(error) => Err(error.into()),

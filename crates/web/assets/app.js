@@ -7,11 +7,10 @@ for (const box of document.querySelectorAll("[data-events]")) {
   source.addEventListener("message", (event) => {
     const told = JSON.parse(event.data);
     for (const part of box.querySelectorAll("[data-part]")) {
-      const value = told[part.dataset.part];
-      if (value !== undefined) part.textContent = value ?? "";
+      const value = told[part.dataset.part] ?? "";
+      if (part.textContent !== value) part.textContent = value;
       if (part.classList.contains("badge") && told.state) part.className = "badge " + told.state;
     }
-    box.hidden = false;
     if (told.ended) {
       source.close();
       location.reload();
@@ -27,17 +26,67 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A draft outlives a closed tab: kept per page until it is sent.
+// A draft outlives a closed tab: kept per member and page, until a page says that it was saved.
+const SENT = "draft-sent";
+const sent = sessionStorage.getItem(SENT);
+if (sent && document.querySelector("[data-said]")) localStorage.removeItem(sent);
+sessionStorage.removeItem(SENT);
 for (const field of document.querySelectorAll("textarea[data-draft]")) {
-  const key = "draft:" + location.pathname + ":" + field.name;
+  const key = ["draft", field.dataset.draft, location.pathname, field.name].join(":");
   if (!field.value) field.value = localStorage.getItem(key) ?? "";
-  field.addEventListener("input", () => localStorage.setItem(key, field.value));
-  field.form?.addEventListener("submit", () => localStorage.removeItem(key));
+  field.addEventListener("input", () => {
+    if (field.value) localStorage.setItem(key, field.value);
+    else localStorage.removeItem(key);
+  });
+  field.form?.addEventListener("submit", () => sessionStorage.setItem(SENT, key));
 }
 
-// Ask before what cannot be taken back.
-for (const form of document.querySelectorAll("form[data-confirm]")) {
-  form.addEventListener("submit", (event) => {
-    if (!confirm(form.dataset.confirm)) event.preventDefault();
+// Files that are pasted or dropped into a text go to the file field of its form.
+function take(event, files) {
+  const field = event.target.form?.querySelector("input[type=file]");
+  if (!field || !files?.length) return;
+  event.preventDefault();
+  const all = new DataTransfer();
+  for (const file of [...field.files, ...files]) all.items.add(file);
+  field.files = all.files;
+}
+document.addEventListener("paste", (event) => take(event, event.clipboardData?.files));
+document.addEventListener("drop", (event) => take(event, event.dataTransfer?.files));
+
+// Ask before what cannot be taken back; send once however often one clicks.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.confirm && !confirm(form.dataset.confirm)) return event.preventDefault();
+  if (form.method !== "post") return;
+  if (form.dataset.busy) return event.preventDefault();
+  form.dataset.busy = "yes";
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-busy]")) delete form.dataset.busy;
+});
+
+// A menu closes on Escape, and when one goes elsewhere.
+function closeMenus(except) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(except)) menu.open = false;
+}
+document.addEventListener("click", (event) => closeMenus(event.target));
+document.addEventListener("focusin", (event) => closeMenus(event.target));
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && event.target.closest?.("details.menu[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
+// A secret is copied with one click.
+for (const secret of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(secret.textContent);
+    button.textContent = "Copied";
   });
+  secret.after(button);
 }

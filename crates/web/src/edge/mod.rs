@@ -191,6 +191,9 @@ fn undress<B: MessageBody + 'static>(
 }
 
 fn home<B>(response: &ServiceResponse<B>) -> String {
+    if response.request().path().starts_with("/console") {
+        return "/console".to_owned();
+    }
     let extensions = response.request().extensions();
     let place = extensions.get::<Located>().and_then(|located| located.place.as_ref().ok());
     place.map_or_else(|| "/".to_owned(), |place| place.base.clone())

@@ -44,6 +44,7 @@ struct ErrorPage<'a> {
     message: &'a str,
     request_id: &'a str,
     stylesheet: String,
+    icon: String,
     home: &'a str,
 }
 
@@ -98,9 +99,10 @@ fn page(error: &Error, status: StatusCode, setting: Setting<'_>) -> HttpResponse
     let page = ErrorPage {
         status: status.as_u16(),
         title: title(status),
-        message: error.message(),
+        message: told(error),
         request_id: setting.request_id,
         stylesheet: crate::assets::url("base.css"),
+        icon: crate::assets::url("favicon.svg"),
         home: setting.home,
     };
     match page.render() {
@@ -109,6 +111,21 @@ fn page(error: &Error, status: StatusCode, setting: Setting<'_>) -> HttpResponse
             tracing::error!(error = %cause, "the error page could not be rendered");
             HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(error.message().to_owned())
         }
+    }
+}
+
+/// What a person reads. The shortest texts are those of the API, made for programs.
+fn told(error: &Error) -> &str {
+    match error.message() {
+        "Not Found" => {
+            "There is no page at this address. It may have been moved or deleted, or the address has a slip."
+        }
+        "memo not found" => "There is no such note, or it is not for you to read.",
+        "permission denied" => "You may not do this here.",
+        "internal error" => {
+            "We have noted what happened. Try again; if it stays, tell your operator the request number below."
+        }
+        other => other,
     }
 }
 

@@ -1,0 +1,30 @@
+//! The files of a form, stored before the note that they shall hang on.
+
+use objects::FileStore;
+
+use super::form::SentFile;
+use crate::files::service::{self, Upload};
+use crate::notes::{Desk, Error};
+
+/// Stores the files; gives their public ids. All or none.
+pub(super) async fn store_all(desk: &Desk<'_>, store: &FileStore, sent: Vec<SentFile>) -> Result<Vec<String>, Error> {
+    let mut stored = Vec::with_capacity(sent.len());
+    for file in sent {
+        let upload = Upload { filename: file.name, kind: file.kind, content: file.content, ..Upload::default() };
+        match service::create(desk, store, upload).await {
+            Ok(row) => stored.push(row.uid),
+            Err(error) => return Err(take_back(desk, &stored, error).await),
+        }
+    }
+    Ok(stored)
+}
+
+/// Deletes files whose note did not come to be; gives the error that was in the way.
+pub(super) async fn take_back(desk: &Desk<'_>, stored: &[String], error: Error) -> Error {
+    if !stored.is_empty()
+        && let Err(second) = service::delete_many(desk, stored).await
+    {
+        tracing::warn!(error = %second, "files of a note that was not stored could not be deleted");
+    }
+    error
+}

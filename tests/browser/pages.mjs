@@ -1,0 +1,84 @@
+// Every page, narrow and wide, light and dark: no sideways scrolling, nothing on the console, no violation, nothing for axe.
+
+import { axe, overflow, watch } from "./watch.mjs";
+
+const WIDTHS = [390, 1280];
+const SCHEMES = ["light", "dark"];
+const NARROWEST = 320; // WCAG 1.4.10
+
+// The addresses to look at, found by following links as a reader would.
+async function addresses(page, url) {
+  const link = (selector) => page.evaluate((selector) => document.querySelector(selector)?.getAttribute("href") ?? null, selector);
+  await page.goto(`${url}/`);
+  const found = {
+    note: (await link('.note:has(.files) a[href*="#comments"]')) ?? (await link('.note a[href*="#comments"]')),
+    edit: await link('.note a[href$="/edit"]'),
+    tag: await link(".note .markdown a[href*='?tag=']"),
+    older: await link('a[rel="next"]'),
+  };
+  await page.goto(`${url}/console/tenants/default`);
+  found.drill = await link('a[href^="/console/drills/"]');
+  for (const [name, address] of Object.entries(found)) if (!address) throw new Error(`no link to a page of the kind "${name}"`);
+  return found;
+}
+
+// Looks at one page: as it is loaded, and once more as the browser's store has it.
+async function look(page, watched, address, source) {
+  const problems = [];
+  await page.goto(address, { waitUntil: "load" });
+  problems.push(...(await overflow(page)), ...(await axe(page, source)), ...watched.take());
+  await page.goto(address, { waitUntil: "load" });
+  problems.push(...watched.take());
+  const styled = await page.evaluate(() => document.styleSheets.length > 0 && document.styleSheets[0].cssRules.length > 0);
+  if (!styled) problems.push("asked for again, it has no style");
+  return problems;
+}
+
+export async function lookAtPages({ browser, url, test, member, operator, source }) {
+  const finder = await browser.newPage({ storageState: merged(member, operator) });
+  const { note, edit, tag, older, drill } = await addresses(finder, url);
+  await finder.context().close();
+  const pages = [
+    ["sign-in", "/signin", null],
+    ["console sign-in", "/console/signin", null],
+    ["feed", "/", member],
+    ["feed, older", older, member],
+    ["feed, nothing found", "/?q=no-such-word-anywhere", member],
+    ["feed, tag and words", `${tag}&q=a`, member],
+    ["archive", "/?show=archive", member],
+    ["note", note, member],
+    ["edit", edit, member],
+    ["account", "/account", member],
+    ["nothing here", "/no-such-page", member],
+    ["no such note", "/memos/no-such-note", member],
+    ["console", "/console", operator],
+    ["tenant", "/console/tenants/default", operator],
+    ["drill", drill, operator],
+    ["audit", "/console/audit", operator],
+  ];
+  for (const width of WIDTHS) {
+    for (const colorScheme of SCHEMES) {
+      for (const who of [null, member, operator]) {
+        const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, storageState: who ?? undefined });
+        const page = await context.newPage();
+        const watched = await watch(page);
+        for (const [name, path] of pages.filter(([, , asked]) => asked === who)) {
+          await test(`${name}, ${width} px, ${colorScheme}`, async () => look(page, watched, url + path, source));
+          if (width === WIDTHS[0] && colorScheme === SCHEMES[0]) {
+            await test(`${name}, ${NARROWEST} px`, async () => {
+              await page.setViewportSize({ width: NARROWEST, height: 900 });
+              const problems = await overflow(page);
+              await page.setViewportSize({ width, height: 900 });
+              return problems;
+            });
+          }
+        }
+        await context.close();
+      }
+    }
+  }
+}
+
+export function merged(...states) {
+  return { cookies: states.flatMap((state) => state.cookies), origins: [] };
+}
