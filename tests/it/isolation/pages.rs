@@ -43,7 +43,8 @@ fn sample(route: &Route) -> Option<Sample> {
         ("GET", "/signin") => row("/signin", "", &[200, 303]),
         ("POST", "/signin") => Some(Sample {
             path: Some("/signin"),
-            form: "username=&password=",
+            // Without a name and a password, which would count as a wrong one.
+            form: "",
             own_form: "username=maria&password={password}",
             marked: false,
             own: &[303],
