@@ -145,13 +145,14 @@ fn assert_durable(place: &Installation) {
 fn kills(count: usize, seed: u64) {
     println!("seed {seed}, {count} kills");
     let chance = Chance::seeded(seed);
-    let place = Installation::embedded();
+    let mut place = Installation::embedded();
+    place.set("log_filter", "warn");
     let token = place.tenant("acme");
     let mut site = Site { port: super::journey::free_port(20_000), place, server: None, worker: None };
     site.start_server();
     site.start_worker();
     assert_durable(&site.place);
-    site.place.run(&["schedule", "set", "backup", "--all", "--cron", "*/4 * * * * *"]).ok();
+    site.place.run(&["schedule", "set", "backup", "--all", "--cron", "*/10 * * * * *"]).ok();
     let base = format!("{}/t/acme", site.url());
     let mut writers = Writers::start(&base, &token, &site.place.path("acknowledged"), seed);
 

@@ -95,9 +95,11 @@ fn the_writers_of_the_kill_test() {
 /// Writes until the process is killed. A write that was not acknowledged is not tried again: it may be there or not.
 fn write_on(client: &Client, log: &Path, seed: u64, writer: u64) {
     let mut log = OpenOptions::new().create(true).append(true).open(log).unwrap();
+    let chance = domain::chance::Chance::seeded(seed ^ (writer << 40));
+    let noise: Vec<u8> = (0..125_000).flat_map(|_| chance.u64().to_le_bytes()).collect();
     for turn in 0_u64.. {
-        let chance = domain::chance::Chance::seeded(seed ^ (writer << 40) ^ turn);
-        let done = if turn % 12 == 11 { file(client, &chance) } else { note(client, &chance, writer, turn) };
+        let done =
+            if turn % 12 == 11 { file(client, &noise, writer, turn) } else { note(client, &chance, writer, turn) };
         match done {
             Some(done) => put_down(&mut log, &done),
             None => std::thread::sleep(Duration::from_millis(100)),
@@ -118,9 +120,11 @@ fn note(client: &Client, chance: &domain::chance::Chance, writer: u64, turn: u64
     acknowledged(&answer, content.as_bytes())
 }
 
-/// A file of 1 MB.
-fn file(client: &Client, chance: &domain::chance::Chance) -> Option<Acknowledged> {
-    let bytes: Vec<u8> = (0..125_000).flat_map(|_| chance.u64().to_le_bytes()).collect();
+/// A file of 1 MB, each another one.
+fn file(client: &Client, noise: &[u8], writer: u64, turn: u64) -> Option<Acknowledged> {
+    let mut bytes = noise.to_vec();
+    bytes[..8].copy_from_slice(&writer.to_be_bytes());
+    bytes[8..16].copy_from_slice(&turn.to_be_bytes());
     let content = base64::engine::general_purpose::STANDARD.encode(&bytes);
     let body = json!({"filename": "noise.bin", "type": "application/octet-stream", "content": content});
     let answer = client.send("POST", "/api/v1/attachments", Some(&body)).ok()?;
