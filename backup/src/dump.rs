@@ -78,6 +78,14 @@ pub struct DumpReport {
 impl Backup {
     /// Dumps the database.
     pub async fn dump(&self, source: &DumpSource, actor: &str) -> Result<DumpReport, Error> {
+        let (slots, relations) = self.store.lock_headroom().await?;
+        if relations > slots {
+            // pg_dump locks every relation at once and would fail midway.
+            return Err(Error::Refused(format!(
+                "the server has {slots} lock slots and the database {relations} relations, so pg_dump would fail; \
+                 raise max_locks_per_transaction and restart the server"
+            )));
+        }
         let taken = self.take_dump(source, actor).await;
         let result = if taken.is_ok() { "ok" } else { "failed" };
         metrics::counter!("holdfast_backup_runs_total", "kind" => "dump", "result" => result).increment(1);
