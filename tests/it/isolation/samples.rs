@@ -16,16 +16,16 @@ pub(super) struct Sample {
     pub(super) own: &'static [u16],
 }
 
-fn is(message: Value) -> Option<Sample> {
-    Some(Sample { message, foreign: None, marked: false, own: &[200] })
+fn is(message: Value) -> Sample {
+    Sample { message, foreign: None, marked: false, own: &[200] }
 }
 
-fn marked(message: Value) -> Option<Sample> {
-    Some(Sample { message, foreign: None, marked: true, own: &[200] })
+fn marked(message: Value) -> Sample {
+    Sample { message, foreign: None, marked: true, own: &[200] }
 }
 
-fn answers(own: &'static [u16], message: Value) -> Option<Sample> {
-    Some(Sample { message, foreign: None, marked: false, own })
+fn answers(own: &'static [u16], message: Value) -> Sample {
+    Sample { message, foreign: None, marked: false, own }
 }
 
 const OWNER: &str = "users/maria";
@@ -60,14 +60,14 @@ fn not_yet(method: &str, known: &[&str]) -> Option<Sample> {
 
 fn user(method: &str) -> Option<Sample> {
     let setting = json!({"setting": {"name": format!("{OWNER}/settings/GENERAL"), "generalSetting": {"locale": "de"}}, "updateMask": "locale"});
-    match method {
+    Some(match method {
         "ListUsers" => marked(json!({})),
         "BatchGetUsers" => marked(json!({"usernames": ["maria"]})),
         "GetUser" => marked(json!({"name": OWNER})),
         "CreateUser" => {
             let user = json!({"username": "newcomer-{p}", "password": "Newcomer-Pass-1!", "role": "USER"});
             let foreign = Some(json!({"user": user, "validateOnly": true}));
-            Some(Sample { message: json!({"user": user}), foreign, marked: false, own: &[200] })
+            Sample { message: json!({"user": user}), foreign, marked: false, own: &[200] }
         }
         "UpdateUser" => {
             is(json!({"user": {"name": "users/newcomer-{p}", "displayName": "New"}, "updateMask": "displayName"}))
@@ -77,12 +77,15 @@ fn user(method: &str) -> Option<Sample> {
         "GetUserStats" => is(json!({"name": OWNER})),
         "GetUserSetting" => is(json!({"name": format!("{OWNER}/settings/GENERAL")})),
         "UpdateUserSetting" => is(setting),
-        "ListUserSettings" | "ListPersonalAccessTokens" => is(json!({"parent": OWNER})),
+        "ListUserSettings"
+        | "ListPersonalAccessTokens"
+        | "ListLinkedIdentities"
+        | "ListUserWebhooks"
+        | "ListUserNotifications" => is(json!({"parent": OWNER})),
         "CreatePersonalAccessToken" => is(json!({"parent": OWNER, "description": "made by the isolation test"})),
         "DeletePersonalAccessToken" => {
             answers(&[200, 404], json!({"name": format!("{OWNER}/personalAccessTokens/no-such-token")}))
         }
-        "ListLinkedIdentities" | "ListUserWebhooks" | "ListUserNotifications" => is(json!({"parent": OWNER})),
         "CreateLinkedIdentity" => {
             answers(&[400, 404, 501], json!({"parent": OWNER, "idpName": "identity-providers/nope", "code": "x"}))
         }
@@ -104,13 +107,13 @@ fn user(method: &str) -> Option<Sample> {
             json!({"notification": {"name": format!("{OWNER}/notifications/999999"), "status": "ARCHIVED"}, "updateMask": "status"}),
         ),
         "DeleteUserNotification" => answers(&[200, 404, 501], json!({"name": format!("{OWNER}/notifications/999999")})),
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 fn instance(method: &str) -> Option<Sample> {
     let profile = json!({"title": "Isolation {p}"});
-    match method {
+    Some(match method {
         "GetInstanceProfile" => marked(json!({})),
         "GetInstanceSetting" => is(json!({"name": "instance/settings/GENERAL"})),
         "BatchGetInstanceSettings" => {
@@ -121,27 +124,27 @@ fn instance(method: &str) -> Option<Sample> {
         }
         "TestInstanceEmailSetting" => answers(&[400, 501], json!({})),
         "GetInstanceStats" => is(json!({})),
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 fn auth(method: &str) -> Option<Sample> {
-    match method {
+    Some(match method {
         "GetCurrentUser" => marked(json!({})),
-        "SignIn" => Some(Sample {
+        "SignIn" => Sample {
             message: json!({"passwordCredentials": {"username": "maria", "password": "{password}"}}),
             foreign: Some(json!({})),
             marked: true,
             own: &[200],
-        }),
+        },
         "SignOut" => is(json!({})),
         "RefreshToken" => answers(&[401], json!({})),
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 fn attachment(method: &str) -> Option<Sample> {
-    match method {
+    Some(match method {
         "CreateAttachment" => is(json!({
             "attachment": {"filename": "isolation.txt", "type": "text/plain", "content": "aXNvbGF0aW9u"}, "attachmentId": "iso-{p}"
         })),
@@ -152,12 +155,12 @@ fn attachment(method: &str) -> Option<Sample> {
         ),
         "DeleteAttachment" => is(json!({"name": "attachments/iso-{p}"})),
         "BatchDeleteAttachments" => answers(&[200, 404], json!({"names": ["attachments/{unused-file}"]})),
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 fn memo(method: &str) -> Option<Sample> {
-    match method {
+    Some(match method {
         "CreateMemo" => is(json!({"memo": {"content": "isolation", "visibility": "PRIVATE"}, "memoId": "iso-{p}"})),
         "ListMemos" => marked(json!({"pageSize": 200})),
         "GetMemo" => marked(json!({"name": NOTE})),
@@ -166,12 +169,11 @@ fn memo(method: &str) -> Option<Sample> {
         "SetMemoAttachments" => is(json!({"name": "memos/iso-{p}", "attachments": []})),
         "ListMemoAttachments" => is(json!({"name": NOTE})),
         "SetMemoRelations" => is(json!({"name": "memos/iso-{p}", "relations": []})),
-        "ListMemoRelations" => is(json!({"name": DISCUSSED})),
+        "ListMemoRelations" | "ListMemoReactions" => is(json!({"name": DISCUSSED})),
         "CreateMemoComment" => {
             is(json!({"name": NOTE, "comment": {"content": "a comment"}, "commentId": "iso-comment-{p}"}))
         }
         "ListMemoComments" => marked(json!({"name": DISCUSSED})),
-        "ListMemoReactions" => is(json!({"name": DISCUSSED})),
         "UpsertMemoReaction" => {
             is(json!({"name": "memos/iso-{p}", "reaction": {"contentId": "memos/iso-{p}", "reactionType": "👍"}}))
         }
@@ -182,8 +184,8 @@ fn memo(method: &str) -> Option<Sample> {
         "GetSharedMemo" => marked(json!({"shareToken": "fuUFpU59ptm2KxGvWWX65Z"})),
         "GetLinkMetadata" => answers(&[200, 400, 501], json!({"url": "http://127.0.0.1:1/"})),
         "BatchGetLinkMetadata" => answers(&[400, 501], json!({"urls": []})),
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 fn saved_filter(method: &str) -> Option<Sample> {
@@ -203,15 +205,15 @@ fn saved_filter(method: &str) -> Option<Sample> {
 
 fn provider(method: &str) -> Option<Sample> {
     let name = "identity-providers/nope";
-    match method {
+    Some(match method {
         "ListIdentityProviders" => is(json!({})),
         "GetIdentityProvider" | "DeleteIdentityProvider" => answers(&[404, 501], json!({"name": name})),
         "CreateIdentityProvider" => answers(&[400, 501], json!({"identityProvider": {"title": "x"}})),
         "UpdateIdentityProvider" => {
             answers(&[404, 501], json!({"identityProvider": {"name": name, "title": "y"}, "updateMask": "title"}))
         }
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 /// Puts the texts of a protocol and of a run into a message.

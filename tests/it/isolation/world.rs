@@ -84,11 +84,11 @@ impl World {
         let made = door.call("POST", path, Some(&access), Some(&body));
         assert_eq!(made.status, 200, "{}", made.text());
         let token = made.json()["token"].as_str().unwrap().to_owned();
-        let page = self.page_session(door, username, password);
+        let page = Self::page_session(door, username, password);
         Keys { access, refresh, token, page }
     }
 
-    fn page_session(&self, door: &Http, username: &str, password: &str) -> String {
+    fn page_session(door: &Http, username: &str, password: &str) -> String {
         let form = format!("username={username}&password={password}");
         let answer = door.send("POST", "/signin", &[form_type()], Some(form.as_bytes()));
         assert_eq!(answer.status, 303, "{username} signs in on the page: {}", answer.text());
@@ -128,9 +128,9 @@ impl World {
 
 /// The value of a cookie that an answer sets.
 pub(super) fn cookie_of(answer: &Answer, name: &str) -> String {
-    let set = answer.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case("set-cookie"));
+    let mut set = answer.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case("set-cookie"));
     let prefix = format!("{name}=");
-    let value = set.filter_map(|(_, value)| value.strip_prefix(&prefix)).next().expect("the cookie");
+    let value = set.find_map(|(_, value)| value.strip_prefix(&prefix)).expect("the cookie");
     value.split(';').next().unwrap_or_default().to_owned()
 }
 
