@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Measures the budgets into docs/performance.md. NOTES, TENANTS and REQUESTS change the sizes; a machine that does other
-# things at the same time measures those, too.
+# Measures the budgets into docs/performance.md. SMALL, LARGE, TENANTS and REQUESTS change the sizes; a machine that does
+# other things at the same time measures those, too. `wrk`, where it is installed, adds the throughput of a list.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/prelude.sh
 
 tools/prerequisites.sh demo check
-cargo build --release --bin holdfast --locked
-exec python3 -B tools/bench.py "$target_directory/release/holdfast" \
-    --notes "${NOTES:-10000}" --tenants "${TENANTS:-100}" --requests "${REQUESTS:-2000}"
+cargo build --release --locked -p holdfast -p holdfast-store --bin holdfast --example budgets
+exec python3 -B tools/bench.py "$target_directory/release/holdfast" "$target_directory/release/examples/budgets" \
+    --small "${SMALL:-10000}" --large "${LARGE:-100000}" --tenants "${TENANTS:-1000}" --requests "${REQUESTS:-3000}"
