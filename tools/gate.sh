@@ -68,6 +68,17 @@ tests() {
     return $code
 }
 
+# The pages in a real browser, with the build of the stages before.
+browser() {
+    if tools/prerequisites.sh browser; then
+        tools/browser-test.sh
+    elif [ "${CI:-}" = true ]; then
+        return 1
+    else
+        say "skipped browser test: no Chromium or Node.js here, and they could not be installed (fails with CI=true)"
+    fi
+}
+
 end_test_postgres() {
     [ -n "$test_pg" ] || return 0
     local pid=
@@ -112,6 +123,7 @@ main() {
         stage deny deny
         stage clippy cargo clippy --workspace --all-targets --locked -- -D warnings
         stage tests tests
+        stage browser browser
         ;;
     check)
         stage prerequisites tools/prerequisites.sh check

@@ -56,27 +56,33 @@ export async function lookAtPages({ browser, url, test, member, operator, source
     ["drill", drill, operator],
     ["audit", "/console/audit", operator],
   ];
-  for (const width of WIDTHS) {
+  // Narrow and wide at the same time: a page waits more than it works.
+  const looks = WIDTHS.map(async (width) => {
     for (const colorScheme of SCHEMES) {
       for (const who of [null, member, operator]) {
-        const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, storageState: who ?? undefined });
-        const page = await context.newPage();
-        const watched = await watch(page);
-        for (const [name, path] of pages.filter(([, , asked]) => asked === who)) {
-          await test(`${name}, ${width} px, ${colorScheme}`, async () => look(page, watched, url + path, source));
-          if (width === WIDTHS[0] && colorScheme === SCHEMES[0]) {
-            await test(`${name}, ${NARROWEST} px`, async () => {
-              await page.setViewportSize({ width: NARROWEST, height: 900 });
-              const problems = await overflow(page);
-              await page.setViewportSize({ width, height: 900 });
-              return problems;
-            });
-          }
-        }
-        await context.close();
+        const asked = pages.filter(([, , whose]) => whose === who);
+        await lookAs({ browser, url, test, source, who, asked, width, colorScheme });
       }
     }
+  });
+  await Promise.all(looks);
+}
+
+async function lookAs({ browser, url, test, source, who, asked, width, colorScheme }) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, storageState: who ?? undefined });
+  const page = await context.newPage();
+  const watched = await watch(page);
+  for (const [name, path] of asked) {
+    await test(`${name}, ${width} px, ${colorScheme}`, async () => look(page, watched, url + path, source));
+    if (width !== WIDTHS[0] || colorScheme !== SCHEMES[0]) continue;
+    await test(`${name}, ${NARROWEST} px`, async () => {
+      await page.setViewportSize({ width: NARROWEST, height: 900 });
+      const problems = await overflow(page);
+      await page.setViewportSize({ width, height: 900 });
+      return problems;
+    });
   }
+  await context.close();
 }
 
 export function merged(...states) {

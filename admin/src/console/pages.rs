@@ -44,7 +44,9 @@ struct TenantPage {
     newest: String,
     now: String,
     counts: Counts,
-    job: Option<JobBox>,
+    /// Jobs that are under way; when there is none, the last that was.
+    jobs: Vec<JobBox>,
+    follows: bool,
     points: Vec<PointLine>,
     drills: Vec<DrillLine>,
 }
@@ -125,7 +127,13 @@ pub(super) async fn tenant(
     let scope = TenantScope::for_command(Arc::clone(&tenant), "console");
     let recovery = recovery_of(&admin, &tenant).await;
     let control = admin.store.control();
-    let job = control.list_jobs(&super::shown_kinds(), Some(tenant.id), 1).await?;
+    let mut jobs = control.list_jobs(&super::shown_kinds(), Some(tenant.id), 10).await?;
+    let follows = jobs.iter().any(|job| !JobBox::from(job).ended);
+    if follows {
+        jobs.retain(|job| !JobBox::from(job).ended);
+    } else {
+        jobs.truncate(1);
+    }
     let page = TenantPage {
         frame: frame(&visit, "recovery", &request),
         slug: tenant.slug.to_string(),
@@ -137,7 +145,8 @@ pub(super) async fn tenant(
         newest: point(&recovery),
         now: moment(admin.clock.now()),
         counts: read_counts(&admin.store, &scope).await?,
-        job: job.first().map(JobBox::from),
+        jobs: jobs.iter().map(JobBox::from).collect(),
+        follows,
         points: control.list_points(Some(tenant.id), 20).await?.into_iter().map(PointLine::from).collect(),
         drills: control.list_drills(Some(tenant.id), 20).await?.iter().map(DrillLine::from).collect(),
     };
