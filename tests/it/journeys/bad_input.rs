@@ -150,7 +150,7 @@ fn slugs_passwords_and_tokens() {
         [(400, answers[0].text()), (400, answers[0].text())],
         "who exists is not told"
     );
-    says(&answers[0].json()["message"].as_str().unwrap_or_default().to_owned(), &["password"]);
+    says(answers[0].json()["message"].as_str().unwrap_or_default(), &["password"]);
 
     let me = |token: &str, slug: &str| {
         Client::new(format!("{}/t/{slug}", server.url()), Some(token)).status("/api/v1/auth/me")

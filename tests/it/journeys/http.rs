@@ -75,14 +75,6 @@ impl Client {
         answer.json()
     }
 
-    /// The bytes of a file.
-    #[track_caller]
-    pub(super) fn bytes(&self, path: &str) -> Vec<u8> {
-        let answer = self.send("GET", path, None).unwrap();
-        assert_eq!(answer.status, 200, "GET {path}: {}", answer.text());
-        answer.body
-    }
-
     #[track_caller]
     pub(super) fn post(&self, path: &str, body: &Value) -> Value {
         let answer = self.send("POST", path, Some(body)).unwrap();

@@ -53,7 +53,7 @@ fn there_and_back(place: &Installation, seed: u64) {
     server.stop();
 
     let drill = place.run(&["drill", "run", "--tenant", "phoenix"]);
-    assert_eq!(drill.failed(5).is_empty(), false, "a restored tenant has no point of its own yet");
+    assert!(!drill.failed(5).is_empty(), "a restored tenant has no point of its own yet");
     assert_eq!(place.run(&["audit", "verify"]).ok()["broken"], Value::Null);
     let events = place.run(&["audit", "tail", "-n", "200"]).ok();
     let told: Vec<&str> = events["items"].as_array().unwrap().iter().filter_map(|e| e["event"].as_str()).collect();

@@ -263,7 +263,10 @@ impl Service {
         });
         let mut service = Self { child, ready: Value::Null, said };
         let mut out = String::new();
-        while with_ready {
+        loop {
+            if !with_ready {
+                break;
+            }
             match lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
                     let document: Value = serde_json::from_str(&line).unwrap_or_default();
