@@ -170,7 +170,7 @@ async fn insert(url: &str, slug: &str, connections: usize, seconds: usize) {
     let store = open(url, 1, connections, 0).await;
     let tenant = tenant_of(&store, slug).await;
     let scope = TenantScope::for_command(Arc::clone(&tenant), PURPOSE);
-    let bare_pool = bare_pool(store.config(), connections);
+    let pool = bare_pool(store.config(), connections);
     let sql: Arc<str> = format!(
         "INSERT INTO {s}.note (id, uid, creator_id, parent_id, created_ts, updated_ts, visibility, content, tags, snippet,
          title, has_link, has_task_list, has_code, has_incomplete_tasks, location) VALUES (nextval('{s}.id_seq'), $1, $2, $3,
@@ -178,69 +178,62 @@ async fn insert(url: &str, slug: &str, connections: usize, seconds: usize) {
         s = tenant.schema
     )
     .into();
-    let bare = move || {
-        let (pool, sql) = (bare_pool.clone(), Arc::clone(&sql));
-        async move {
-            let (uid, d, at) = (Chance::System.uid(), derived(), 1_700_000_000_i64);
-            let client = pool.get().await.expect("a connection");
-            let statement = client.prepare_cached(&sql).await.expect("a statement");
-            let (none, nowhere) = (None::<i64>, None::<serde_json::Value>);
-            client
-                .query_one(
-                    &statement,
-                    &[
-                        &uid,
-                        &1_i64,
-                        &none,
-                        &at,
-                        &at,
-                        &"PRIVATE",
-                        &CONTENT,
-                        &d.tags,
-                        &d.snippet,
-                        &d.title,
-                        &d.has_link,
-                        &d.has_task_list,
-                        &d.has_code,
-                        &d.has_incomplete_tasks,
-                        &nowhere,
-                    ],
-                )
-                .await
-                .expect("a row");
-        }
-    };
-    let ours = move || {
-        let (store, scope) = (store.clone(), scope.clone());
-        async move {
-            let (uid, derived) = (Chance::System.uid(), derived());
-            let new = notes::NewNote {
-                uid: &uid,
-                creator_id: MemberId(1),
-                parent_id: None,
-                created_ts: 1_700_000_000,
-                updated_ts: 1_700_000_000,
-                visibility: Visibility::Private,
-                content: CONTENT,
-                derived: &derived,
-                location: None,
-            };
-            notes::insert_note_once(store.begin(&scope), &new).await.expect("a note");
-        }
-    };
+    let bare = move || insert_bare(pool.clone(), Arc::clone(&sql));
+    let ours = move || insert_ours(store.clone(), scope.clone());
+    // The first round warms connections and plans.
     for round in 0..6 {
-        let pair = if round % 2 == 0 {
+        let (bare, ours) = if round % 2 == 0 {
             let bare = rate(connections, seconds, bare.clone()).await;
             (bare, rate(connections, seconds, ours.clone()).await)
         } else {
             let ours = rate(connections, seconds, ours.clone()).await;
             (rate(connections, seconds, bare.clone()).await, ours)
         };
-        // The first round warms connections and plans.
         if round > 0 {
-            println!("{}", json!({"connections": connections, "bare": pair.0, "create": pair.1}));
+            println!("{}", json!({"connections": connections, "bare": bare, "create": ours}));
         }
     }
+}
+
+async fn insert_bare(pool: deadpool_postgres::Pool, sql: Arc<str>) {
+    let (uid, d, at) = (Chance::System.uid(), derived(), 1_700_000_000_i64);
+    let client = pool.get().await.expect("a connection");
+    let statement = client.prepare_cached(&sql).await.expect("a statement");
+    let (none, nowhere) = (None::<i64>, None::<serde_json::Value>);
+    let values: [&(dyn store::ToSql + Sync); 15] = [
+        &uid,
+        &1_i64,
+        &none,
+        &at,
+        &at,
+        &"PRIVATE",
+        &CONTENT,
+        &d.tags,
+        &d.snippet,
+        &d.title,
+        &d.has_link,
+        &d.has_task_list,
+        &d.has_code,
+        &d.has_incomplete_tasks,
+        &nowhere,
+    ];
+    client.query_one(&statement, &values).await.expect("a row");
+}
+
+async fn insert_ours(store: Store, scope: TenantScope) {
+    let (uid, derived) = (Chance::System.uid(), derived());
+    let new = notes::NewNote {
+        uid: &uid,
+        creator_id: MemberId(1),
+        parent_id: None,
+        created_ts: 1_700_000_000,
+        updated_ts: 1_700_000_000,
+        visibility: Visibility::Private,
+        content: CONTENT,
+        derived: &derived,
+        location: None,
+    };
+    notes::insert_note_once(store.begin(&scope), &new).await.expect("a note");
 }
 
 fn bare_pool(config: &Config, size: usize) -> deadpool_postgres::Pool {
