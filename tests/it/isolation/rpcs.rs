@@ -1,6 +1,8 @@
 //! Every RPC over REST and Connect, at both doors of a tenant: a credential of another tenant is answered like garbage,
 //! and everyone at home gets what is his own.
 
+use prost::Message as _;
+use prost_reflect::{DeserializeOptions, DynamicMessage};
 use serde_json::Value;
 use testkit::fixtures::fixture;
 use wire::table::{Audit, Rpc};
@@ -13,47 +15,107 @@ use crate::support::{Answer, Http};
 /// One way to send a sample.
 struct Ask {
     label: String,
+    protocol: Protocol,
     verb: &'static str,
     path: String,
-    body: Option<Value>,
+    body: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Rest,
+    ConnectJson,
+    ConnectProto,
+    GrpcWeb,
+}
+
+impl Protocol {
+    /// What of a sample differs from protocol to protocol, so that each has things of its own to write to.
+    const fn letter(self) -> &'static str {
+        match self {
+            Self::Rest => "r",
+            Self::ConnectJson => "c",
+            Self::ConnectProto => "p",
+            Self::GrpcWeb => "g",
+        }
+    }
+
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Rest | Self::ConnectJson => "application/json",
+            Self::ConnectProto => "application/proto",
+            Self::GrpcWeb => "application/grpc-web+proto",
+        }
+    }
 }
 
 impl Ask {
     fn send(&self, door: &Http, caller: Option<&Caller>) -> Answer {
         let mut headers = caller.map(|caller| caller.headers.clone()).unwrap_or_default();
         if self.body.is_some() {
-            headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+            headers.push(("Content-Type".to_owned(), self.protocol.content_type().to_owned()));
         }
-        let body = self.body.as_ref().map(|body| serde_json::to_vec(body).unwrap());
-        door.send(self.verb, &self.path, &headers, body.as_deref())
+        door.send(self.verb, &self.path, &headers, self.body.as_deref())
+    }
+
+    /// The status, of gRPC-Web that in the trailers.
+    fn status(&self, answer: &Answer) -> u16 {
+        if self.protocol != Protocol::GrpcWeb || answer.status != 200 {
+            return answer.status;
+        }
+        let text = answer.text();
+        match text.rsplit_once("grpc-status: ").and_then(|(_, code)| code.split('\r').next()?.parse().ok()) {
+            Some(0) => 200,
+            code => web::Code::from_number(code.unwrap_or(2)).status().as_u16(),
+        }
     }
 }
 
-/// The forms of one RPC: each REST binding, and Connect.
+/// The forms of one RPC: each REST binding, Connect in JSON and in protobuf, gRPC-Web.
 fn asks(rpc: &Rpc, message: &Value, texts: &[(&str, &str)]) -> Vec<Ask> {
-    let protocol = |name: &str| {
+    let of = |protocol: Protocol| {
+        let victim = format!("{{victim-{}}}", protocol.letter());
+        let victim = texts.iter().find(|(known, _)| *known == victim).map_or("", |(_, value)| value);
         let mut texts = texts.to_vec();
-        let victim = if name == "c" { "{victim-c}" } else { "{victim-r}" };
-        let victim = texts.iter().find(|(known, _)| *known == victim).map_or("", |(_, value)| value).to_owned();
-        texts.push(("{p}", name));
-        texts.push(("{victim}", &victim));
+        texts.extend([("{p}", protocol.letter()), ("{victim}", victim)]);
         filled(message, &texts)
     };
     let mut asks: Vec<Ask> = rpc
         .bindings
         .iter()
         .map(|binding| {
-            let (path, body) = as_rest(rpc, binding, &protocol("r"));
-            Ask { label: format!("{} {}", binding.verb, binding.path), verb: binding.verb, path, body }
+            let (path, body) = as_rest(rpc, binding, &of(Protocol::Rest));
+            let body = body.map(|body| serde_json::to_vec(&body).unwrap());
+            let label = format!("{} {}", binding.verb, binding.path);
+            Ask { label, protocol: Protocol::Rest, verb: binding.verb, path, body }
         })
         .collect();
-    asks.push(Ask {
-        label: format!("Connect {}", rpc.name()),
+    let posted = |protocol: Protocol, label: &str, body: Vec<u8>| Ask {
+        label: format!("{label} {}", rpc.name()),
+        protocol,
         verb: "POST",
         path: format!("/memos.api.v1.{}", rpc.name()),
-        body: Some(protocol("c")),
-    });
+        body: Some(body),
+    };
+    let json = serde_json::to_vec(&of(Protocol::ConnectJson)).unwrap();
+    let proto = encoded(rpc, &of(Protocol::ConnectProto));
+    let message = encoded(rpc, &of(Protocol::GrpcWeb));
+    let mut frame = vec![0];
+    frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(&message);
+    asks.push(posted(Protocol::ConnectJson, "Connect JSON", json));
+    asks.push(posted(Protocol::ConnectProto, "Connect protobuf", proto));
+    asks.push(posted(Protocol::GrpcWeb, "gRPC-Web", frame));
     asks
+}
+
+/// A message as protobuf.
+fn encoded(rpc: &Rpc, message: &Value) -> Vec<u8> {
+    let name = format!("{}.{}", wire::table::PACKAGE, rpc.service);
+    let service = wire::pool().get_service_by_name(&name).expect("the service");
+    let method = service.methods().find(|method| method.name() == rpc.method).expect("the method");
+    let lenient = DeserializeOptions::new().deny_unknown_fields(false);
+    DynamicMessage::deserialize_with_options(method.input(), message, &lenient).unwrap().encode_to_vec()
 }
 
 fn rows() -> Vec<(&'static Rpc, Sample)> {
@@ -77,8 +139,8 @@ async fn refused_like_garbage(world: &World, texts: &[(&str, &str)], problems: &
                 let stranger = ask.send(&door, None);
                 asked += 1;
                 let public = matches!(rpc.access, wire::table::Access::Bootstrap | wire::table::Access::Public);
-                if !public && stranger.status != 401 {
-                    problems.push(format!("{}: a stranger gets {}", ask.label, stranger.status));
+                if !public && ask.status(&stranger) != 401 {
+                    problems.push(format!("{}: a stranger gets {}", ask.label, ask.status(&stranger)));
                 }
                 for (foreign, garbage) in &callers {
                     let (one, other) = (ask.send(&door, Some(foreign)), ask.send(&door, Some(garbage)));
@@ -98,7 +160,7 @@ async fn refused_like_garbage(world: &World, texts: &[(&str, &str)], problems: &
                     }
                 }
                 if stranger.text().contains(&away)
-                    || (row.marked && stranger.status == 200 && !stranger.text().contains(&home))
+                    || (row.marked && ask.status(&stranger) == 200 && !stranger.text().contains(&home))
                 {
                     problems.push(format!(
                         "{}: a stranger does not get this tenant's data: {}",
@@ -124,12 +186,12 @@ async fn at_home(world: &World, texts: &[(&str, &str)], problems: &mut Vec<Strin
             for (rpc, row) in rows().into_iter().filter(|(rpc, _)| rpc.is_read()) {
                 for ask in asks(rpc, &row.message, texts) {
                     let answer = ask.send(&door, Some(&caller));
-                    if answer.status == 501 {
+                    if ask.status(&answer) == 501 {
                         not_offered.push(rpc.method);
                         continue;
                     }
                     let shown = answer.text().contains(&marker(slug));
-                    if !row.own.contains(&answer.status) || (row.marked && !shown) {
+                    if !row.own.contains(&ask.status(&answer)) || (row.marked && !shown) {
                         problems.push(format!("{} at home: {}", ask.label, brief(&answer)));
                     }
                     if answer.text().contains(&marker(other)) {
@@ -151,15 +213,15 @@ async fn at_home(world: &World, texts: &[(&str, &str)], problems: &mut Vec<Strin
             } else {
                 ask.send(door, Some(&caller))
             };
-            if answer.status == 501 {
+            if ask.status(&answer) == 501 {
                 not_offered.push(rpc.method);
                 continue;
             }
-            if !row.own.contains(&answer.status) {
+            if !row.own.contains(&ask.status(&answer)) {
                 problems.push(format!("{} at home: {}", ask.label, brief(&answer)));
             }
             if let Audit::Event(event) = rpc.audit
-                && answer.status == 200
+                && ask.status(&answer) == 200
                 && !row.own.contains(&404)
             {
                 let left = world.events_after(seq).await;
@@ -190,11 +252,13 @@ async fn every_rpc_answers_with_the_callers_own_data() {
         truth["memos"].as_array().into_iter().flatten().filter(|memo| {
             memo["creator"] == "maria" && memo["key"].as_str().is_some_and(|key| key.starts_with("plain-"))
         });
-    let victims: Vec<&str> = plain.filter_map(|memo| memo["uid"].as_str()).take(2).collect();
+    let victims: Vec<&str> = plain.filter_map(|memo| memo["uid"].as_str()).take(4).collect();
     let password = world.passwords.iter().find(|(name, _)| name == "maria").unwrap().1.clone();
     let texts = [
         ("{victim-r}", victims[0]),
         ("{victim-c}", victims[1]),
+        ("{victim-p}", victims[2]),
+        ("{victim-g}", victims[3]),
         ("{password}", password.as_str()),
         ("{unused-file}", "no-such-file"),
     ];
