@@ -96,10 +96,8 @@ impl From<deadpool::managed::PoolError<tokio_postgres::Error>> for Error {
     fn from(error: deadpool::managed::PoolError<tokio_postgres::Error>) -> Self {
         match error {
             deadpool::managed::PoolError::Timeout(_) => Self::TooBusy,
-            deadpool::managed::PoolError::Backend(inner) => match inner.as_db_error() {
-                Some(_) => Self::from(inner),
-                None => Self::Unavailable(Box::new(inner)),
-            },
+            // Whatever a new connection is refused for, the database cannot be had now.
+            deadpool::managed::PoolError::Backend(inner) => Self::Unavailable(Box::new(inner)),
             other => Self::Unavailable(Box::new(other)),
         }
     }
