@@ -149,7 +149,13 @@ fn rewrite(request: &mut ServiceRequest, found: &Resolution) -> Option<()> {
 fn face_of<B>(response: &ServiceResponse<B>) -> Face {
     let request = response.request();
     let face = request.extensions().get::<RouteFace>().map(|face| face.0);
-    face.unwrap_or_else(|| Face::of_path(request.path()))
+    face.unwrap_or_else(|| Face::of_path(below_slug(request.path())))
+}
+
+/// The path below `/t/{slug}`, for requests whose tenant could not even be looked for.
+fn below_slug(path: &str) -> &str {
+    let below = path.strip_prefix("/t/").and_then(|rest| rest.find('/').and_then(|at| rest.get(at..)));
+    below.unwrap_or(path)
 }
 
 fn public_url<B>(response: &ServiceResponse<B>) -> Option<String> {
