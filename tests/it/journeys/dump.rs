@@ -1,84 +1,12 @@
 //! The dump of the instance and the Markdown of a point, read with stock tools only.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use super::cluster::{Cluster, newest_programs};
 use super::process::{Installation, Service, program, tool};
 use super::reading::{Superuser, open_point, sample, sha256};
-
-/// An empty cluster of its own, with the stock programs.
-struct Cluster {
-    superuser: Superuser,
-    data: PathBuf,
-    programs: PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-/// Who may run Postgres: not root.
-fn as_postgres(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir("/");
-    if nix::unistd::geteuid().is_root() {
-        let user = nix::unistd::User::from_name("postgres").ok().flatten();
-        let user = user.or_else(|| nix::unistd::User::from_name("nobody").ok().flatten()).unwrap();
-        std::os::unix::process::CommandExt::uid(&mut command, user.uid.as_raw());
-        std::os::unix::process::CommandExt::gid(&mut command, user.gid.as_raw());
-    }
-    command
-}
-
-/// The folder with the newest Postgres' programs.
-fn programs() -> PathBuf {
-    let debian = (15..=18).rev().map(|major| PathBuf::from(format!("/usr/lib/postgresql/{major}/bin")));
-    debian
-        .into_iter()
-        .find(|folder| folder.join("initdb").exists())
-        .unwrap_or_else(|| program("initdb").expect("PostgreSQL").parent().unwrap().to_owned())
-}
-
-impl Cluster {
-    fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("hf-pg-").tempdir_in("/tmp").unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        std::fs::set_permissions(folder.path(), mode).unwrap();
-        let (data, programs) = (folder.path().join("data"), programs());
-        let mut initdb = as_postgres(&programs.join("initdb"));
-        tool(initdb.arg("-D").arg(&data).args([
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-        ]));
-        let options = format!(
-            "-F -c listen_addresses= -c unix_socket_directories={} -p 5433 -c max_locks_per_transaction=1024",
-            folder.path().display()
-        );
-        let mut start = as_postgres(&programs.join("pg_ctl"));
-        start.arg("-D").arg(&data).arg("-l").arg(folder.path().join("log")).args(["-o", &options, "-w", "start"]);
-        assert!(
-            start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).status().unwrap().success()
-        );
-        let superuser =
-            Superuser { host: folder.path().display().to_string(), port: 5433, database: "postgres".to_owned() };
-        Self { superuser, data, programs, _folder: folder }
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        as_postgres(&self.programs.join("pg_ctl"))
-            .arg("-D")
-            .arg(&self.data)
-            .args(["-m", "immediate", "stop"])
-            .output()
-            .ok();
-    }
-}
 
 /// Two tenants on the embedded default, one of them full, and a server that keeps the database running.
 fn furnished(place: &Installation) -> Service {
@@ -127,7 +55,7 @@ fn restored_with_stock_tools(place: &Installation, store: &Path, base: &str, ide
         target
     };
     let (globals, dump) = (plain(".globals.sql"), plain(".dump"));
-    let empty = Cluster::start();
+    let empty = Cluster::start(&newest_programs());
     // The cluster's own superuser is there already, so that line may fail.
     tool(empty.superuser.command("psql").args(["-d", "postgres", "-Xq", "-f"]).arg(globals));
     tool(empty.superuser.command("pg_restore").args(["-d", "postgres", "--create", "--exit-on-error"]).arg(dump));

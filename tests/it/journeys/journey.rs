@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::cluster::{Cluster, programs_of};
 use super::http::Client;
-use super::process::{Installation, program, until};
+use super::process::{Installation, program, skipped, until};
 use super::reading::{assert_same, database, everybodys, sample};
 
 /// The whole way on an installation that is set up; the sample's seed makes names, texts and ids differ.
@@ -80,6 +81,64 @@ fn external_database_and_seaweedfs() {
     let mut place = Installation::on(&url);
     let _weed = SeaweedFs::start(&weed, &mut place);
     there_and_back(&place, 13);
+}
+
+/// A role that may make roles, and schemas in one database, and no more; over TLS with full verification where these
+/// programs know TLS.
+fn few_rights(major: u32, seed: u64) {
+    let Some(programs) = programs_of(major) else {
+        skipped(&format!("PostgreSQL {major} is not installed"));
+        return;
+    };
+    let cluster = Cluster::start_on_loopback(&programs);
+    for statement in [
+        "CREATE ROLE appliance LOGIN CREATEROLE PASSWORD 'ein Passwort: 密码'",
+        "CREATE DATABASE notes",
+        "GRANT CREATE ON DATABASE notes TO appliance",
+    ] {
+        cluster.superuser.sql(statement);
+    }
+    let url = format!("postgres://appliance@localhost:{}/notes", cluster.superuser.port);
+    let mut place = Installation::on(&url);
+    if let Some(authority) = &cluster.authority {
+        place.set("database_ca_file", authority.display());
+    }
+    let wrong = place.file("wrong", "guessed\n");
+    place.set("database_password_file", wrong);
+    let refused = place.run(&["tenant", "list"]);
+    assert!(matches!(refused.code, 8 | 9), "a wrong password: {refused:?}");
+    refused.failed(refused.code);
+    let right = place.file("right", "ein Passwort: 密码\n");
+    place.set("database_password_file", right);
+    if let Some(authority) = &cluster.authority {
+        only_the_right_server(&mut place, &programs, &url);
+        place.set("database_ca_file", authority.display());
+        place.set("database_url", &url);
+    }
+    there_and_back(&place, seed);
+    let rights = "SELECT rolsuper, rolcreatedb, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = 'appliance'";
+    assert_eq!(cluster.superuser.sql(rights), "f|f|f|f");
+}
+
+/// Another authority, or another name than the certificate's: not spoken to.
+fn only_the_right_server(place: &mut Installation, programs: &std::path::Path, url: &str) {
+    let authority = place.settings.iter().find(|(name, _)| name.ends_with("CA_FILE")).unwrap().1.clone();
+    let stranger = Cluster::start_on_loopback(programs);
+    place.set("database_ca_file", stranger.authority.as_ref().unwrap().display());
+    place.run(&["tenant", "list"]).failed(9);
+    place.set("database_ca_file", authority);
+    place.set("database_url", url.replace("localhost", "127.0.0.1"));
+    place.run(&["tenant", "list"]).failed(9);
+}
+
+#[test]
+fn postgres_15_as_a_role_of_few_rights() {
+    few_rights(15, 14);
+}
+
+#[test]
+fn postgres_18_as_a_role_of_few_rights() {
+    few_rights(18, 15);
 }
 
 /// A foreign S3 server that signs, checks sums and knows conditional writes.

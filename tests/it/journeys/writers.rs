@@ -99,7 +99,7 @@ fn write_on(client: &Client, log: &Path, seed: u64, writer: u64) {
     let noise: Vec<u8> = (0..125_000).flat_map(|_| chance.u64().to_le_bytes()).collect();
     for turn in 0_u64.. {
         let done =
-            if turn % 12 == 11 { file(client, &noise, writer, turn) } else { note(client, &chance, writer, turn) };
+            if turn % 20 == 19 { file(client, &noise, writer, turn) } else { note(client, &chance, writer, turn) };
         match done {
             Some(done) => put_down(&mut log, &done),
             None => std::thread::sleep(Duration::from_millis(100)),
