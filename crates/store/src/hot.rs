@@ -1,19 +1,20 @@
-//! Reads that happen on nearly every request: planned once per connection.
+//! What happens on nearly every request: planned once per connection.
 //!
 //! A statement under a changing `search_path` is planned anew each time (most of the cost of a small read), so these
 //! name their tables with the schema in front and are prepared; the tenant's role still travels in the same flight.
 
-use futures_util::future::join4;
-use tokio_postgres::Row;
+use futures_util::future::{join4, join5, try_join3};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, Statement};
 
 use crate::error::Error;
 use crate::pool::Pooled;
 use crate::scope::TenantScope;
 use crate::store::Store;
+use crate::tx::{LOCK_SHARED, TenantTx};
 
-/// A hot read. `text` writes `{s}` where the schema's name goes.
+/// A hot statement. `text` writes `{s}` where the schema's name goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Hot {
     /// Name in the statement cache; one per text.
@@ -43,48 +44,104 @@ impl Store {
     }
 }
 
+impl TenantTx {
+    /// Takes the writers' lock and runs one planned statement, committed, in one flight. `hot` must mark the tenant as
+    /// changed itself ([`marking`]), and the unit of work must be new.
+    pub(crate) async fn write_hot(mut self, hot: Hot, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let scope = self.scope().clone();
+        let connection = self.fresh_connection().await?;
+        let (begin, lock, commit) = frame(connection).await?;
+        let statement = planned(connection, &scope, hot).await?;
+        let (role, key, client) = (role_of(&scope), scope.lock_key(), &connection.client);
+        let (begun, entered, locked, rows, committed) = join5(
+            client.query(&begin, &[]),
+            client.query_typed(&role, &[]),
+            client.query(&lock, &[&key]),
+            client.query(&statement, params),
+            client.query(&commit, &[]),
+        )
+        .await;
+        begun?;
+        entered?;
+        locked?;
+        let rows = rows?;
+        committed?;
+        Ok(rows)
+    }
+}
+
+/// Puts the mark of a change before an `INSERT`, `UPDATE` or `DELETE` of a hot write.
+macro_rules! marking {
+    ($text:expr) => {
+        concat!(
+            "WITH mark AS (INSERT INTO {s}.change_mark (generation) SELECT generation FROM {s}.point_state
+             ON CONFLICT DO NOTHING) ",
+            $text
+        )
+    };
+}
+pub(crate) use marking;
+
+fn role_of(scope: &TenantScope) -> String {
+    format!("SET LOCAL ROLE {}", scope.tenant().schema)
+}
+
+/// What stands around every hot statement, planned once per connection.
+async fn frame(connection: &Pooled) -> Result<(Statement, Statement, Statement), tokio_postgres::Error> {
+    let client = &connection.client;
+    try_join3(
+        client.prepare_cached("BEGIN"),
+        client.prepare_typed_cached(LOCK_SHARED, &[Type::INT8]),
+        client.prepare_cached("COMMIT"),
+    )
+    .await
+}
+
+async fn planned(connection: &mut Pooled, scope: &TenantScope, hot: Hot) -> Result<Statement, tokio_postgres::Error> {
+    let schema = &scope.tenant().schema;
+    let key = (schema.clone(), hot.name);
+    if let Some(known) = connection.statements.get(&key) {
+        return Ok(known.clone());
+    }
+    // Under the tenant's role already: only that role sees the schema, also while planning.
+    let text = hot.text.replace("{s}", schema.as_str());
+    let role = role_of(scope);
+    let client = &connection.client;
+    let (begin, entered, statement, commit) = join4(
+        client.query_typed("BEGIN", &[]),
+        client.query_typed(&role, &[]),
+        client.prepare(&text),
+        client.query_typed("COMMIT", &[]),
+    )
+    .await;
+    begin?;
+    entered?;
+    let statement = statement?;
+    commit?;
+    connection.statements.put(key, statement.clone());
+    Ok(statement)
+}
+
 async fn run(
     connection: &mut Pooled,
     scope: &TenantScope,
     hot: Hot,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
-    let schema = &scope.tenant().schema;
-    let role = format!("SET LOCAL ROLE {schema}");
-    let key = (schema.clone(), hot.name);
-    let known = connection.statements.get(&key).cloned();
-    let statement = match known {
-        Some(statement) => statement,
-        None => {
-            // Under the tenant's role already: only that role sees the schema, also while planning.
-            let text = hot.text.replace("{s}", schema.as_str());
-            let client = &connection.client;
-            let (begin, entered, statement, commit) = join4(
-                client.query_typed("BEGIN", &[]),
-                client.query_typed(&role, &[]),
-                client.prepare(&text),
-                client.query_typed("COMMIT", &[]),
-            )
-            .await;
-            begin?;
-            entered?;
-            let statement = statement?;
-            commit?;
-            connection.statements.put(key, statement.clone());
-            statement
-        }
-    };
+    let (begin, _, commit) = frame(connection).await?;
+    let statement = planned(connection, scope, hot).await?;
+    let role = role_of(scope);
     let client = &connection.client;
-    let (begin, entered, rows, commit) = join4(
-        client.query_typed("BEGIN", &[]),
+    let (begun, entered, rows, committed) = join4(
+        client.query(&begin, &[]),
         client.query_typed(&role, &[]),
         client.query(&statement, params),
-        client.query_typed("COMMIT", &[]),
+        client.query(&commit, &[]),
     )
     .await;
-    begin?;
+    begun?;
     entered?;
     let rows = rows?;
-    commit?;
+    committed?;
     Ok(rows)
 }

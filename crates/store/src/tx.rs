@@ -26,7 +26,7 @@ pub struct Statement<'a> {
 }
 
 /// Marks the tenant as changed since the last point, under the lock that a snapshot takes alone.
-const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1)";
+pub(crate) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1)";
 const MARK: &str = "INSERT INTO change_mark (generation) SELECT generation FROM point_state ON CONFLICT DO NOTHING";
 
 /// A unit of work in one tenant's schema, under the tenant's role.
@@ -53,6 +53,15 @@ impl TenantTx {
             self.connection = Some(self.store.pools().tenant(self.scope.tenant()).await?);
         }
         Ok(())
+    }
+
+    /// The connection of a unit of work that has not begun, for statements that bring their own frame.
+    pub(crate) async fn fresh_connection(&mut self) -> Result<&mut Pooled, Error> {
+        if self.begun || self.failed {
+            return Err(Error::Refused("the unit of work has begun before".to_owned()));
+        }
+        self.connect().await?;
+        self.connection.as_mut().ok_or(Error::TooBusy)
     }
 
     fn preamble(&self) -> [String; 3] {

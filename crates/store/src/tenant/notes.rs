@@ -7,8 +7,9 @@ use domain::id::{AttachmentId, MemberId, NoteId};
 use domain::note::{Card, Derived, Location, Note, Visibility};
 use tokio_postgres::types::Json;
 
+use crate::hot::marking;
 use crate::tx::Param;
-use crate::{Error, Row, Statement, TenantTx, Type};
+use crate::{Error, Hot, Row, Statement, TenantTx, Type};
 
 /// What every read of a note selects, from `note n LEFT JOIN member m ON m.id = n.creator_id`.
 macro_rules! columns {
@@ -144,10 +145,22 @@ pub struct NewNote<'a> {
     pub location: Option<&'a Location>,
 }
 
-const INSERT: &str =
-    "INSERT INTO note (id, uid, creator_id, parent_id, created_ts, updated_ts, visibility, content, tags,
-  snippet, title, has_link, has_task_list, has_code, has_incomplete_tasks, location)
-  VALUES (nextval('id_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id";
+/// `$s` is what stands before the names of relations.
+macro_rules! insert {
+    ($s:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $s,
+            "note (id, uid, creator_id, parent_id, created_ts, updated_ts, visibility, content, tags, snippet, title,
+  has_link, has_task_list, has_code, has_incomplete_tasks, location)
+  VALUES (nextval('",
+            $s,
+            "id_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id"
+        )
+    };
+}
+const INSERT: &str = insert!("");
+const INSERT_HOT: Hot = Hot { name: "insert note", text: marking!(insert!("{s}.")) };
 
 /// Parameters of [`INSERT`], held together so that they can travel in one flight with other statements.
 struct InsertValues<'a> {
@@ -202,8 +215,7 @@ pub async fn insert_note(tx: &mut TenantTx, new: &NewNote<'_>) -> Result<NoteId,
 pub async fn insert_note_once(tx: TenantTx, new: &NewNote<'_>) -> Result<NoteId, Error> {
     let values = InsertValues::of(new);
     let params = values.params();
-    let answers = tx.write_once(&[Statement { sql: INSERT, params: &params }]).await?;
-    inserted(answers.first().map_or(&[], Vec::as_slice))
+    inserted(&tx.write_hot(INSERT_HOT, &params.map(|(value, _)| value)).await?)
 }
 
 /// Writes every changeable column of `note` back (not its card).
