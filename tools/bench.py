@@ -431,7 +431,10 @@ class Bench:
     def run(self):
         self.fill()
         self.serve()
-        for part in (self.starting, self.memory, self.tenants, self.listing, self.others, self.creating, self.stock, self.points, self.drill):
+        parts = (self.starting, self.memory, self.tenants, self.listing, self.others, self.creating, self.stock, self.points, self.drill)
+        for part in parts:
+            if self.arguments.only and part.__name__ not in self.arguments.only.split(","):
+                continue
             try:
                 part()
             except (RuntimeError, KeyError, ValueError, IndexError) as error:
@@ -487,6 +490,7 @@ def main():
     parser.add_argument("budgets")
     for name, size in (("small", 10_000), ("large", 100_000), ("tenants", 1_000), ("requests", 3_000), ("stock", 100)):
         parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--only", default="", help="some of the parts by name, divided by commas")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/performance.md")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="hf-bench-"))
