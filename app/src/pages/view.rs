@@ -36,6 +36,7 @@ pub(super) struct NoteCard {
     pub(super) offered: Vec<String>,
     pub(super) may_react: bool,
     pub(super) comments: usize,
+    pub(super) may_comment: bool,
     pub(super) is_comment: bool,
     pub(super) may_change: bool,
 }
@@ -127,6 +128,7 @@ impl NoteCard {
             reactions,
             may_react,
             comments: comments.filter(|one| seen(desk, &one.other)).count(),
+            may_comment: look.writable && desk.member().is_ok(),
             is_comment: note.card.parent.is_some(),
             may_change: look.writable && access::may_change(desk, note).is_ok(),
         }
