@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use admin::{Admin, By};
 use backup::{Backup, DrillOptions, PointOptions};
 use domain::chance::Chance;
+use domain::tenant::TenantState;
 use migrate::{Run, Source};
 use runtime::exit::{Code, CommandError};
 use runtime::printer::Printer;
@@ -147,7 +148,12 @@ async fn furnish(
 ) -> Result<SignIns, CommandError> {
     let admin = installation.admin();
     let mut sign_ins = SignIns::default();
-    if installation.store.registry().by_slug(SLUG).await.map_err(of_store)?.is_none() {
+    let mut found = installation.store.registry().by_slug(SLUG).await.map_err(of_store)?;
+    if let Some(half) = found.take_if(|tenant| tenant.state == TenantState::Provisioning) {
+        // an import was killed in the middle; no other process can be at it, the data is ours alone
+        installation.store.discard_tenant(half.id).await.map_err(of_store)?;
+    }
+    if found.is_none() {
         let folder = match &arguments.from {
             Some(folder) => folder.clone(),
             None => sample(installation, &mut sign_ins).await?,

@@ -92,7 +92,7 @@ pub async fn recovery_of(admin: &Admin, tenant: &Arc<Tenant>) -> Recovery {
         "failed"
     } else if point.is_none() || rpo_seconds.is_some_and(|rpo| rpo > RPO_PROMISE) {
         "overdue"
-    } else if proof.is_none() {
+    } else if proof.is_none() || last_verdict.as_deref() == Some("incomplete") {
         "degraded"
     } else {
         "ok"

@@ -67,7 +67,13 @@ async fn take(backup: &Backup, message: &BackupTenant, context: &Context) -> Res
     if !verified.problems.is_empty() {
         return Err(Error::Damaged { point: point.point, problems: verified.problems });
     }
-    Ok(json!({ "point": point.point, "state": verified.state, "notes": point.notes, "bytes_sent": point.bytes_sent }))
+    Ok(json!({
+        "point": point.point,
+        "state": verified.state,
+        "notes": point.notes,
+        "bytes_sent": point.bytes_sent,
+        "warnings": point.warnings,
+    }))
 }
 
 struct Drills {

@@ -5,7 +5,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use identity::Credentials;
+use identity::{Actor, Credentials};
 use web::{Face, Route, Visit};
 
 use super::door::{Head, Reply};
@@ -27,7 +27,7 @@ async fn rest(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let body = read(payload).await?;
+    let body = read(payload, &visit.actor).await?;
     // Memos' gateway passes a browser's cookies on only under this name.
     let forwarded = text(request.headers(), "grpc-metadata-cookie");
     let mut info = info(&visit, &request);
@@ -42,17 +42,19 @@ async fn connect(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let body = read(payload).await?;
+    let body = read(payload, &visit.actor).await?;
     let info = info(&visit, &request);
     let ctx = Ctx::new(state.get_ref().clone(), visit.scope, visit.actor, info);
     bound(super::connect::answer(ctx, &head(&request), body).await?)
 }
 
-async fn read(payload: Payload) -> Result<Bytes, ApiError> {
-    match payload.to_bytes_limited(web::API_LIMIT).await {
+/// The body, held in memory as a whole: from strangers, who only sign in, no more than a form.
+async fn read(payload: Payload, actor: &Actor) -> Result<Bytes, ApiError> {
+    let limit = if *actor == Actor::Anonymous { web::FORM_LIMIT } else { web::API_LIMIT };
+    match payload.to_bytes_limited(limit).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(cause)) => Err(ApiError::invalid(format!("the body could not be read: {cause}"))),
-        Err(_) => Err(ApiError::too_large(web::API_LIMIT)),
+        Err(_) => Err(ApiError::too_large(limit)),
     }
 }
 

@@ -119,6 +119,7 @@ impl Backup {
                 if let Error::Damaged { problems, .. } = &error {
                     let found = Some(json!(problems));
                     self.store.control().mark_point_read(point, self.clock.now(), found).await?;
+                    self.unsettle(&row).await?;
                 }
             }
             Err(error) => {
@@ -147,9 +148,6 @@ impl Backup {
         let finished_at = self.clock.now();
         report.finished_at = rfc3339(finished_at);
         let control = self.store.control();
-        if report.verdict == Verdict::Pass {
-            control.mark_point_proven(&report.point, finished_at).await?;
-        }
         let new = NewDrill {
             drill: report.drill.clone(),
             tenant,
@@ -172,6 +170,10 @@ impl Backup {
                 Linked { report: text.clone(), hash: report.hash.clone() }
             })
             .await?;
+        // only now: a proof without its report would be none
+        if report.verdict == Verdict::Pass {
+            control.mark_point_proven(&report.point, finished_at).await?;
+        }
         report::save(&options.reports, &report.drill, &text)
             .map_err(|source| Error::File { path: options.reports.display().to_string(), source })?;
         measure(&report);
@@ -262,7 +264,8 @@ impl Run<'_> {
         self.report.notes_compared = compared;
         self.report.differences.extend(wrong);
         self.watch.lap("compare_notes");
-        if self.report.differences.is_empty() && self.report.checks.iter().all(|check| check.passed) {
+        let equal = self.report.tables.iter().all(|table| table.equal);
+        if equal && self.report.differences.is_empty() && self.report.checks.iter().all(|check| check.passed) {
             self.report.rto_seconds = Some(self.watch.total());
         }
         self.report.checks.extend(rehearse::use_it(&client, &people, &wanted).await);

@@ -184,7 +184,7 @@ impl DrillReport {
         for fault in self.faults.iter().filter(|fault| !fault.detected) {
             wrong.push(format!("fault {} of {} was not refused: {}", fault.fault, fault.object, fault.message));
         }
-        if demanded && self.control_accepted == Some(false) {
+        if demanded && self.control_accepted != Some(true) {
             wrong.push("the undamaged point was refused".to_owned());
         }
         self.verdict = if wrong.is_empty() { Verdict::Pass } else { Verdict::Fail };

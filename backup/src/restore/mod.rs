@@ -10,7 +10,7 @@ use domain::id::Slug;
 use domain::tenant::TenantState;
 use serde::Serialize;
 use serde_json::json;
-use store::{AuditEvent, TenantScope};
+use store::{AuditEvent, TenantChange, TenantScope};
 
 pub(crate) use self::fetch::Fetch;
 pub(crate) use self::load::{Place, load_files, load_rows, rewritten, table_of};
@@ -153,7 +153,7 @@ impl Backup {
             report.phases = watch.phases;
             return Ok(report);
         }
-        let tenant = self.store.build_tenant(&options.slug, TenantState::Closed).await?;
+        let tenant = self.store.build_tenant(&options.slug, TenantState::Provisioning).await?;
         watch.lap("build");
         let place = Place::beside(tenant.id);
         let mut written = Vec::new();
@@ -169,7 +169,11 @@ impl Backup {
         }
         let detail = json!({ "point": point, "notes": report.notes, "files": report.files });
         let event = AuditEvent { actor: &options.actor, event: "tenant.restored", object: &report.tenant, detail };
-        self.store.control().audit(Some(tenant.id), &event).await?;
+        let change = TenantChange::State(TenantState::Closed);
+        if let Err(error) = self.store.registry().change(tenant.id, &change, &event).await {
+            self.undo(tenant.id, &written).await;
+            return Err(error.into());
+        }
         report.tenant_id = Some(tenant.id.to_string());
         report.seconds = watch.total();
         report.phases = watch.phases;

@@ -72,18 +72,8 @@ impl Writer {
     /// Adds a stream that fits in memory.
     pub(super) async fn add(&mut self, stream: Stream, text: Bytes) -> Result<(), Error> {
         let plain = Measure::of(&text);
-        if let Some(known) = self.sent.chunks.get(&plain.sha256) {
-            let object = Object {
-                name: stream.name.clone(),
-                kind: stream.kind,
-                rows: stream.rows,
-                referenced: true,
-                ..known.clone()
-            };
-            self.plain.insert(stream.name, plain);
-            self.objects.push(object);
-            return Ok(());
-        }
+        self.plain.insert(stream.name.clone(), plain);
+        let Some(stream) = self.refer_chunk(stream, &plain.sha256) else { return Ok(()) };
         let packing = self.key.packing();
         let sealed = tokio::task::spawn_blocking(move || seal(&packing, &text)).await;
         let sealed = match sealed {
@@ -91,7 +81,6 @@ impl Writer {
             Ok(Err(source)) => return Err(Error::Pack { what: stream.name, source }),
             Err(gone) => return Err(Error::Pack { what: stream.name, source: std::io::Error::other(gone) }),
         };
-        self.plain.insert(stream.name.clone(), plain);
         self.waiting_bytes += sealed.stamp.measure.bytes;
         self.waiting.push((stream, sealed));
         if self.waiting_bytes > PACK_LIMIT {
@@ -116,10 +105,23 @@ impl Writer {
         Ok(())
     }
 
+    /// Refers to a chunk with these bytes that was sent already; gives the stream back when there is none.
+    fn refer_chunk(&mut self, stream: Stream, plain: &Hash) -> Option<Stream> {
+        let Some(known) = self.sent.chunks.get(plain) else { return Some(stream) };
+        let Stream { name, kind, rows } = stream;
+        let referenced = !known.key.ends_with(self.point.tail());
+        self.objects.push(Object { kind, name, rows, referenced, ..known.clone() });
+        None
+    }
+
     async fn send_chunk(&mut self, stream: Stream, sealed: SealedBytes) -> Result<(), Error> {
+        // two equal chunks of one point would have one name: the second refers to the first
+        let Some(stream) = self.refer_chunk(stream, &sealed.plain.sha256) else { return Ok(()) };
         let key = layout::chunk(self.tenant, &self.object_name(&sealed.plain.sha256));
         self.put(&key, sealed.stored, sealed.stamp.measure.sha256).await?;
-        self.objects.push(object(key, stream, &sealed.stamp));
+        let object = object(key, stream, &sealed.stamp);
+        self.sent.chunks.insert(sealed.plain.sha256, object.clone());
+        self.objects.push(object);
         Ok(())
     }
 

@@ -119,4 +119,6 @@ async fn swapped_and_stale_objects_are_named() {
     assert_eq!(named.len(), 2, "{:?}", report.problems);
     assert!(report.problems.iter().all(|problem| problem.problem == ProblemKind::Altered), "{:?}", report.problems);
     assert!(files.iter().all(|file| named.contains(file)));
+    // what only the damaged point held is in no good point
+    assert!(lab.backup.store.oldest_unheld_change(&lab.scope()).await.unwrap().is_some());
 }

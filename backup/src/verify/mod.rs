@@ -289,6 +289,8 @@ impl Backup {
         control.mark_point_read(point, self.clock.now(), problems.clone()).await?;
         if good {
             self.settle(&row).await?;
+        } else {
+            self.unsettle(&row).await?;
         }
         let state = match (good, row.proven_at.is_some()) {
             (false, _) => "damaged",
@@ -320,5 +322,19 @@ impl Backup {
         let Some(tenant) = self.store.registry().by_id(TenantId(row.tenant_id)).await? else { return Ok(()) };
         let scope = store::TenantScope::for_job(tenant, "verify");
         Ok(self.store.clear_marks(&scope, row.generation).await?)
+    }
+
+    /// Marks the changes again that only this damaged point held: since the newest good point, or since ever.
+    pub(crate) async fn unsettle(&self, row: &Row) -> Result<(), Error> {
+        let id = TenantId(row.tenant_id);
+        let Some(tenant) = self.store.registry().by_id(id).await? else { return Ok(()) };
+        let good = self.store.control().newest_point(id, &["verified", "proven"]).await?;
+        if good.as_ref().is_some_and(|good| good.generation >= row.generation) {
+            return Ok(());
+        }
+        let made = time::OffsetDateTime::from_unix_timestamp(tenant.created_ts).unwrap_or(row.snapshot_at);
+        let since = good.map_or(made, |good| good.snapshot_at);
+        let scope = store::TenantScope::for_job(tenant, "verify");
+        Ok(self.store.restore_mark(&scope, row.generation, since).await?)
     }
 }

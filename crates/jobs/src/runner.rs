@@ -85,6 +85,10 @@ impl Runner {
         let kinds: Vec<String> = self.handlers.keys().map(|kind| (*kind).to_owned()).collect();
         while !*stop.borrow() {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+            // told to stop while every place was taken
+            if *stop.borrow() {
+                break;
+            }
             let claimed = match self.store.control().claim_job(&kinds, &self.name, LEASE).await {
                 Ok(claimed) => claimed,
                 Err(error) => {

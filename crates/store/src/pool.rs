@@ -106,8 +106,8 @@ fn drive(
     })
 }
 
-/// A login role of the data plane.
-#[derive(Clone, Debug)]
+/// A login role of the data plane. Never printed: it holds a password.
+#[derive(Clone)]
 pub(crate) struct Shard {
     pub(crate) role: String,
     pub(crate) password: String,

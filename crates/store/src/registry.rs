@@ -23,6 +23,8 @@ pub struct Registry {
 struct Known {
     /// True while a listener would tell of changes; otherwise nothing is kept.
     watched: bool,
+    /// Raised whenever everything is forgotten: what was read before that is not kept afterwards.
+    age: u64,
     by_id: HashMap<TenantId, Arc<Tenant>>,
     by_slug: HashMap<String, TenantId>,
     by_host: HashMap<String, TenantId>,
@@ -78,13 +80,14 @@ impl Registry {
         if let Some(answer) = kept {
             return Ok(answer);
         }
+        let age = self.age();
         let found = self
             .load("WHERE t.id = (SELECT h.tenant_id FROM holdfast.tenant_host h WHERE h.host = $1)", host.into())
             .await?;
         if found.is_none() {
             // Requests to a host of nobody's must not cost a query each; any change of the registry forgets this.
             self.write(|known| {
-                if known.watched && known.by_host.len() < 10_000 {
+                if known.watched && known.age == age && known.by_host.len() < 10_000 {
                     known.by_host.insert(host.to_owned(), TenantId(uuid::Uuid::nil()));
                 }
             });
@@ -154,21 +157,21 @@ impl Registry {
 
     pub(crate) fn clear(&self) {
         self.write(|known| {
-            let watched = known.watched;
-            *known = Known { watched, ..Known::default() };
+            *known = Known { watched: known.watched, age: known.age + 1, ..Known::default() };
         });
     }
 
     pub(crate) fn set_watched(&self, watched: bool) {
-        self.write(|known| *known = Known { watched, ..Known::default() });
+        self.write(|known| *known = Known { watched, age: known.age + 1, ..Known::default() });
     }
 
     async fn load(&self, condition: &str, value: sea_orm::Value) -> Result<Option<Arc<Tenant>>, Error> {
+        let age = self.age();
         let row = self.control.db.query_one_raw(statement(&format!("{SELECT} {condition}"), vec![value])).await?;
         let Some(row) = row else { return Ok(None) };
         let tenant = Arc::new(read(&row)?);
         self.write(|known| {
-            if known.watched {
+            if known.watched && known.age == age {
                 for host in &tenant.hosts {
                     known.by_host.insert(host.clone(), tenant.id);
                 }
@@ -177,6 +180,10 @@ impl Registry {
             }
         });
         Ok(Some(tenant))
+    }
+
+    fn age(&self) -> u64 {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).age
     }
 
     fn read<T>(&self, f: impl FnOnce(&Known) -> Option<T>) -> Option<T> {

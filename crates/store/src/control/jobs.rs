@@ -78,12 +78,15 @@ impl Control {
         enqueue(&self.db, job).await
     }
 
-    /// Takes the next due job of these kinds, or one whose lease ran out, and holds it for `lease` seconds.
+    /// Takes the next due job of these kinds, or one whose lease ran out, and holds it for `lease` seconds. One whose
+    /// lease ran out on its last try has failed: a job that ends its worker is not tried for ever.
     pub async fn claim_job(&self, kinds: &[String], worker: &str, lease: i64) -> Result<Option<JobRow>, Error> {
         let sql = format!(
-            "UPDATE holdfast.job SET state = 'running', worker = $2, attempts = attempts + 1, lease_until = now() + make_interval(secs => $3::double precision) \
+            "WITH lost AS (UPDATE holdfast.job SET state = 'failed', error = 'its worker ended in the middle', lease_until = NULL, finished_at = now() \
+             WHERE kind = ANY($1) AND state = 'running' AND lease_until < now() AND attempts >= max_attempts) \
+             UPDATE holdfast.job SET state = 'running', worker = $2, attempts = attempts + 1, lease_until = now() + make_interval(secs => $3::double precision) \
              WHERE id = (SELECT id FROM holdfast.job WHERE kind = ANY($1) AND ((state = 'queued' AND run_at <= now()) \
-             OR (state = 'running' AND lease_until < now())) ORDER BY run_at, id FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING {COLUMNS}"
+             OR (state = 'running' AND lease_until < now() AND attempts < max_attempts)) ORDER BY run_at, id FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING {COLUMNS}"
         );
         let row = self
             .db

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use domain::tenant::{Tenant, TenantState};
 use futures_util::StreamExt;
 use serde_json::json;
+use store::control::jobs::NewJob;
 use store::{AuditEvent, Error, Store, TenantScope, Type};
 use testkit::pg::TestDatabase;
 
@@ -154,4 +155,20 @@ async fn a_snapshot_waits_for_writers_and_sees_what_they_committed() {
     let setting = tables.iter().find(|table| table.name == "setting").unwrap().clone();
     let rows: Vec<_> = snapshot.copy_out(&setting, None).await.unwrap().collect().await;
     assert_eq!(rows.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_ends_its_workers_fails_in_the_end() {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    let control = store.control();
+    let kinds = ["deadly".to_owned()];
+    let new = NewJob { kind: "deadly", tenant: None, payload: json!({}), once_key: None, max_attempts: 2 };
+    let id = control.enqueue(&new).await.unwrap().unwrap();
+    for attempt in 1..=2 {
+        let job = control.claim_job(&kinds, "worker", 0).await.unwrap().unwrap();
+        assert_eq!((job.id, job.attempts), (id, attempt));
+    }
+    assert!(control.claim_job(&kinds, "worker", 30).await.unwrap().is_none());
+    assert_eq!(control.find_job(id).await.unwrap().unwrap().state, "failed");
 }
