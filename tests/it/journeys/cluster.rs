@@ -43,7 +43,12 @@ pub(super) fn programs_of(major: u32) -> Option<PathBuf> {
     let fetched = std::env::split_paths(&path)
         .filter_map(|folder| Some(folder.parent()?.join(format!("postgresql-{major}/bin"))))
         .collect::<Vec<_>>();
-    std::iter::once(debian).chain(fetched).find(|folder| folder.join("initdb").exists())
+    // Whoever runs Postgres must be able to enter the folder, too.
+    let runs = |folder: &PathBuf| {
+        let version = as_postgres(&folder.join("initdb")).arg("--version").output();
+        version.is_ok_and(|done| done.status.success())
+    };
+    std::iter::once(debian).chain(fetched).find(runs)
 }
 
 /// The newest that is installed with all its programs.

@@ -118,3 +118,34 @@ fn a_pg_dump_that_dies_leaves_nothing_that_counts() {
     };
     assert!(left.is_empty(), "nothing of it is in the store: {left:?}");
 }
+
+/// Nothing of a dump is put aside on the way: the disk of the data folder and of temporary files is far smaller than it.
+#[test]
+#[ignore = "200 MB: make soak"]
+fn soak_a_dump_needs_no_disk() {
+    let (url, superuser) = super::reading::database();
+    let mut place = Installation::on(&url);
+    place.tenant("acme");
+    let schema = place.run(&["tenant", "show", "acme"]).ok()["schema"].as_str().unwrap().to_owned();
+    superuser.sql(&format!(
+        "INSERT INTO {schema}.note (id, uid, creator_id, created_ts, updated_ts, visibility, content)
+         SELECT g, 'noise-' || g, (SELECT min(id) FROM {schema}.member), g, g, 'PRIVATE',
+                (SELECT string_agg(encode(sha512((g || '-' || k)::bytea), 'base64'), '') FROM generate_series(1, 400) k)
+         FROM generate_series(1000000, 1008000) g"
+    ));
+    let small = place.path("small");
+    std::fs::create_dir(&small).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=10m", "tmpfs"]).arg(&small).output();
+    if !mounted.is_ok_and(|done| done.status.success()) {
+        super::process::skipped("mounting is not permitted here");
+        return;
+    }
+    tool(Command::new("cp").arg("-r").arg(place.data().join("keys")).arg(&small));
+    place.settings.push(("TMPDIR".to_owned(), small.display().to_string()));
+    place.set("data", small.display());
+    let ran = place.run(&["backup", "dump"]);
+    Command::new("umount").arg(&small).status().unwrap();
+    let dump = ran.ok();
+    assert!(dump["bytes"].as_u64() > Some(190_000_000), "{dump}");
+    println!("{} bytes dumped beside a disk of 10 MB in {} s", dump["bytes"], dump["seconds"]);
+}

@@ -64,12 +64,6 @@ fn there_and_back(place: &Installation, seed: u64) {
 }
 
 #[test]
-fn external_database_and_a_folder_as_store() {
-    let (url, _) = database();
-    there_and_back(&Installation::on(&url), 11);
-}
-
-#[test]
 fn embedded_default() {
     there_and_back(&Installation::embedded(), 12);
 }

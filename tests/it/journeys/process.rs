@@ -338,14 +338,14 @@ pub(super) fn program(name: &str) -> Option<PathBuf> {
         .map(|folder| folder.join(name))
         .find(|path| path.is_file());
     if found.is_none() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "with CI=true {name} must be installed");
         skipped(&format!("{name} is not installed"));
     }
     found
 }
 
-/// Says by name that a test was not run, and why.
+/// Says by name that a test was not run, and why: what this machine does not permit.
 pub(super) fn skipped(why: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "with CI=true nothing is skipped: {why}");
     eprintln!("skipped {}: {why}", std::thread::current().name().unwrap_or("a test"));
 }
 
