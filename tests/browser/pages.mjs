@@ -22,11 +22,12 @@ async function addresses(page, url) {
   return found;
 }
 
-// Looks at one page: as it is loaded, and once more as the browser's store has it.
-async function look(page, watched, address, source) {
+// Looks at one page: as it is loaded, and with `again` once more as the browser's store has it.
+async function look(page, watched, address, source, again) {
   const problems = [];
   await page.goto(address, { waitUntil: "load" });
   problems.push(...(await overflow(page)), ...(await axe(page, source)), ...watched.take());
+  if (!again) return problems;
   await page.goto(address, { waitUntil: "load" });
   problems.push(...watched.take());
   const styled = await page.evaluate(() => document.styleSheets.length > 0 && document.styleSheets[0].cssRules.length > 0);
@@ -72,9 +73,10 @@ async function lookAs({ browser, url, test, source, who, asked, width, colorSche
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, storageState: who ?? undefined });
   const page = await context.newPage();
   const watched = await watch(page);
+  const first = width === WIDTHS[0] && colorScheme === SCHEMES[0];
   for (const [name, path] of asked) {
-    await test(`${name}, ${width} px, ${colorScheme}`, async () => look(page, watched, url + path, source));
-    if (width !== WIDTHS[0] || colorScheme !== SCHEMES[0]) continue;
+    await test(`${name}, ${width} px, ${colorScheme}`, async () => look(page, watched, url + path, source, first));
+    if (!first) continue;
     await test(`${name}, ${NARROWEST} px`, async () => {
       await page.setViewportSize({ width: NARROWEST, height: 900 });
       const problems = await overflow(page);
