@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn a_command_error_survives_the_way_through_anyhow() {
-        let way: anyhow::Result<()> = Err(CommandError::conflict("the slug acme is taken").object("acme").into());
-        let back = CommandError::from(way.expect_err("it fails"));
+        let way: anyhow::Error = CommandError::conflict("the slug acme is taken").object("acme").into();
+        let back = CommandError::from(way);
         assert_eq!((back.exit, back.code.as_str(), back.object.as_deref()), (Code::Conflict, "conflict", Some("acme")));
     }
 
