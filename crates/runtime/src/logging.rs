@@ -25,7 +25,9 @@ pub enum Error {
 /// Begins logging for the whole process.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
     let filter = EnvFilter::try_new(filter).map_err(|source| Error::Filter { filter: filter.to_owned(), source })?;
-    let common = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Whoever reads the log may go; the complaint about that would panic in the middle of a request.
+    let common =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     match format {
         LogFormat::Json => common.json().flatten_event(true).with_span_list(false).finish().try_init()?,
         LogFormat::Human => {

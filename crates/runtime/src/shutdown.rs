@@ -46,8 +46,8 @@ impl Shutdown {
             tracing::warn!(signal = name, "asked twice, ending at once");
             std::process::exit(i32::from(Code::Cancelled.number()));
         }
-        tracing::info!(signal = name, "asked to end");
         self.token.cancel();
+        tracing::info!(signal = name, "asked to end");
     }
 
     /// Begins the end from within, such as after a failed listener.

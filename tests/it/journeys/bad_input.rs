@@ -326,3 +326,28 @@ fn postgres_gone_in_the_middle() {
     assert_eq!(all["memos"].as_array().map(Vec::len), Some(1), "what was refused is not there: {all}");
     server.stop();
 }
+
+/// Whoever reads the log is gone, as when a log collector ends: requests are answered, and SIGTERM still ends it in order.
+#[test]
+fn a_log_that_nobody_reads() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    let (place, _, token) = installed();
+    let words = ["serve", "--json", "--no-worker", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
+    let mut command = place.command(&words);
+    let mut server = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let ready: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    drop((lines, server.stderr.take()));
+    let client = Client::new(format!("{}/t/acme", ready["url"].as_str().unwrap()), Some(&token));
+    for _ in 0..3 {
+        client.get("/api/v1/memos");
+    }
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.id().cast_signed()), nix::sys::signal::SIGTERM).unwrap();
+    let ended = super::process::wait(&mut server, Duration::from_secs(30));
+    if ended.is_none() {
+        server.kill().unwrap();
+    }
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
+}

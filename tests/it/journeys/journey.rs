@@ -43,7 +43,8 @@ fn there_and_back(place: &Installation, seed: u64) {
     place.run(&["tenant", "delete", "acme", "--yes", "--grace", "0d"]).ok();
     until(Duration::from_secs(10), "the tenant is gone", || Client::new(&base, None).status("/api/v1/memos") == 404);
 
-    let restored = place.run(&["restore", "run", name, "--as", "phoenix"]).ok();
+    let restored = place.run(&["restore", "run", "latest", "--tenant", "acme", "--as", "phoenix"]).ok();
+    assert_eq!(restored["from"], name, "the newest point of the tenant that is gone");
     assert_eq!((&restored["notes"], &restored["tenant"]), (&shown["notes"], &"phoenix".into()), "{restored}");
     assert_eq!(restored["attachments"], shown["attachments"]);
     let base = format!("{}/t/phoenix", server.url());
