@@ -502,6 +502,7 @@ def main():
     parser.add_argument("--only", default="", help="some of the parts by name, divided by commas")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/performance.md")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # so that what was started is ended
     folder = Path(tempfile.mkdtemp(prefix="hf-bench-"))
     folder.chmod(0o755)
     began, busy, own = time.monotonic(), machine_cpu(), sum(os.times()[:4])
