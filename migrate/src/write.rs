@@ -136,7 +136,7 @@ impl Drop for Discard {
     }
 }
 
-/// Removes a tenant's files and rows; what cannot be removed is logged and left to the sweeper.
+/// Removes a tenant's files and rows; what cannot be removed is logged, and stays: nothing sweeps yet.
 pub(crate) async fn discard(house: &House, tenant: &Tenant) {
     match house.files.list(tenant.id).await {
         Ok(found) => {

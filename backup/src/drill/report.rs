@@ -78,7 +78,7 @@ pub struct Isolation {
     pub network: String,
     /// How the server was reached.
     pub server: String,
-    /// The backup store was only read.
+    /// The credentials for the backup store could not write.
     pub store_read_only: bool,
 }
 

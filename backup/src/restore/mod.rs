@@ -204,7 +204,7 @@ impl Backup {
         Ok(tables)
     }
 
-    /// Leaves nothing of a restore that failed. What cannot be removed now is told in the log; the sweeper takes it.
+    /// Leaves nothing of a restore that failed. What cannot be removed now is told in the log, and stays.
     async fn undo(&self, tenant: domain::id::TenantId, written: &[String]) {
         if let Err(error) = self.store.discard_tenant(tenant).await {
             tracing::error!(%tenant, %error, "the tenant of a failed restore could not be removed");

@@ -151,7 +151,7 @@ impl FileStore {
         self.store.exists(storage_key).await
     }
 
-    /// Everything stored for a tenant, unfinished uploads included: what the sweeper goes through.
+    /// Everything stored for a tenant, unfinished uploads included: what a sweeper, which is not built yet, will go through.
     pub async fn list(&self, tenant: TenantId) -> Result<Vec<Listed>, Error> {
         self.store.list(&keys::live_files(tenant)).await
     }
