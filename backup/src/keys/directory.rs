@@ -1,7 +1,8 @@
 //! The folder `keys/`: `drill.key` (the drill identity, mode 0600), `drill.pub` and `escrow.pub` (recipients).
 
+use std::fs::Permissions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -43,12 +44,7 @@ impl KeyDirectory {
         let drill = drill_recipient(path)?;
         let (escrow, sheet) = match read_recipient(&path.join("escrow.pub"))? {
             Some(escrow) => (escrow, None),
-            None => {
-                let identity = Identity::generate();
-                let escrow = identity.to_public();
-                write_new(&path.join("escrow.pub"), &format!("{escrow}\n"), 0o644)?;
-                (escrow, Some(EscrowSheet { identity }))
-            }
+            None => new_escrow(path)?,
         };
         Ok((Self { path: path.to_owned(), escrow, drill }, sheet))
     }
@@ -102,16 +98,26 @@ fn drill_recipient(path: &Path) -> Result<Recipient, KeyError> {
         return Ok(recipient);
     }
     let secret = path.join("drill.key");
-    let identity = if secret.exists() {
-        read_identity(&secret)?
-    } else {
+    if !secret.exists() {
         let identity = Identity::generate();
         let text = format!("# public key: {}\n{}\n", identity.to_public(), identity.to_string().expose_secret());
-        write_new(&secret, &text, 0o600)?;
-        identity
-    };
-    write_new(&public, &format!("{}\n", identity.to_public()), 0o644)?;
+        write_first(&secret, &text, 0o600)?;
+    }
+    // Whoever was first: the identity in the file is the one that counts.
+    let identity = read_identity(&secret)?;
+    write_first(&public, &format!("{}\n", identity.to_public()), 0o644)?;
     Ok(identity.to_public())
+}
+
+/// The escrow key of a new appliance. The sheet goes to the one process whose key is in the file in the end.
+fn new_escrow(path: &Path) -> Result<(Recipient, Option<EscrowSheet>), KeyError> {
+    let identity = Identity::generate();
+    let file = path.join("escrow.pub");
+    if write_first(&file, &format!("{}\n", identity.to_public()), 0o644)? {
+        return Ok((identity.to_public(), Some(EscrowSheet { identity })));
+    }
+    let escrow = read_recipient(&file)?.ok_or_else(|| file_error(&file, std::io::ErrorKind::NotFound.into()))?;
+    Ok((escrow, None))
 }
 
 fn read_recipient(path: &Path) -> Result<Option<Recipient>, KeyError> {
@@ -135,6 +141,25 @@ fn make_folder(path: &Path) -> Result<(), KeyError> {
     std::fs::create_dir_all(path).map_err(|source| file_error(path, source))
 }
 
+/// Writes a file unless there is one; whether it did. Two processes that start at the same time agree on one key: the
+/// file appears whole, under its name, or not at all.
+fn write_first(path: &Path, text: &str, mode: u32) -> Result<bool, KeyError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<bool> {
+        let mut file = tempfile::Builder::new().prefix(".key").permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        let first = match file.persist_noclobber(path) {
+            Ok(_) => true,
+            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error.error),
+        };
+        std::fs::File::open(folder)?.sync_all()?;
+        Ok(first)
+    };
+    write().map_err(|source| file_error(path, source))
+}
+
 /// Writes a file that must not be there yet, and sees it on the disk before going on.
 fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), KeyError> {
     let write = || -> std::io::Result<()> {
@@ -152,9 +177,26 @@ fn file_error(path: &Path, source: std::io::Error) -> KeyError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
+
+    #[test]
+    fn processes_that_start_together_agree_on_one_key() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("keys");
+            let opened: Vec<_> = std::thread::scope(|scope| {
+                let starts: Vec<_> = (0..4).map(|_| scope.spawn(|| KeyDirectory::open(&path).unwrap())).collect();
+                starts.into_iter().map(|start| start.join().unwrap()).collect()
+            });
+            assert_eq!(opened.iter().filter(|(_, sheet)| sheet.is_some()).count(), 1, "one process shows the sheet");
+            for holder in [Holder::Escrow, Holder::Drill] {
+                let first = opened[0].0.recipient(holder).to_string();
+                assert!(opened.iter().all(|(keys, _)| keys.recipient(holder).to_string() == first));
+            }
+            let sheet = opened.iter().find_map(|(_, sheet)| sheet.as_ref()).unwrap();
+            assert_eq!(sheet.identity.to_public().to_string(), opened[0].0.recipient(Holder::Escrow).to_string());
+        }
+    }
 
     #[test]
     fn the_sheet_is_shown_once_and_stored_nowhere() {
