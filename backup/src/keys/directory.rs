@@ -146,7 +146,8 @@ fn make_folder(path: &Path) -> Result<(), KeyError> {
 fn write_first(path: &Path, text: &str, mode: u32) -> Result<bool, KeyError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<bool> {
-        let mut file = tempfile::Builder::new().prefix(".key").permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
+        let mut file =
+            tempfile::Builder::new().prefix(".key").permissions(Permissions::from_mode(mode)).tempfile_in(folder)?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         let first = match file.persist_noclobber(path) {
