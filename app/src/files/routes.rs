@@ -18,6 +18,10 @@ pub fn routes() -> Vec<Route> {
         file("/file/attachments/{uid}/{name:.+}", || actix_web::web::to(attachment)),
         // Links of Memos before 0.25.
         file("/file/resources/{uid}/{name:.+}", || actix_web::web::to(attachment)),
+        file("/file/resources/{uid}", || actix_web::web::to(attachment)),
+        // Links of Memos before 0.22.
+        file("/o/r/{uid}", || actix_web::web::to(attachment)),
+        file("/o/r/{uid}/{name:.+}", || actix_web::web::to(attachment)),
         file("/file/users/{username}/avatar", || actix_web::web::to(avatar_of)),
         nothing("/file/attachments/{uid}/{name:.+}"),
         nothing("/file/{path:.*}"),
@@ -56,13 +60,12 @@ fn desk<'a>(state: &'a AppState, visit: &'a Visit) -> Desk<'a> {
 async fn attachment(
     state: Data<AppState>,
     visit: Visit,
-    path: Path<(String, String)>,
     options: Query<Options>,
     request: HttpRequest,
 ) -> Result<HttpResponse, web::Error> {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let ask = Ask {
-        uid: path.into_inner().0,
+        uid: request.match_info().query("uid").to_owned(),
         thumbnail: says_yes(&options.thumbnail),
         motion: says_yes(&options.motion),
         share_token: options.share_token.clone(),

@@ -3,6 +3,7 @@
 use domain::member::Member;
 use serde_json::Value as Json;
 use serde_json::json;
+use store::tenant::counts::{self, Sizes};
 use store::tenant::{members, providers, settings as rows};
 use store::{AuditEvent, TenantTx};
 use wire::v1::InstanceSetting;
@@ -27,6 +28,17 @@ pub async fn admin(desk: &Desk<'_>) -> Result<Option<Member>, Error> {
     let found = members::find_newest_admin(&mut tx).await?;
     tx.commit().await?;
     Ok(found)
+}
+
+/// How much room the tenant takes; for admins.
+///
+/// # Errors
+/// The caller is no admin.
+pub async fn sizes(desk: &Desk<'_>) -> Result<Sizes, Error> {
+    if !desk.actor.is_admin() {
+        return Err(Error::Denied);
+    }
+    Ok(counts::read_sizes(desk.begin()).await?)
 }
 
 /// The key that a name stands for.

@@ -12,6 +12,9 @@ pub enum Error {
     /// There is no such member.
     #[error("user not found")]
     NotFound,
+    /// There is no such thing of a member's.
+    #[error("{0}")]
+    Missing(&'static str),
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -40,7 +43,7 @@ impl From<Error> for web::Error {
         match error {
             Error::SignInFirst => Self::unauthenticated(text),
             Error::Denied(_) => Self::denied(text),
-            Error::NotFound => Self::not_found(text),
+            Error::NotFound | Error::Missing(_) => Self::not_found(text),
             Error::Invalid(_) => Self::invalid(text),
             Error::Taken(_) => Self::exists(text),
             Error::Refused(_) => Self::precondition(text),

@@ -9,9 +9,10 @@ use super::door::{Head, Reply, admit, run};
 use super::{Ctx, Payload};
 use crate::error::{ApiError, Code};
 
-/// What may be posted.
-const ACCEPT_POST: &str = "application/grpc-web, application/grpc-web+proto, application/grpc-web-text, \
-                           application/grpc-web-text+proto, application/json, application/json; charset=utf-8, application/proto";
+/// What may be posted, as Memos says it; native gRPC has a listener of its own.
+const ACCEPT_POST: &str = "application/grpc, application/grpc+json, application/grpc+json; charset=utf-8, \
+    application/grpc+proto, application/grpc-web, application/grpc-web+json, application/grpc-web+json; charset=utf-8, \
+    application/grpc-web+proto, application/json, application/json; charset=utf-8, application/proto";
 
 /// Answers a request below `/memos.api.v1.`.
 ///

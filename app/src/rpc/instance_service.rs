@@ -1,6 +1,7 @@
 //! InstanceService: the tenant's profile and settings.
 
-use wire::v1;
+use wire::v1::instance_stats::DatabaseStats;
+use wire::{Timestamp, v1};
 
 use super::{ApiError, Ctx, RpcRow, row};
 use crate::instance::service;
@@ -17,6 +18,7 @@ pub fn rows() -> Vec<RpcRow> {
         row(SERVICE, "GetInstanceSetting", get_setting),
         row(SERVICE, "BatchGetInstanceSettings", batch_get_settings),
         row(SERVICE, "UpdateInstanceSetting", update_setting),
+        row(SERVICE, "GetInstanceStats", get_stats),
     ]
 }
 
@@ -49,4 +51,13 @@ async fn batch_get_settings(
 async fn update_setting(ctx: Ctx, request: v1::UpdateInstanceSettingRequest) -> Answer<v1::InstanceSetting> {
     let setting = request.setting.ok_or_else(|| ApiError::invalid("setting is required"))?;
     Ok(service::update(&Desk::of(&ctx), setting).await?)
+}
+
+async fn get_stats(ctx: Ctx, _: v1::GetInstanceStatsRequest) -> Answer<v1::InstanceStats> {
+    let sizes = service::sizes(&Desk::of(&ctx)).await?;
+    Ok(v1::InstanceStats {
+        database: Some(DatabaseStats { driver: "postgres".to_owned(), size_bytes: sizes.database }),
+        local_storage_bytes: sizes.files,
+        generated_time: Some(Timestamp::from_seconds(ctx.seconds())),
+    })
 }

@@ -1,7 +1,8 @@
 //! UserService: members, their preferences and their tokens.
 
 use domain::member::Member;
-use identity::NewToken;
+use identity::cookies::clear;
+use identity::{NewToken, REFRESH_COOKIE};
 use wire::page::Page;
 use wire::{Empty, FieldMask, v1};
 
@@ -10,7 +11,7 @@ use crate::notes::Desk;
 use crate::people::service::NewMember;
 use crate::people::settings::Key;
 use crate::people::update::Change;
-use crate::people::{self, service, settings, update, view};
+use crate::people::{self, delete, service, settings, update, view};
 
 const SERVICE: &str = "UserService";
 
@@ -22,6 +23,7 @@ pub fn rows() -> Vec<RpcRow> {
         row(SERVICE, "GetUser", get_user),
         row(SERVICE, "CreateUser", create_user),
         row(SERVICE, "UpdateUser", update_user),
+        row(SERVICE, "DeleteUser", delete_user),
         row(SERVICE, "GetUserSetting", get_setting),
         row(SERVICE, "UpdateUserSetting", update_setting),
         row(SERVICE, "ListUserSettings", list_settings),
@@ -130,6 +132,16 @@ async fn update_user(ctx: Ctx, request: v1::UpdateUserRequest) -> Answer<v1::Use
     let change = change(&user, &mask)?;
     let member = update::update(&Desk::of(&ctx), &ctx.state().identity, me, name, change).await?;
     Ok(view::user(&member, ctx.actor()))
+}
+
+async fn delete_user(ctx: Ctx, request: v1::DeleteUserRequest) -> Answer<Empty> {
+    let me = ctx.me()?;
+    let name = username(&request.name)?;
+    delete::delete(&Desk::of(&ctx), me, name).await?;
+    if me.member.username == name {
+        ctx.set_cookie(clear(REFRESH_COOKIE, &ctx.info().base, ctx.info().is_secure()));
+    }
+    Ok(Empty {})
 }
 
 fn change(user: &v1::User, mask: &FieldMask) -> Answer<Change> {

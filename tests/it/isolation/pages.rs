@@ -60,6 +60,9 @@ fn sample(route: &Route) -> Option<Sample> {
         (_, "/file/resources/{uid}/{name:.+}") => {
             row("/file/resources/3SP9kPoRyyPQyj4tNheEAu/big%20picture.jpg", "", &[200])
         }
+        (_, "/file/resources/{uid}") => row("/file/resources/3SP9kPoRyyPQyj4tNheEAu", "", &[200]),
+        (_, "/o/r/{uid}") => row("/o/r/3SP9kPoRyyPQyj4tNheEAu", "", &[200]),
+        (_, "/o/r/{uid}/{name:.+}") => row("/o/r/3SP9kPoRyyPQyj4tNheEAu/big%20picture.jpg", "", &[200]),
         (_, "/file/users/{username}/avatar") => row("/file/users/maria/avatar", "", &[200]),
         _ => None,
     }

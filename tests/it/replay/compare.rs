@@ -40,6 +40,7 @@ const PARSERS: &[&str] = &[
     "wire-format",
     "could not find field",
     "invalid range",
+    "error parsing regexp",
 ];
 
 fn placeholder() -> &'static Regex {

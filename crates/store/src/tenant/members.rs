@@ -107,6 +107,11 @@ pub async fn find_newest_admin(tx: &mut TenantTx) -> Result<Option<Member>, Erro
     tx.query_opt(sql, &[]).await?.as_ref().map(member_of).transpose()
 }
 
+/// Locks a member's row, so that changes of what hangs on him come one after the other.
+pub async fn lock_member(tx: &mut TenantTx, id: MemberId) -> Result<(), Error> {
+    tx.query("SELECT 1 FROM member WHERE id = $1 FOR UPDATE", &[(&id.0, Type::INT8)]).await.map(|_| ())
+}
+
 /// How many members there are, archived ones included.
 pub async fn count_members(tx: &mut TenantTx) -> Result<i64, Error> {
     let row = tx.query_opt("SELECT count(*) FROM member", &[]).await?;

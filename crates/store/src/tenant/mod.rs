@@ -5,6 +5,7 @@ pub mod cards;
 pub mod counts;
 pub mod feed;
 pub mod filter_sql;
+pub mod leaving;
 pub mod members;
 pub mod notes;
 pub mod notifications;
