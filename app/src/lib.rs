@@ -6,6 +6,8 @@
 pub mod error;
 pub mod files;
 pub mod instance;
+pub mod live;
+pub mod mcp;
 pub mod notes;
 mod pages;
 pub mod people;
@@ -16,7 +18,10 @@ pub use state::AppState;
 
 /// Every row of this side: API, files, pages.
 pub fn routes() -> Vec<web::Route> {
-    let mut routes = rpc::mount::routes();
+    let mut routes = live::routes();
+    routes.extend(rpc::document::routes());
+    routes.extend(rpc::mount::routes());
+    routes.extend(mcp::routes());
     routes.extend(files::routes::routes());
     routes.extend(pages::routes());
     routes

@@ -9,6 +9,7 @@ use objects::FileStore;
 use store::Store;
 
 use crate::files::thumbnail::Thumbnails;
+use crate::live::Live;
 use crate::rpc::Services;
 
 /// The version of Memos whose API this is; clients decide by it what they may ask.
@@ -32,6 +33,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Random ids and secrets.
     pub chance: Chance,
+    /// Who listens to what happens.
+    pub live: Live,
     /// Handlers of the RPCs.
     pub services: Services,
 }
@@ -47,7 +50,8 @@ impl AppState {
     pub fn with_identity(identity: Identity, files: FileStore, chance: Chance) -> Self {
         let (store, clock) = (identity.store().clone(), identity.clock().clone());
         let thumbnails = Thumbnails::default();
-        Self(Arc::new(Parts { store, identity, files, thumbnails, clock, chance, services: crate::rpc::services() }))
+        let live = Live::start(&store, &chance);
+        Self(Arc::new(Parts { store, identity, files, thumbnails, clock, chance, live, services: crate::rpc::services() }))
     }
 }
 

@@ -7,5 +7,7 @@ mod drills;
 mod flights;
 mod isolation;
 mod journeys;
+mod live;
+mod mcp;
 mod replay;
 mod support;

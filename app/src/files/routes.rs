@@ -54,7 +54,14 @@ fn says_yes(text: &str) -> bool {
 }
 
 fn desk<'a>(state: &'a AppState, visit: &'a Visit) -> Desk<'a> {
-    Desk { store: &state.store, scope: &visit.scope, actor: &visit.actor, clock: &state.clock, chance: &state.chance }
+    Desk {
+        store: &state.store,
+        scope: &visit.scope,
+        actor: &visit.actor,
+        clock: &state.clock,
+        chance: &state.chance,
+        live: &state.live,
+    }
 }
 
 async fn attachment(

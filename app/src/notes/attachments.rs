@@ -6,6 +6,7 @@ use store::TenantTx;
 use store::tenant::{attachments, cards, notes};
 
 use super::{Desk, Error, access, service};
+use crate::live::Kind;
 
 /// The files with these public ids, which must belong to the note's creator and hang on no other note.
 pub(super) async fn resolve(tx: &mut TenantTx, note: &Note, uids: &[String]) -> Result<Vec<AttachmentId>, Error> {
@@ -45,7 +46,9 @@ pub async fn set(desk: &Desk<'_>, uid: &str, files: &[String]) -> Result<(), Err
     access::may_change(desk, &note)?;
     replace(&mut tx, desk, &note, files).await?;
     notes::touch_note(&mut tx, note.id, desk.now()).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    desk.tell(Kind::Updated, &note);
+    Ok(())
 }
 
 /// The note whose files a list shows.

@@ -6,6 +6,7 @@ use wire::page::Page;
 
 use super::service::{self, Draft, Listed};
 use super::{Desk, Error, access, mentions};
+use crate::live::Kind;
 
 /// Stores a comment on the note with `uid`, which the caller must be able to read. Guests may comment.
 pub async fn create(desk: &Desk<'_>, uid: &str, draft: &Draft) -> Result<Note, Error> {
@@ -19,6 +20,7 @@ pub async fn create(desk: &Desk<'_>, uid: &str, draft: &Draft) -> Result<Note, E
     let told = mentions::notify_commented(&mut tx, desk, comment.id, &parent).await?;
     mentions::notify_mentioned(&mut tx, desk, &comment, &[], told).await?;
     tx.commit().await?;
+    desk.tell(Kind::Commented, &parent);
     Ok(comment)
 }
 

@@ -22,16 +22,18 @@ pub mod view;
 use domain::chance::Chance;
 use domain::clock::Clock;
 use domain::member::Member;
+use domain::note::Note;
 use identity::Actor;
 use store::tenant::feed::Viewer;
 use store::{Store, TenantScope, TenantTx};
 
+use crate::live::{Event, Kind, Live};
 use crate::rpc::Ctx;
 
 pub use error::Error;
 
 /// Where a rule is applied and for whom: what every service function of notes and files is given.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Desk<'a> {
     /// The database.
     pub store: &'a Store,
@@ -43,18 +45,32 @@ pub struct Desk<'a> {
     pub clock: &'a Clock,
     /// Where new public ids come from.
     pub chance: &'a Chance,
+    /// Who is told of what happens.
+    pub live: &'a Live,
 }
 
 impl<'a> Desk<'a> {
     /// The desk of an RPC.
     pub fn of(ctx: &'a Ctx) -> Self {
         let state = ctx.state();
-        Self { store: &state.store, scope: ctx.scope(), actor: ctx.actor(), clock: &state.clock, chance: &state.chance }
+        Self {
+            store: &state.store,
+            scope: ctx.scope(),
+            actor: ctx.actor(),
+            clock: &state.clock,
+            chance: &state.chance,
+            live: &state.live,
+        }
     }
 
     /// A unit of work on the tenant.
     pub fn begin(&self) -> TenantTx {
         self.store.begin(self.scope)
+    }
+
+    /// Tells who listens what has happened to a note; after the commit.
+    pub fn tell(&self, kind: Kind, note: &Note) {
+        self.live.tell(self.scope.tenant().id, Event::of(kind, note));
     }
 
     /// Seconds since 1970.

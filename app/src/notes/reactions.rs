@@ -5,6 +5,7 @@ use store::tenant::reactions::{self, Reaction};
 use store::tenant::{cards, notes};
 
 use super::{Desk, Error, access, input, service};
+use crate::live::Kind;
 
 /// Adds the caller's reaction to a note he may read; the same again changes nothing. Guests do not react.
 pub async fn upsert(desk: &Desk<'_>, uid: &str, reaction: &str) -> Result<Reaction, Error> {
@@ -18,6 +19,7 @@ pub async fn upsert(desk: &Desk<'_>, uid: &str, reaction: &str) -> Result<Reacti
     let stored = reactions::upsert_reaction(&mut tx, note.id, member.id, reaction, desk.now()).await?;
     cards::refresh_cards(&mut tx, &[note.id]).await?;
     tx.commit().await?;
+    desk.tell(Kind::Reacted, &note);
     Ok(stored)
 }
 
@@ -34,7 +36,9 @@ pub async fn delete(desk: &Desk<'_>, uid: &str, id: i64) -> Result<(), Error> {
     }
     reactions::delete_reaction(&mut tx, id).await?;
     cards::refresh_cards(&mut tx, &[note.id]).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    desk.tell(Kind::ReactionDeleted, &note);
+    Ok(())
 }
 
 /// The note whose reactions a list shows.

@@ -8,6 +8,7 @@ use store::TenantTx;
 use store::tenant::{cards, notes, relations};
 
 use super::{Desk, Error, access, service};
+use crate::live::Kind;
 
 /// The notes with these public ids, which must exist for the caller.
 async fn resolve(tx: &mut TenantTx, desk: &Desk<'_>, uids: &[String]) -> Result<Vec<NoteId>, Error> {
@@ -78,7 +79,9 @@ pub async fn set(desk: &Desk<'_>, uid: &str, related: &[String]) -> Result<(), E
     access::may_change(desk, &note)?;
     replace(&mut tx, desk, note.id, related).await?;
     notes::touch_note(&mut tx, note.id, desk.now()).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    desk.tell(Kind::Updated, &note);
+    Ok(())
 }
 
 /// The note whose relations a list shows. Whoever may not read the note itself sees no relation of it, but no error.

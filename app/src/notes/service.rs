@@ -9,6 +9,7 @@ use store::tenant::{attachments as attachment_rows, cards, filter_sql, notes, re
 use wire::page::Page;
 
 use super::{Desk, Error, access, attachments, input, mentions, order, relations};
+use crate::live::Kind;
 
 /// One note, if the caller may read it.
 pub async fn get(desk: &Desk<'_>, uid: &str) -> Result<Note, Error> {
@@ -126,6 +127,7 @@ pub async fn create(desk: &Desk<'_>, draft: &Draft) -> Result<Note, Error> {
         && (!draft.content.contains('@') || markdown::mentions(&draft.content).is_empty());
     if plain {
         let id = notes::insert_note_once(desk.begin(), &row_of(&note)).await.map_err(|e| taken(e, &note.uid))?;
+        desk.tell(Kind::Created, &note);
         return Ok(Note { id, ..note });
     }
     let mut tx = desk.begin();
@@ -136,6 +138,7 @@ pub async fn create(desk: &Desk<'_>, draft: &Draft) -> Result<Note, Error> {
     let note = insert(&mut tx, desk, draft, note).await?;
     mentions::notify_mentioned(&mut tx, desk, &note, &[], None).await?;
     tx.commit().await?;
+    desk.tell(Kind::Created, &note);
     Ok(note)
 }
 
@@ -251,7 +254,9 @@ pub async fn delete(desk: &Desk<'_>, uid: &str) -> Result<(), Error> {
     let note = notes::find_note(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
     access::may_change(desk, &note)?;
     delete_threads(&mut tx, note.id).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    desk.tell(Kind::Deleted, &note);
+    Ok(())
 }
 
 async fn delete_threads(tx: &mut TenantTx, note: NoteId) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use store::TenantTx;
 use store::tenant::{cards, notes};
 
 use super::{Desk, Error, access, attachments, input, mentions, relations};
+use crate::live::Kind;
 
 /// What shall change; what is none stays.
 #[derive(Clone, Debug, Default)]
@@ -78,6 +79,7 @@ pub async fn update(desk: &Desk<'_>, uid: &str, change: &Change) -> Result<Note,
         mentions::notify_mentioned(&mut tx, desk, &note, &named_before, None).await?;
     }
     tx.commit().await?;
+    desk.tell(Kind::Updated, &note);
     Ok(note)
 }
 

@@ -56,7 +56,14 @@ pub(super) fn answer(request: &HttpRequest, visit: &Visit, template: &impl Templ
 }
 
 pub(super) fn desk<'a>(state: &'a AppState, visit: &'a Visit) -> Desk<'a> {
-    Desk { store: &state.store, scope: &visit.scope, actor: &visit.actor, clock: &state.clock, chance: &state.chance }
+    Desk {
+        store: &state.store,
+        scope: &visit.scope,
+        actor: &visit.actor,
+        clock: &state.clock,
+        chance: &state.chance,
+        live: &state.live,
+    }
 }
 
 /// Refuses to change anything in a workspace that is read-only at present.

@@ -8,6 +8,7 @@ pub mod attachment_service;
 pub mod auth_service;
 pub mod connect;
 mod ctx;
+pub mod document;
 pub mod door;
 pub mod grpc_web;
 pub mod instance_service;

@@ -49,7 +49,7 @@ async fn connect(
 }
 
 /// The body, held in memory as a whole: from strangers, who only sign in, no more than a form.
-async fn read(payload: Payload, actor: &Actor) -> Result<Bytes, ApiError> {
+pub(crate) async fn read(payload: Payload, actor: &Actor) -> Result<Bytes, ApiError> {
     let limit = if *actor == Actor::Anonymous { web::FORM_LIMIT } else { web::API_LIMIT };
     match payload.to_bytes_limited(limit).await {
         Ok(Ok(body)) => Ok(body),
@@ -75,7 +75,7 @@ fn head(request: &HttpRequest) -> Head {
     }
 }
 
-fn info(visit: &Visit, request: &HttpRequest) -> RequestInfo {
+pub(crate) fn info(visit: &Visit, request: &HttpRequest) -> RequestInfo {
     RequestInfo {
         scheme: if visit.facts.https { "https" } else { "http" }.to_owned(),
         host: visit.facts.host.clone(),

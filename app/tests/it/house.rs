@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use app::live::Live;
 use app::notes::Desk;
 use app::notes::service::Draft;
 use domain::chance::Chance;
@@ -23,6 +24,7 @@ pub(crate) struct House {
     pub(crate) clock: Clock,
     pub(crate) chance: Chance,
     pub(crate) files: FileStore,
+    live: Live,
     _folder: tempfile::TempDir,
     _database: TestDatabase,
 }
@@ -40,11 +42,13 @@ impl House {
         let scope = TenantScope::for_request(Arc::new(tenant));
         let folder = tempfile::tempdir().unwrap();
         let files = FileStore::over(ObjectStore::directory(folder.path()).unwrap());
+        let chance = Chance::seeded(seed);
         let house = Self {
+            live: Live::start(&store, &chance),
             store,
             scope,
             clock: Clock::fixed(1_700_000_000),
-            chance: Chance::seeded(seed),
+            chance,
             files,
             _folder: folder,
             _database: database,
@@ -64,7 +68,8 @@ impl House {
 
     /// The desk of someone.
     pub(crate) fn desk<'a>(&'a self, actor: &'a Actor) -> Desk<'a> {
-        Desk { store: &self.store, scope: &self.scope, actor, clock: &self.clock, chance: &self.chance }
+        let Self { store, scope, clock, chance, live, .. } = self;
+        Desk { store, scope, actor, clock, chance, live }
     }
 
     /// Every note and comment with its card.

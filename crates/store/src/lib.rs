@@ -27,6 +27,7 @@ pub use config::{Config, ConfigError, Limits};
 pub use error::Error;
 pub use health::ServerFacts;
 pub use hot::Hot;
+pub use listen::LIVE_BYTES;
 pub use load::{CopySink, Load};
 pub use registry::{Registry, TenantChange};
 pub use schema::{CONTROL_VERSION, TENANT_VERSION};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::chance::Chance;
+use tokio::sync::broadcast;
 
 use crate::config::Config;
 use crate::control::Control;
@@ -11,6 +12,9 @@ use crate::pool::Pools;
 use crate::registry::Registry;
 use crate::scope::TenantScope;
 use crate::tx::TenantTx;
+
+/// How many messages of the live channel wait for one that hears slowly.
+const LIVE_KEPT: usize = 1024;
 
 /// The database: pools, control plane and registry. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +27,7 @@ struct Inner {
     control: Control,
     registry: Registry,
     chance: Chance,
+    live: broadcast::Sender<Arc<str>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -44,7 +49,8 @@ impl Store {
         let control = Control::new(connection);
         let pools = Pools::new(config)?;
         let registry = Registry::new(control.clone());
-        let store = Self { inner: Arc::new(Inner { pools, control, registry, chance }) };
+        let (live, _) = broadcast::channel(LIVE_KEPT);
+        let store = Self { inner: Arc::new(Inner { pools, control, registry, chance, live }) };
         drop(store.pools().owner.get().await?);
         Ok(store)
     }
@@ -94,6 +100,10 @@ impl Store {
 
     pub(crate) fn pools(&self) -> &Pools {
         &self.inner.pools
+    }
+
+    pub(crate) fn live(&self) -> &broadcast::Sender<Arc<str>> {
+        &self.inner.live
     }
 
     pub(crate) fn chance(&self) -> &Chance {

@@ -8,6 +8,7 @@ use identity::{Actor, Client, Credentials, MemberActor, OperatorActor, Place};
 use store::TenantScope;
 
 use crate::edge::facts::Facts;
+use crate::edge::headers::is_own;
 use crate::error::Error;
 
 /// A request to a tenant: where, who, and from where. Cheap to clone.
@@ -37,6 +38,25 @@ impl Visit {
     /// From where somebody signs in, for his list of sessions and the throttle.
     pub fn client(&self) -> Client {
         Client { address: self.facts.address, user_agent: self.facts.user_agent.clone() }
+    }
+
+    /// Whether an `Origin` header names this tenant's own place: the host asked for, or that of its public URL.
+    pub fn owns(&self, origin: &str) -> bool {
+        is_own(origin, &self.facts, self.place.tenant.public_url.as_deref())
+    }
+
+    /// What absolute links begin with, without a slash at the end: the tenant's public URL, or where it was asked for.
+    pub fn origin(&self) -> String {
+        match &self.place.tenant.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => self.asked_origin(),
+        }
+    }
+
+    /// The address at which this request reached the tenant, without a slash at the end.
+    pub fn asked_origin(&self) -> String {
+        let scheme = if self.facts.https { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.facts.host, self.place.base.trim_end_matches('/'))
     }
 
     /// Whether strangers see nothing here, and this is one.

@@ -17,7 +17,7 @@ pub fn pool() -> &'static DescriptorPool {
 }
 
 /// The method `Service/Method` of package `memos.api.v1`.
-pub(crate) fn method(service: &str, name: &str) -> Option<MethodDescriptor> {
+pub fn method(service: &str, name: &str) -> Option<MethodDescriptor> {
     let service = pool().get_service_by_name(&format!("{}.{service}", crate::table::PACKAGE))?;
     service.methods().find(|m| m.name() == name)
 }

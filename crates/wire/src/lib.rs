@@ -7,9 +7,11 @@
 mod descriptor;
 mod empty;
 pub mod mask;
+pub mod openapi;
 pub mod page;
 pub mod rest;
 mod rpcs;
+pub mod schema;
 pub mod sparse;
 pub mod table;
 pub mod template;
@@ -19,7 +21,7 @@ pub use empty::Empty;
 pub use mask::FieldMask;
 pub use timestamp::Timestamp;
 
-pub use descriptor::{encoded_descriptors, pool};
+pub use descriptor::{encoded_descriptors, method, pool};
 
 /// Messages of other packages that Memos' messages use.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction, reason = "generated")]

@@ -25,6 +25,10 @@ fn sample(route: &Route) -> Option<Sample> {
     let shows = |path| Some(Sample { path: Some(path), form: "", own_form: "", marked: true, own: &[200] });
     let door = Some(Sample { path: None, form: "", own_form: "", marked: false, own: &[] });
     match (route.method.as_ref().map_or("*", |method| method.as_str()), route.path) {
+        // Bearer tokens only; `live` and `mcp` have tests of their own.
+        ("GET", "/api/v1/sse") => row("/api/v1/sse", "", &[401]),
+        ("*", "/mcp") => row("/mcp", "", &[405]),
+        ("GET", "/api/v1/openapi.json") => row("/api/v1/openapi.json", "", &[200]),
         ("*", "/api/v1/{path:.*}" | "/memos.api.v1.{path:.*}") => door,
         // Nothing of the API is below it: not found, for everyone.
         ("*", "/file/{path:.*}") => row("/file/nothing", "", &[404]),

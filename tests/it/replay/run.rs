@@ -49,10 +49,10 @@ const WRITES: &[&str] = &[
 const BEYOND: &[(&str, usize)] = &[("idp", 0), ("link-metadata", 0), ("feeds", 0)];
 
 /// Who calls with which token.
-struct Callers(HashMap<&'static str, String>);
+pub(super) struct Callers(pub(super) HashMap<&'static str, String>);
 
 impl Callers {
-    fn sign_in(http: &Http, truth: &Value) -> Self {
+    pub(super) fn sign_in(http: &Http, truth: &Value) -> Self {
         let people = [("owner", "maria"), ("admin", "zoe"), ("member", "li-lei")];
         let token = |username: &str| {
             let user = truth["users"].as_array().into_iter().flatten().find(|user| user["username"] == username);
@@ -90,9 +90,9 @@ fn ask(http: &Http, exchange: &Exchange, callers: &Callers, bindings: &Bindings)
 
 /// The outcome of several groups.
 #[derive(Default)]
-struct Tally {
-    equal: usize,
-    asked: usize,
+pub(super) struct Tally {
+    pub(super) equal: usize,
+    pub(super) asked: usize,
     right: usize,
     excepted: Vec<String>,
     not_yet: usize,
@@ -102,7 +102,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn replay(&mut self, http: &Http, callers: &Callers, name: &str, exchanges: &[Exchange]) {
+    pub(super) fn replay(&mut self, http: &Http, callers: &Callers, name: &str, exchanges: &[Exchange]) {
         let mut bindings = Bindings::default();
         let mut equal = 0;
         for exchange in exchanges {
@@ -149,7 +149,7 @@ impl Tally {
         }
     }
 
-    fn conclude(&self, what: &str) {
+    pub(super) fn conclude(&self, what: &str) {
         let answered = self.equal + self.right + self.excepted.len();
         println!("{what}: {answered} of {} answered as they should be", self.asked);
         println!(
@@ -167,13 +167,13 @@ impl Tally {
         }
     }
 
-    fn check(&self) {
+    pub(super) fn check(&self) {
         assert_eq!(self.unlisted, 0, "answers differ and are no listed exceptions");
         assert!(self.now_equal.is_empty(), "no exceptions any more, take them off the list: {:?}", self.now_equal);
     }
 }
 
-fn truth(folder: &Path) -> Value {
+pub(super) fn truth(folder: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(folder.join("truth.json")).unwrap()).unwrap()
 }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod http;
 mod installation;
+mod listener;
 
 pub(crate) use http::{Answer, Http};
 pub(crate) use installation::{Installation, Server};
+pub(crate) use listener::Listener;

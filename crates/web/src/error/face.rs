@@ -24,7 +24,7 @@ pub enum Face {
 impl Face {
     /// The face for a path that no route has claimed.
     pub fn of_path(path: &str) -> Self {
-        if path.starts_with("/api/v1/") {
+        if path.starts_with("/api/v1/") || path == "/mcp" {
             Self::Rest
         } else if path.starts_with("/memos.api.v1.") {
             Self::Connect
