@@ -51,7 +51,16 @@ impl AppState {
         let (store, clock) = (identity.store().clone(), identity.clock().clone());
         let thumbnails = Thumbnails::default();
         let live = Live::start(&store, &chance);
-        Self(Arc::new(Parts { store, identity, files, thumbnails, clock, chance, live, services: crate::rpc::services() }))
+        Self(Arc::new(Parts {
+            store,
+            identity,
+            files,
+            thumbnails,
+            clock,
+            chance,
+            live,
+            services: crate::rpc::services(),
+        }))
     }
 }
 

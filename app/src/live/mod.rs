@@ -93,7 +93,13 @@ impl Live {
     }
 
     /// A new listener; none when the member has too many already.
-    pub(crate) fn subscribe(&self, tenant: TenantId, member: MemberId, is_admin: bool, number: u64) -> Option<Subscription> {
+    pub(crate) fn subscribe(
+        &self,
+        tenant: TenantId,
+        member: MemberId,
+        is_admin: bool,
+        number: u64,
+    ) -> Option<Subscription> {
         let (queue, receiver) = mpsc::channel(WAITING);
         let mut listeners = self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         let of_tenant = listeners.entry(tenant).or_default();

@@ -23,7 +23,12 @@ const BEAT: Duration = Duration::from_secs(30);
 
 /// The rows.
 pub fn routes() -> Vec<Route> {
-    vec![Route::get("/api/v1/sse", || actix_web::web::to(listen)).access(Access::Public).face(Face::Rest).expects(EXPECTS)]
+    vec![
+        Route::get("/api/v1/sse", || actix_web::web::to(listen))
+            .access(Access::Public)
+            .face(Face::Rest)
+            .expects(EXPECTS),
+    ]
 }
 
 const EXPECTS: &[web::Expect] = &[
@@ -36,7 +41,11 @@ async fn listen(visit: Visit, state: Data<AppState>) -> Result<HttpResponse, Api
     // Neither cookies nor a token in the address: only what a page of another site cannot send.
     let member = match &visit.actor {
         Actor::Member(member) if matches!(member.via, Via::AccessToken | Via::PersonalToken(_)) => member.clone(),
-        _ => return Ok(HttpResponse::build(StatusCode::UNAUTHORIZED).json(json!({ "error": "authentication required" }))),
+        _ => {
+            return Ok(
+                HttpResponse::build(StatusCode::UNAUTHORIZED).json(json!({ "error": "authentication required" }))
+            );
+        }
     };
     let is_admin = visit.actor.is_admin();
     let tenant = visit.scope.tenant().id;
@@ -46,7 +55,8 @@ async fn listen(visit: Visit, state: Data<AppState>) -> Result<HttpResponse, Api
     let mut beat = interval_at(tokio::time::Instant::now() + BEAT, BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (scope, credentials) = (visit.scope.clone(), visit.credentials.clone());
-    let begin = Listening { state: state.get_ref().clone(), scope, credentials, member, subscription, beat, greeted: false };
+    let begin =
+        Listening { state: state.get_ref().clone(), scope, credentials, member, subscription, beat, greeted: false };
     let stream = unfold(begin, |mut listening| async move {
         let bytes = listening.next().await?;
         Some((Ok::<Bytes, actix_web::Error>(bytes), listening))

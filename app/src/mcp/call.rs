@@ -106,7 +106,8 @@ fn head(tool: &Tool, arguments: &Map<String, Value>) -> Head {
     for variable in &tool.path.variables {
         let given = arguments.get(variable).and_then(Value::as_str).unwrap_or_default();
         // `memos/x` names the same as `x`, `memos/x/reactions/5` the same as `5`.
-        let id = if given.contains(&format!("{variable}s/")) { given.rsplit('/').next().unwrap_or(given) } else { given };
+        let id =
+            if given.contains(&format!("{variable}s/")) { given.rsplit('/').next().unwrap_or(given) } else { given };
         path = path.replace(&format!("{{{variable}}}"), &utf8_percent_encode(id, SEGMENT).to_string());
     }
     let query: Vec<String> = arguments

@@ -1,7 +1,8 @@
 //! The door: HTTP around the protocol.
 
 use actix_web::http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, ORIGIN, PRAGMA, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, ORIGIN, PRAGMA,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Payload};
@@ -55,36 +56,43 @@ async fn mcp(
         Err(malformed) => return Ok(plain(StatusCode::BAD_REQUEST, &malformed.to_string())),
     };
     drop(body);
-    let Message::Request { id, method, params } = message else {
-        return Ok(fresh(HttpResponse::new(StatusCode::ACCEPTED)));
-    };
-    let answer = match method.as_str() {
+    match message {
+        Message::Notification => Ok(fresh(HttpResponse::new(StatusCode::ACCEPTED))),
+        Message::Request { id, method, params } => Ok(answer(visit, &state, &request, (&id, &method, &params)).await),
+    }
+}
+
+/// The answer to a request: its id, what it asks for, and its arguments.
+async fn answer(
+    visit: Visit,
+    state: &Data<AppState>,
+    request: &HttpRequest,
+    (id, method, params): (&Value, &str, &Value),
+) -> HttpResponse {
+    let answer = match method {
         "initialize" => {
-            let mut answer = said(&result(&id, welcome(&params)));
+            let mut answer = said(&result(id, welcome(params)));
             if let Ok(session) = HeaderValue::from_str(&state.chance.uid()) {
                 answer.headers_mut().insert(HeaderName::from_static("mcp-session-id"), session);
             }
-            return Ok(answer);
+            return answer;
         }
-        "ping" | "logging/setLevel" => result(&id, json!({})),
-        "tools/list" => result(&id, tools::list()),
-        "resources/list" => result(&id, json!({ "resources": [] })),
-        "resources/templates/list" => result(&id, json!({ "resourceTemplates": [] })),
-        "prompts/list" => result(&id, json!({ "prompts": [] })),
+        "ping" | "logging/setLevel" => result(id, json!({})),
+        "tools/list" => result(id, tools::list()),
+        "resources/list" => result(id, json!({ "resources": [] })),
+        "resources/templates/list" => result(id, json!({ "resourceTemplates": [] })),
+        "prompts/list" => result(id, json!({ "prompts": [] })),
         "tools/call" => {
-            let info = mount::info(&visit, &request);
+            let info = mount::info(&visit, request);
             let ctx = Ctx::new(state.get_ref().clone(), visit.scope, visit.actor, info);
-            match call::call(ctx, &params).await {
-                Ok(outcome) => result(&id, outcome),
-                Err(unknown) => refused(&id, INVALID_PARAMS, &format!("unknown tool {:?}", unknown.0)),
+            match call::call(ctx, params).await {
+                Ok(outcome) => result(id, outcome),
+                Err(unknown) => refused(id, INVALID_PARAMS, &format!("unknown tool {:?}", unknown.0)),
             }
         }
-        _ => {
-            let text = format!("JSON RPC not handled: {method:?} unsupported");
-            return Ok(plain(StatusCode::BAD_REQUEST, &text));
-        }
+        _ => return plain(StatusCode::BAD_REQUEST, &format!("JSON RPC not handled: {method:?} unsupported")),
     };
-    Ok(said(&answer))
+    said(&answer)
 }
 
 /// Whether the client takes both forms of answers that the protocol knows.

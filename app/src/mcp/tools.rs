@@ -85,11 +85,7 @@ const OFFERS: &[Offer] = &[
         must: Must::Change,
     },
     holding("MemoService", "UpsertMemoReaction", &["reaction"], "Adds your reaction, an emoji, to a note."),
-    offer(
-        "ShortcutService",
-        "ListShortcuts",
-        "Lists your saved filters; use the `filter` of one when listing notes.",
-    ),
+    offer("ShortcutService", "ListShortcuts", "Lists your saved filters; use the `filter` of one when listing notes."),
     // Not listed, for clients that know the name of later releases.
     offer("MemoViewService", "ListMemoViews", "Lists your saved filters."),
 ];
@@ -164,7 +160,13 @@ fn make(offer: &Offer) -> Option<Tool> {
         },
     });
     let rule = body.map(|schema| BodyRule {
-        required: schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
+        required: schema["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
         at_least_one: schema["minProperties"].is_number(),
     });
     let query = query.iter().map(|field| (field.json_name().to_owned(), type_of(field))).collect();

@@ -11,9 +11,7 @@ use crate::state::MEMOS_VERSION;
 
 /// The rows.
 pub fn routes() -> Vec<Route> {
-    vec![
-        Route::get("/api/v1/openapi.json", || actix_web::web::to(openapi)).access(Access::Public).face(Face::Rest),
-    ]
+    vec![Route::get("/api/v1/openapi.json", || actix_web::web::to(openapi)).access(Access::Public).face(Face::Rest)]
 }
 
 /// The document is the same for everyone but for the address at which the workspace is reached.

@@ -205,14 +205,19 @@ mod tests {
     #[test]
     fn every_binding_is_an_operation_and_every_reference_leads_somewhere() {
         let document = document("https://notes.example.org", "0.30.0");
-        let operations: usize =
-            document["paths"].as_object().into_iter().flat_map(|paths| paths.values()).filter_map(Value::as_object).map(Map::len).sum();
+        let operations: usize = document["paths"]
+            .as_object()
+            .into_iter()
+            .flat_map(|paths| paths.values())
+            .filter_map(Value::as_object)
+            .map(Map::len)
+            .sum();
         let bindings: usize = crate::table::all().iter().map(|rpc| rpc.bindings.len()).sum();
         assert_eq!(operations, bindings);
         let text = document.to_string();
         for part in text.split("#/components/schemas/").skip(1) {
             let name = part.split('"').next().unwrap_or_default();
-            assert!(document["components"]["schemas"][name].is_object() , "{name}");
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
         }
     }
 }

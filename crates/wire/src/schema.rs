@@ -107,7 +107,8 @@ impl Schemas {
         for field in message.fields().filter(|field| !without.contains(&field.name())) {
             let mut schema = self.field(&field);
             if let Value::Object(schema) = &mut schema {
-                let marks = [("readOnly", rules.read_only, Form::Answer), ("writeOnly", rules.write_only, Form::Answer)];
+                let marks =
+                    [("readOnly", rules.read_only, Form::Answer), ("writeOnly", rules.write_only, Form::Answer)];
                 for (mark, names, not_in) in marks {
                     if names.contains(&field.name()) && self.form != not_in {
                         schema.insert(mark.to_owned(), Value::Bool(true));
@@ -156,14 +157,15 @@ impl Schemas {
 
     fn single(&mut self, kind: &Kind, in_field: bool) -> Value {
         match kind {
-            Kind::String => json!({ "type": "string" }),
             Kind::Bytes => json!({ "type": "string", "format": "bytes" }),
             Kind::Bool => json!({ "type": "boolean" }),
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 | Kind::Uint32 | Kind::Fixed32 => {
                 json!({ "type": "integer", "format": "int32" })
             }
             // 64 bits do not fit the numbers of JSON.
-            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64 => json!({ "type": "string" }),
+            Kind::String | Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64 => {
+                json!({ "type": "string" })
+            }
             Kind::Double => json!({ "type": "number", "format": "double" }),
             Kind::Float => json!({ "type": "number", "format": "float" }),
             Kind::Enum(kind) => {

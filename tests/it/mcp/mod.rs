@@ -9,7 +9,8 @@ use testkit::fixtures::fixture;
 use crate::support::{Http, Installation};
 
 fn call(http: &Http, token: Option<&str>, tool: &str, arguments: Value) -> Value {
-    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
+    let message =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
     let mut headers = vec![
         ("Content-Type".to_owned(), "application/json".to_owned()),
         ("Accept".to_owned(), "application/json, text/event-stream".to_owned()),
