@@ -3,16 +3,16 @@
 //! A statement under a changing `search_path` is planned anew each time (most of the cost of a small read), so these
 //! name their tables with the schema in front and are prepared; the tenant's role still travels in the same flight.
 
-use futures_util::future::{join4, join5, try_join3};
+use futures_util::future::join3;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use crate::error::Error;
 use crate::pool::Pooled;
 use crate::scope::TenantScope;
 use crate::store::Store;
-use crate::tx::{LOCK_SHARED, TenantTx};
+use crate::tx::TenantTx;
 
 /// A hot statement. `text` writes `{s}` where the schema's name goes.
 #[derive(Clone, Copy, Debug)]
@@ -50,23 +50,9 @@ impl TenantTx {
     pub(crate) async fn write_hot(mut self, hot: Hot, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         let scope = self.scope().clone();
         let connection = self.fresh_connection().await?;
-        let (begin, lock, commit) = frame(connection).await?;
         let statement = planned(connection, &scope, hot).await?;
-        let (role, key, client) = (role_of(&scope), scope.lock_key(), &connection.client);
-        let (begun, entered, locked, rows, committed) = join5(
-            client.query(&begin, &[]),
-            client.query_typed(&role, &[]),
-            client.query(&lock, &[&key]),
-            client.query(&statement, params),
-            client.query(&commit, &[]),
-        )
-        .await;
-        begun?;
-        entered?;
-        locked?;
-        let rows = rows?;
-        committed?;
-        Ok(rows)
+        let opening = format!("{};SELECT pg_advisory_xact_lock_shared({})", entering(&scope), scope.lock_key());
+        Ok(framed(connection, &opening, &statement, params).await?)
     }
 }
 
@@ -82,19 +68,26 @@ macro_rules! marking {
 }
 pub(crate) use marking;
 
-fn role_of(scope: &TenantScope) -> String {
-    format!("SET LOCAL ROLE {}", scope.tenant().schema)
+/// Begins and takes the tenant's role. One simple message: the server answers once, not once a statement. The schema id is
+/// a type that only the registry makes, so its text is safe here.
+fn entering(scope: &TenantScope) -> String {
+    format!("BEGIN;SET LOCAL ROLE {}", scope.tenant().schema)
 }
 
-/// What stands around every hot statement, planned once per connection.
-async fn frame(connection: &Pooled) -> Result<(Statement, Statement, Statement), tokio_postgres::Error> {
+/// A planned statement between an opening and `COMMIT`, in one flight. The first error wins.
+async fn framed(
+    connection: &Pooled,
+    opening: &str,
+    statement: &Statement,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, tokio_postgres::Error> {
     let client = &connection.client;
-    try_join3(
-        client.prepare_cached("BEGIN"),
-        client.prepare_typed_cached(LOCK_SHARED, &[Type::INT8]),
-        client.prepare_cached("COMMIT"),
-    )
-    .await
+    let (opened, rows, committed) =
+        join3(client.batch_execute(opening), client.query(statement, params), client.batch_execute("COMMIT")).await;
+    opened?;
+    let rows = rows?;
+    committed?;
+    Ok(rows)
 }
 
 async fn planned(connection: &mut Pooled, scope: &TenantScope, hot: Hot) -> Result<Statement, tokio_postgres::Error> {
@@ -105,19 +98,13 @@ async fn planned(connection: &mut Pooled, scope: &TenantScope, hot: Hot) -> Resu
     }
     // Under the tenant's role already: only that role sees the schema, also while planning.
     let text = hot.text.replace("{s}", schema.as_str());
-    let role = role_of(scope);
+    let opening = entering(scope);
     let client = &connection.client;
-    let (begin, entered, statement, commit) = join4(
-        client.query_typed("BEGIN", &[]),
-        client.query_typed(&role, &[]),
-        client.prepare(&text),
-        client.query_typed("COMMIT", &[]),
-    )
-    .await;
-    begin?;
-    entered?;
+    let (opened, statement, committed) =
+        join3(client.batch_execute(&opening), client.prepare(&text), client.batch_execute("COMMIT")).await;
+    opened?;
     let statement = statement?;
-    commit?;
+    committed?;
     connection.statements.put(key, statement.clone());
     Ok(statement)
 }
@@ -128,20 +115,6 @@ async fn run(
     hot: Hot,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
-    let (begin, _, commit) = frame(connection).await?;
     let statement = planned(connection, scope, hot).await?;
-    let role = role_of(scope);
-    let client = &connection.client;
-    let (begun, entered, rows, committed) = join4(
-        client.query(&begin, &[]),
-        client.query_typed(&role, &[]),
-        client.query(&statement, params),
-        client.query(&commit, &[]),
-    )
-    .await;
-    begun?;
-    entered?;
-    let rows = rows?;
-    committed?;
-    Ok(rows)
+    framed(connection, &entering(scope), &statement, params).await
 }

@@ -3,7 +3,7 @@
 //! `BEGIN`, the tenant's `search_path` and role travel in one flight with the first statement (1.37 × the throughput of
 //! one round trip each, measured). The role and path are `SET LOCAL`, so nothing of a tenant outlives its transaction.
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, join3};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -25,8 +25,18 @@ pub struct Statement<'a> {
     pub params: &'a [Param<'a>],
 }
 
-/// Marks the tenant as changed since the last point, under the lock that a snapshot takes alone.
-pub(crate) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared($1)";
+/// What stands around the statements of a flight.
+#[derive(Clone, Copy, Default)]
+struct Frame {
+    /// Takes the tenant's lock as a writer, before the statements.
+    lock: bool,
+    /// Commits after them.
+    commit: bool,
+}
+
+/// The lock of a writer, which a snapshot takes alone; its key goes in parentheses behind.
+pub(crate) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared";
+/// Marks the tenant as changed since the last point; under the lock.
 const MARK: &str = "INSERT INTO change_mark (generation) SELECT generation FROM point_state ON CONFLICT DO NOTHING";
 
 /// A unit of work in one tenant's schema, under the tenant's role.
@@ -64,44 +74,42 @@ impl TenantTx {
         self.connection.as_mut().ok_or(Error::TooBusy)
     }
 
-    fn preamble(&self) -> [String; 3] {
+    /// What opens the unit of work: one simple message, which the server answers once. The schema id is a type that only
+    /// the registry makes, so its text is safe here; everything with values goes as a statement of its own.
+    fn opening(&self, lock: bool) -> String {
         let schema = &self.scope.tenant().schema;
-        ["BEGIN".to_owned(), format!("SET LOCAL search_path TO {schema}"), format!("SET LOCAL ROLE {schema}")]
+        let mut text = String::new();
+        if !self.begun {
+            text = format!("BEGIN;SET LOCAL search_path TO {schema};SET LOCAL ROLE {schema}");
+        }
+        if lock {
+            let between = if text.is_empty() { "" } else { ";" };
+            text.push_str(&format!("{between}{LOCK_SHARED}({})", self.scope.lock_key()));
+        }
+        text
     }
 
-    /// Runs the statements in one flight, preceded by the preamble where it is due and followed by `COMMIT` when asked.
-    /// The first error wins; what follows it was not carried out.
-    async fn flight(&mut self, statements: &[Statement<'_>], commit: bool) -> Result<Vec<Vec<Row>>, Error> {
+    /// Runs the statements in one flight, after the opening where it is due and with the tenant's lock where asked, and
+    /// followed by `COMMIT` when asked. The first error wins; what follows it was not carried out.
+    async fn flight(&mut self, statements: &[Statement<'_>], frame: Frame) -> Result<Vec<Vec<Row>>, Error> {
         if self.failed {
             return Err(Error::Refused("the unit of work has failed before".to_owned()));
         }
         self.connect().await?;
-        let preamble = if self.begun { Vec::new() } else { self.preamble().to_vec() };
+        let opening = self.opening(frame.lock);
         self.begun = true;
         self.failed = true; // until the answer is in: a cancelled flight must not be committed
         let Some(connection) = &self.connection else { return Err(Error::TooBusy) };
         let client = &connection.client;
-        let none: &[Param<'_>] = &[];
-        let mut flights = Vec::with_capacity(preamble.len() + statements.len() + 1);
-        for sql in &preamble {
-            flights.push(client.query_typed(sql, none));
-        }
-        for statement in statements {
-            flights.push(client.query_typed(statement.sql, statement.params));
-        }
-        if commit {
-            flights.push(client.query_typed("COMMIT", none));
-        }
-        let skip = preamble.len();
-        let mut answers = Vec::with_capacity(statements.len());
-        for (at, answer) in join_all(flights).await.into_iter().enumerate() {
-            let rows = answer?;
-            if at >= skip && answers.len() < statements.len() {
-                answers.push(rows);
-            }
-        }
+        let begin = async { if opening.is_empty() { Ok(()) } else { client.batch_execute(&opening).await } };
+        let run = join_all(statements.iter().map(|one| client.query_typed(one.sql, one.params)));
+        let end = async { if frame.commit { client.batch_execute("COMMIT").await } else { Ok(()) } };
+        let (began, answers, ended) = join3(begin, run, end).await;
+        began?;
+        let answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+        ended?;
         self.failed = false;
-        if commit {
+        if frame.commit {
             self.begun = false;
         }
         Ok(answers)
@@ -109,7 +117,7 @@ impl TenantTx {
 
     /// Rows of one statement.
     pub async fn query(&mut self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Error> {
-        let mut answers = self.flight(&[Statement { sql, params }], false).await?;
+        let mut answers = self.flight(&[Statement { sql, params }], Frame::default()).await?;
         Ok(answers.pop().unwrap_or_default())
     }
 
@@ -127,31 +135,26 @@ impl TenantTx {
 
     /// Several statements in one flight.
     pub async fn query_all(&mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Error> {
-        self.flight(statements, false).await
+        self.flight(statements, Frame::default()).await
     }
 
     /// One statement with everything around it in one flight: the shape of a plain read.
     pub async fn read_once(mut self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Error> {
-        let mut answers = self.flight(&[Statement { sql, params }], true).await?;
+        let mut answers = self.flight(&[Statement { sql, params }], Frame { lock: false, commit: true }).await?;
         Ok(answers.pop().unwrap_or_default())
     }
 
     /// Marks the tenant as changed and runs the statements, all committed in one flight: the shape of a plain write.
     pub async fn write_once(mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Error> {
-        let key = self.scope.lock_key();
-        let lock: [Param<'_>; 1] = [(&key, Type::INT8)];
-        let mut all = vec![Statement { sql: LOCK_SHARED, params: &lock }, Statement { sql: MARK, params: &[] }];
+        let mut all = vec![Statement { sql: MARK, params: &[] }];
         all.extend_from_slice(statements);
-        let mut answers = self.flight(&all, true).await?;
-        Ok(answers.split_off(2))
+        let mut answers = self.flight(&all, Frame { lock: true, commit: true }).await?;
+        Ok(answers.split_off(1))
     }
 
     /// Marks the tenant as changed. First thing in every unit of work that writes.
     pub async fn touch(&mut self) -> Result<(), Error> {
-        let key = self.scope.lock_key();
-        let lock: [Param<'_>; 1] = [(&key, Type::INT8)];
-        self.flight(&[Statement { sql: LOCK_SHARED, params: &lock }, Statement { sql: MARK, params: &[] }], false)
-            .await?;
+        self.flight(&[Statement { sql: MARK, params: &[] }], Frame { lock: true, commit: false }).await?;
         Ok(())
     }
 
@@ -179,7 +182,7 @@ impl TenantTx {
         if !self.begun {
             return Ok(());
         }
-        self.flight(&[], true).await.map(|_| ())
+        self.flight(&[], Frame { lock: false, commit: true }).await.map(|_| ())
     }
 }
 
