@@ -82,6 +82,7 @@ pub(crate) struct Ready {
 /// A site that runs.
 pub(crate) struct Served {
     server: Running,
+    grpc: Option<app::grpc::Running>,
     ops: Option<OpsRunning>,
     pub(crate) ready: Ready,
 }
@@ -91,6 +92,9 @@ impl Served {
     pub(crate) async fn stop(self) {
         if let Err(error) = self.server.stop().await {
             tracing::warn!(%error, "the server did not stop in order");
+        }
+        if let Some(grpc) = self.grpc {
+            grpc.stop().await;
         }
         if let Some(ops) = self.ops {
             ops.stop().await.ok();
@@ -120,7 +124,8 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
     let metrics = Metrics::install(env!("CARGO_PKG_VERSION")).map_err(failed)?;
     let (clock, chance) = (Clock::System, Chance::System);
     let identity = Identity::new(installation.store.clone(), clock.clone(), chance.clone());
-    let state = actix_data(AppState::with_identity(identity.clone(), installation.files.clone(), chance.clone()));
+    let app = AppState::with_identity(identity.clone(), installation.files.clone(), chance.clone());
+    let state = actix_data(app.clone());
     let admin = actix_data(Admin { identity: identity.clone(), ..installation.admin() });
     let mut routes = app::routes();
     routes.extend(admin::routes());
@@ -140,6 +145,7 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
         proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
         default_tenant,
     };
+    let grpc = grpc(settings, &options, app).await?;
     let server = web::start(options, site).await.map_err(port_taken)?;
     let ops = match &settings.ops_listen {
         ListenAddress::Unix(_) => None,
@@ -151,11 +157,42 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
         event: "ready",
         url: server.url(),
         ops_url: ops.as_ref().map(OpsRunning::url),
-        grpc_url: None,
+        grpc_url: grpc.as_ref().map(app::grpc::Running::url),
         s3_url: installation.s3_url.clone(),
         pid: std::process::id(),
     };
-    Ok(Served { server, ops, ready })
+    Ok(Served { server, grpc, ops, ready })
+}
+
+/// Native gRPC beside the site; none when its address is a Unix socket. A default port that is taken gives way to a free
+/// one: two servers on one machine must not need a flag for it.
+async fn grpc(
+    settings: &Settings,
+    options: &Options,
+    app: AppState,
+) -> Result<Option<app::grpc::Running>, CommandError> {
+    let ListenAddress::Tcp(listen) = settings.grpc_listen else { return Ok(None) };
+    let options = app::grpc::Options {
+        listen,
+        tls: options.tls.clone(),
+        grace: GRACE,
+        proxies: options.proxies.clone(),
+        default_tenant: options.default_tenant.clone(),
+    };
+    let taken = match app::grpc::start(options.clone(), app.clone()).await {
+        Ok(running) => return Ok(Some(running)),
+        Err(error) => error,
+    };
+    let refused = |error: std::io::Error| {
+        CommandError::conflict(format!("cannot listen on {listen} for gRPC: {error}"))
+            .next("choose another address with --grpc-listen, or end what holds it")
+    };
+    if settings.is_given("grpc_listen") || taken.kind() != std::io::ErrorKind::AddrInUse {
+        return Err(refused(taken));
+    }
+    tracing::warn!(%listen, "the default address of gRPC is taken; using a free port");
+    let free = app::grpc::Options { listen: std::net::SocketAddr::new(listen.ip(), 0), ..options };
+    app::grpc::start(free, app).await.map(Some).map_err(refused)
 }
 
 fn actix_data<T: Clone + Send + Sync + 'static>(value: T) -> Arc<web::server::Configure> {

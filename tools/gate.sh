@@ -79,6 +79,17 @@ browser() {
     fi
 }
 
+# Real gRPC, Connect and gRPC-Web clients, with the build of the stages before.
+clients() {
+    if tools/prerequisites.sh clients; then
+        tools/clients-test.sh
+    elif [ "${CI:-}" = true ]; then
+        return 1
+    else
+        say "skipped clients' test: no Node.js or Python here, and they could not be installed (fails with CI=true)"
+    fi
+}
+
 end_test_postgres() {
     [ -n "$test_pg" ] || return 0
     local pid=
@@ -124,6 +135,7 @@ main() {
         stage clippy cargo clippy --workspace --all-targets --locked -- -D warnings
         stage tests tests
         stage browser browser
+        stage clients clients
         ;;
     check)
         stage prerequisites tools/prerequisites.sh check

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the make targets need beyond Linux, Rust, a C compiler and make: looked for, and installed where that is welcome.
 #
-#   tools/prerequisites.sh demo|check|test|browser|dist
+#   tools/prerequisites.sh demo|check|test|browser|clients|dist
 #
 # Debian packages are installed as root without a terminal, or with CI=true or YES=1 (then through sudo where one is not
 # root). Otherwise the exact command is printed and the script ends with 1. Nothing happens when nothing is missing.
@@ -68,12 +68,17 @@ look() {
         need nodejs node
         need npm npm
         ;;
+    clients)
+        look check
+        need nodejs node
+        need npm npm
+        ;;
     dist)
         look demo
         need zstd zstd
         need binutils objdump
         ;;
-    *) stop "usage: tools/prerequisites.sh demo|check|test|browser|dist" ;;
+    *) stop "usage: tools/prerequisites.sh demo|check|test|browser|clients|dist" ;;
     esac
 }
 

@@ -1,10 +1,11 @@
 //! The members' side: API, pages, files.
 //!
 //! A feature is a folder; a rule of it is one function in its service modules, which every door calls. The doors are
-//! [`rpc`] (REST, Connect, gRPC-Web) and the pages and files of the features.
+//! [`rpc`] (REST, Connect, gRPC-Web), [`grpc`] and the pages and files of the features.
 
 pub mod error;
 pub mod files;
+pub mod grpc;
 pub mod instance;
 pub mod live;
 pub mod mcp;

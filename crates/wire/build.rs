@@ -13,7 +13,7 @@ const EXTERN: [(&str, &str); 4] = [
     (".google.protobuf.FloatValue", "f32"),
 ];
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     "google/type/color.proto",
     "memos/api/v1/common.proto",
     "memos/api/v1/attachment_service.proto",
@@ -25,6 +25,8 @@ const FILES: [&str; 11] = [
     "memos/api/v1/memo_view_service.proto",
     "memos/api/v1/idp_service.proto",
     "memos/api/v1/ai_service.proto",
+    "grpc/health/v1/health.proto",
+    "grpc/reflection/v1/reflection.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -20,7 +20,7 @@ pub async fn serve(desk: &Desk<'_>, username: &str) -> Result<HttpResponse, web:
     let (kind, bytes) = decode(&member.avatar).ok_or_else(|| web::Error::not_found("avatar not found"))?;
     let mut answer = HttpResponse::Ok();
     download::guard(&mut answer);
-    Ok(answer.insert_header(("Cache-Control", download::CACHE)).content_type(kind).body(bytes))
+    Ok(answer.content_type(kind).body(bytes))
 }
 
 /// Type and bytes of a picture in a base64 `data:` URI; other types are not given out.

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use super::caching::{Keep, is_open};
 use super::kind::{self, Served};
 use super::motion;
 use super::range::{self, Wanted};
@@ -19,8 +20,6 @@ use super::service;
 use super::thumbnail::Thumbnails;
 use crate::notes::{Desk, Error, shares};
 
-/// How long a client may keep a file.
-pub const CACHE: &str = "public, max-age=3600";
 /// Several pieces in one answer are put together in memory: up to so many bytes. Beyond, the whole file is sent.
 const MOST_IN_PIECES: u64 = 8 * 1024 * 1024;
 const HTTP_TIME: &[BorrowedFormatItem<'_>] =
@@ -37,6 +36,8 @@ pub struct Ask {
     pub motion: bool,
     /// `share_token=…`, or empty.
     pub share_token: String,
+    /// Whether something stands between the client and us.
+    pub behind_proxy: bool,
     /// The `Range` header.
     pub range: Option<String>,
     /// The `If-Modified-Since` header.
@@ -55,17 +56,25 @@ pub struct Shelf<'a> {
 /// `GET /file/attachments/{uid}/{name}`.
 pub async fn serve(desk: &Desk<'_>, shelf: Shelf<'_>, ask: &Ask) -> Result<HttpResponse, web::Error> {
     let file = find(desk, ask).await?;
+    let mut answer = given(shelf, &file, ask).await?;
+    if answer.status() != StatusCode::RANGE_NOT_SATISFIABLE {
+        Keep::of(is_open(desk, &file), ask.behind_proxy).mark(&mut answer);
+    }
+    Ok(answer)
+}
+
+async fn given(shelf: Shelf<'_>, file: &Attachment, ask: &Ask) -> Result<HttpResponse, web::Error> {
     if ask.motion {
-        return film(shelf, &file, ask).await;
+        return film(shelf, file, ask).await;
     }
     let how = kind::served(&file.kind);
     let reducible = ask.thumbnail && Thumbnails::suit(&file.kind, file.size) && !file.storage_key.is_empty();
-    if reducible && let Some(small) = thumbnail(shelf, &file).await? {
+    if reducible && let Some(small) = thumbnail(shelf, file).await? {
         let mut answer = HttpResponse::Ok();
-        dress(&mut answer, &file, &how);
+        dress(&mut answer, file, &how);
         return Ok(answer.content_type("image/jpeg").body(small));
     }
-    whole_or_pieces(shelf, &file, &how, ask).await
+    whole_or_pieces(shelf, file, &how, ask).await
 }
 
 /// The file, if the caller may read it by himself or through a share.
@@ -77,7 +86,9 @@ async fn find(desk: &Desk<'_>, ask: &Ask) -> Result<Attachment, web::Error> {
     let mut tx = desk.begin();
     let found = attachments::find_attachment(&mut tx, &ask.uid).await.map_err(Error::from)?;
     let shared = match &found {
-        Some(Attachment { note: Some(holder), .. }) if !ask.share_token.is_empty() && !holder.archived => {
+        Some(Attachment { note: Some(holder), .. })
+            if !ask.share_token.is_empty() && !holder.archived && holder.parent.is_none() =>
+        {
             shares::opens(&mut tx, desk, &ask.share_token, holder.id).await?
         }
         _ => false,
@@ -112,7 +123,6 @@ pub fn guard(answer: &mut HttpResponseBuilder) {
 
 fn dress(answer: &mut HttpResponseBuilder, file: &Attachment, how: &Served) {
     guard(answer);
-    answer.insert_header(("Cache-Control", CACHE));
     if how.visual {
         answer.insert_header(("Color-Gamut", "srgb, p3, rec2020"));
     }

@@ -4,6 +4,7 @@
 //! about people rather than pictures (where, when, with which camera) is taken out of a photo before it is stored.
 
 pub mod avatar;
+pub mod caching;
 pub mod download;
 pub mod kind;
 pub mod motion;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use web::{Access, Audit, Face, Route, Visit};
 
 use super::avatar;
+use super::caching::{Keep, is_behind_proxy};
 use super::download::{self, Ask, Shelf};
 use crate::notes::Desk;
 use crate::state::AppState;
@@ -76,6 +77,7 @@ async fn attachment(
         thumbnail: says_yes(&options.thumbnail),
         motion: says_yes(&options.motion),
         share_token: options.share_token.clone(),
+        behind_proxy: is_behind_proxy(request.headers()),
         range: header(RANGE),
         if_modified_since: header(IF_MODIFIED_SINCE),
     };
@@ -83,6 +85,13 @@ async fn attachment(
     download::serve(&desk(&state, &visit), shelf, &ask).await
 }
 
-async fn avatar_of(state: Data<AppState>, visit: Visit, username: Path<String>) -> Result<HttpResponse, web::Error> {
-    avatar::serve(&desk(&state, &visit), &username).await
+async fn avatar_of(
+    state: Data<AppState>,
+    visit: Visit,
+    username: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, web::Error> {
+    let mut answer = avatar::serve(&desk(&state, &visit), &username).await?;
+    Keep::of(!visit.place.is_private(), is_behind_proxy(request.headers())).mark(&mut answer);
+    Ok(answer)
 }

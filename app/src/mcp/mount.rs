@@ -50,7 +50,7 @@ async fn mcp(
         let text = "Accept must contain both 'application/json' and 'text/event-stream'";
         return Ok(plain(StatusCode::BAD_REQUEST, text));
     }
-    let body = mount::read(payload, &visit.actor).await?;
+    let (body, _room) = mount::read(payload, &request, &visit.actor).await?;
     let message = match Message::read(&body) {
         Ok(message) => message,
         Err(malformed) => return Ok(plain(StatusCode::BAD_REQUEST, &malformed.to_string())),

@@ -73,7 +73,7 @@ pub fn may_change(desk: &Desk<'_>, note: &Note) -> Result<(), Error> {
     if allowed { Ok(()) } else { Err(Error::Denied) }
 }
 
-/// Whether the viewer may know of a relation's other end.
+/// Whether the viewer may know of a relation's other end. An archived one is shown as any other: as recorded.
 pub fn sees_end(viewer: Option<MemberId>, end: &CardEnd) -> bool {
     match end.visibility {
         Visibility::Public => true,

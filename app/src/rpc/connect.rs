@@ -6,7 +6,7 @@ use bytes::Bytes;
 use wire::table::{Rpc, by_connect_path};
 
 use super::door::{Head, Reply, admit, run};
-use super::{Ctx, Payload};
+use super::{Ctx, Payload, framing};
 use crate::error::{ApiError, Code};
 
 /// What may be posted, as Memos says it; native gRPC has a listener of its own.
@@ -28,8 +28,10 @@ pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiErro
     }
     let kind = head.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if let Some(form) = super::grpc_web::Form::of(&kind) {
-        return Ok(super::grpc_web::answer(rpc, ctx, form, &body).await);
+        return Ok(super::grpc_web::answer(rpc, ctx, form, head, &body).await);
     }
+    let known = matches!(kind.as_str(), "application/json" | "application/proto");
+    let body = if known { framing::unpacked(&body, &head.content_encoding, ctx.body_limit())? } else { Bytes::new() };
     let payload = match kind.as_str() {
         "application/json" => Payload::Json(body),
         "application/proto" => Payload::Proto(body),
@@ -40,14 +42,14 @@ pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiErro
     }
     let message = within(head.connect_timeout.as_deref(), call(rpc, &ctx, payload)).await?;
     let mut reply = fresh(Reply::new(200, &head.content_type, message));
-    for cookie in ctx.take_cookies() {
+    for cookie in ctx.take_cookies().into_iter().filter(|_| ctx.leaves_cookies()) {
         reply = reply.with("Set-Cookie", cookie);
     }
     Ok(reply)
 }
 
 /// Admits, decodes, runs.
-pub(super) async fn call(rpc: &Rpc, ctx: &Ctx, payload: Payload) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn call(rpc: &Rpc, ctx: &Ctx, payload: Payload) -> Result<Vec<u8>, ApiError> {
     admit(rpc, ctx)?;
     run(rpc, ctx.clone(), payload).await
 }

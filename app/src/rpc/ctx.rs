@@ -29,6 +29,8 @@ pub struct RequestInfo {
     pub credentials: Credentials,
     /// REST: what came in the one header that Memos passes on as cookies.
     pub forwarded: Option<Credentials>,
+    /// Whether a page of another site sent it: such a request leaves no cookie behind.
+    pub foreign: bool,
 }
 
 impl RequestInfo {
@@ -126,6 +128,11 @@ impl Ctx {
         self.tenant().public_url.is_some()
     }
 
+    /// The longest message that this caller may send, in bytes: from strangers, who only sign in, no more than a form.
+    pub fn body_limit(&self) -> usize {
+        if self.0.actor == Actor::Anonymous { web::FORM_LIMIT } else { web::API_LIMIT }
+    }
+
     /// Seconds since 1970.
     pub fn seconds(&self) -> i64 {
         self.0.state.clock.seconds()
@@ -136,6 +143,12 @@ impl Ctx {
         if let Ok(mut cookies) = self.0.cookies.lock() {
             cookies.push(header);
         }
+    }
+
+    /// Whether cookies may be left in the client: not by a request that another site's page made, or that site could
+    /// sign its visitor in as somebody else.
+    pub(crate) fn leaves_cookies(&self) -> bool {
+        !self.0.info.foreign
     }
 
     /// The cookies to send.

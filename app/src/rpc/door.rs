@@ -19,6 +19,10 @@ pub struct Head {
     pub query: String,
     /// `Content-Type`; may be empty.
     pub content_type: String,
+    /// `Content-Encoding`; empty for none.
+    pub content_encoding: String,
+    /// `Grpc-Encoding`: how single messages of gRPC-Web are packed; empty for none.
+    pub grpc_encoding: String,
     /// `Connect-Protocol-Version`.
     pub connect_version: Option<String>,
     /// `Connect-Timeout-Ms`.

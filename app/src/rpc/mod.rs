@@ -6,10 +6,12 @@
 
 pub mod attachment_service;
 pub mod auth_service;
+pub(crate) mod buffers;
 pub mod connect;
 mod ctx;
 pub mod document;
 pub mod door;
+pub(crate) mod framing;
 pub mod grpc_web;
 pub mod instance_service;
 pub mod memo_service;

@@ -1,13 +1,17 @@
 //! The doors as routes of the server.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use actix_web::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use identity::{Actor, Credentials};
 use web::{Face, Route, Visit};
 
+use super::buffers::Room;
 use super::door::{Head, Reply};
 use super::{Ctx, RequestInfo};
 use crate::error::ApiError;
@@ -27,7 +31,7 @@ async fn rest(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let body = read(payload, &visit.actor).await?;
+    let (body, _room) = read(payload, &request, &visit.actor).await?;
     // Memos' gateway passes a browser's cookies on only under this name.
     let forwarded = text(request.headers(), "grpc-metadata-cookie");
     let mut info = info(&visit, &request);
@@ -42,20 +46,36 @@ async fn connect(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let body = read(payload, &visit.actor).await?;
+    let (body, _room) = read(payload, &request, &visit.actor).await?;
     let info = info(&visit, &request);
     let ctx = Ctx::new(state.get_ref().clone(), visit.scope, visit.actor, info);
     bound(super::connect::answer(ctx, &head(&request), body).await?)
 }
 
-/// The body, held in memory as a whole: from strangers, who only sign in, no more than a form.
-pub(crate) async fn read(payload: Payload, actor: &Actor) -> Result<Bytes, ApiError> {
+/// The body, held in memory as a whole, and the room it takes: from strangers, who only sign in, no more than a form.
+pub(crate) async fn read(
+    mut payload: Payload,
+    request: &HttpRequest,
+    actor: &Actor,
+) -> Result<(Bytes, Room), ApiError> {
     let limit = if *actor == Actor::Anonymous { web::FORM_LIMIT } else { web::API_LIMIT };
-    match payload.to_bytes_limited(limit).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(cause)) => Err(ApiError::invalid(format!("the body could not be read: {cause}"))),
-        Err(_) => Err(ApiError::too_large(limit)),
+    let mut room = Room::default();
+    if let Some(announced) = text(request.headers(), CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok()) {
+        if announced > limit {
+            return Err(ApiError::too_large(limit));
+        }
+        room.reserve(announced).await?;
     }
+    let mut body = BytesMut::new();
+    while let Some(piece) = payload.next().await {
+        let piece = piece.map_err(|cause| ApiError::invalid(format!("the body could not be read: {cause}")))?;
+        if body.len() + piece.len() > limit {
+            return Err(ApiError::too_large(limit));
+        }
+        room.reserve(body.len() + piece.len()).await?;
+        body.extend_from_slice(&piece);
+    }
+    Ok((body.freeze(), room))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -70,6 +90,8 @@ fn head(request: &HttpRequest) -> Head {
         path: request.uri().path().to_owned(),
         query: request.uri().query().unwrap_or_default().to_owned(),
         content_type: owned(CONTENT_TYPE.as_str()).unwrap_or_default(),
+        content_encoding: owned(CONTENT_ENCODING.as_str()).unwrap_or_default(),
+        grpc_encoding: owned("grpc-encoding").unwrap_or_default(),
         connect_version: owned("connect-protocol-version"),
         connect_timeout: owned("connect-timeout-ms"),
     }
@@ -85,6 +107,7 @@ pub(crate) fn info(visit: &Visit, request: &HttpRequest) -> RequestInfo {
         origin: text(request.headers(), ORIGIN.as_str()).unwrap_or_default().to_owned(),
         credentials: visit.credentials.clone(),
         forwarded: None,
+        foreign: visit.foreign,
     }
 }
 

@@ -29,7 +29,10 @@ pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiErro
     let mut reply = Reply::new(200, "application/json", answer);
     for cookie in ctx.take_cookies() {
         // Memos' own REST gives the cookie under the prefixed name only; some clients read that one.
-        reply = reply.with("Grpc-Metadata-Set-Cookie", cookie.clone()).with("Set-Cookie", cookie);
+        reply = reply.with("Grpc-Metadata-Set-Cookie", cookie.clone());
+        if ctx.leaves_cookies() {
+            reply = reply.with("Set-Cookie", cookie);
+        }
     }
     Ok(reply)
 }

@@ -99,7 +99,8 @@ async fn tenant(gate: Gate, request: &ServiceRequest, located: Located, facts: F
     if gate.access == Access::Admin && !actor.is_admin() {
         return Err(Error::denied("only owners and admins of this workspace may do that"));
     }
-    request.extensions_mut().insert(Visit { place, scope, actor, credentials, facts });
+    let foreign = !is_from_here(request.headers(), &facts, place.tenant.public_url.as_deref());
+    request.extensions_mut().insert(Visit { place, scope, actor, credentials, facts, foreign });
     Ok(Entry::Go)
 }
 
@@ -162,16 +163,19 @@ fn same_origin(asks: Asks, request: &ServiceRequest, facts: &Facts, public_url: 
     if safe || asks.bearer || !rides_on_cookies {
         return Ok(());
     }
-    let headers = request.headers();
-    let allowed = match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+    if is_from_here(request.headers(), facts, public_url) {
+        return Ok(());
+    }
+    Err(Error::denied("this request came from another site; open the page here and send it again"))
+}
+
+/// Whether nothing says that another site's page made a browser send this.
+fn is_from_here(headers: &HeaderMap, facts: &Facts, public_url: Option<&str>) -> bool {
+    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
         Some(site) => matches!(site, b"same-origin" | b"none"),
         None => match headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or("null")) {
             Some(origin) => is_own(origin, facts, public_url),
             None => true,
         },
-    };
-    if allowed {
-        return Ok(());
     }
-    Err(Error::denied("this request came from another site; open the page here and send it again"))
 }

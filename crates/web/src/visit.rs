@@ -24,6 +24,8 @@ pub struct Visit {
     pub credentials: Credentials,
     /// Request id, client address, scheme, host.
     pub facts: Facts,
+    /// Whether a page of another site made a browser send it.
+    pub foreign: bool,
 }
 
 impl Visit {

@@ -43,5 +43,16 @@ pub mod memos {
     }
 }
 
+/// Messages of gRPC's own services: health and reflection.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction, reason = "generated")]
+pub mod grpc {
+    pub mod health {
+        include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
+    }
+    pub mod reflection {
+        include!(concat!(env!("OUT_DIR"), "/grpc.reflection.v1.rs"));
+    }
+}
+
 pub use google::r#type::Color;
 pub use memos::api::v1;

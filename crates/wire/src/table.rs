@@ -162,7 +162,7 @@ mod tests {
         for rpc in all() {
             assert!(crate::descriptor::method(rpc.service, rpc.method).is_some(), "{}", rpc.name());
         }
-        for service in crate::pool().services() {
+        for service in crate::pool().services().filter(|service| service.package_name() == PACKAGE) {
             for method in service.methods() {
                 assert!(index_of(service.name(), method.name()).is_some(), "{}", method.full_name());
             }
