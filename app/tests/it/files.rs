@@ -46,7 +46,7 @@ async fn a_file_comes_out_as_it_went_in() {
     let ask = |range: &str| Ask { uid: "f1".to_owned(), range: Some(range.to_owned()), ..Ask::default() };
     let whole = get(&house, &mia, ask("")).await.unwrap();
     assert_eq!((whole.status(), whole.body().size()), (StatusCode::OK, BodySize::Sized(3000)));
-    assert_eq!(header(&whole, "cache-control"), Some(download::CACHE));
+    assert_eq!(header(&whole, "cache-control"), Some("public, max-age=3600"));
     assert_eq!(header(&whole, "x-content-type-options"), Some("nosniff"));
     assert_eq!(
         whole.headers().get("content-disposition").unwrap().as_bytes(),
