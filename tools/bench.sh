@@ -5,6 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/prelude.sh
 
+# Incremental code generation cuts a crate into hundreds of pieces, which a release must not be.
+export CARGO_INCREMENTAL=0
+
 tools/prerequisites.sh demo check
 cargo build --release --locked -p holdfast -p holdfast-store --bin holdfast --example budgets
 exec python3 -B tools/bench.py "$target_directory/release/holdfast" "$target_directory/release/examples/budgets" \

@@ -4,6 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/prelude.sh
 
+# Incremental code generation cuts a crate into hundreds of pieces, which a release must not be.
+export CARGO_INCREMENTAL=0
+
 tools/prerequisites.sh dist
 cargo build --release --bin holdfast --locked
 built=$target_directory/release/holdfast

@@ -1,4 +1,4 @@
-//! A list over HTTP speaks to the database at most twice: who asks, and the list.
+//! A list over HTTP speaks to the database at most twice, who asks and the list; a repeated one once.
 
 use serde_json::json;
 use testkit::pg::server;
@@ -6,43 +6,62 @@ use testkit::proxy::CountingProxy;
 
 use super::support::Installation;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_list_is_at_most_two_flights() {
+struct Team {
+    installation: Installation,
+    proxy: CountingProxy,
+    token: String,
+    token_id: String,
+}
+
+async fn team() -> Team {
     let mut installation = Installation::create().await;
     let password = installation.folder.path().join("password");
     std::fs::write(&password, "a-long-password\n").unwrap();
     installation.must(&["tenant", "create", "team", "--owner", "anna", "--password-file", password.to_str().unwrap()]);
-    let token = installation.must(&["token", "create", "--tenant", "team", "--user", "anna"])["token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let made = installation.must(&["token", "create", "--tenant", "team", "--user", "anna"]);
+    let text = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
+    let (token, token_id) = (text("token"), text("id"));
     let proxy = CountingProxy::start(&server().socket, server().port);
     installation.reach_database_by(proxy.folder());
-    let running = installation.serve();
+    Team { installation, proxy, token, token_id }
+}
+
+/// Flights of `count` requests, each to the URL that `url` makes of its number.
+async fn flights(team: &Team, client: &reqwest::Client, count: u64, url: impl Fn(u64) -> String) -> u64 {
+    let before = team.proxy.flights();
+    for number in 0..count {
+        let answer = client.get(url(number)).bearer_auth(&team.token).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    team.proxy.flights() - before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_at_most_two_flights_and_one_when_repeated() {
+    let team = team().await;
+    let running = team.installation.serve();
     let client = reqwest_client();
     let url = format!("http://{}/t/team/api/v1/memos", running.address);
     for number in 0..20 {
         let body = json!({"content": format!("note {number} #tag"), "visibility": "PRIVATE"});
-        let made = client.post(&url).bearer_auth(&token).json(&body).send().await.unwrap();
+        let made = client.post(&url).bearer_auth(&team.token).json(&body).send().await.unwrap();
         assert_eq!(made.status(), 200);
     }
-    let list = async || {
-        let answer = client.get(format!("{url}?pageSize=20")).bearer_auth(&token).send().await.unwrap();
-        let listed: serde_json::Value = answer.json().await.unwrap();
-        assert_eq!(listed["memos"].as_array().unwrap().len(), 20);
-    };
     // Every connection of the pool must have planned both reads before they are counted.
-    for _ in 0..30 {
-        list().await;
-    }
-    let before = proxy.flights();
-    for _ in 0..50 {
-        list().await;
-    }
-    let flights = proxy.flights() - before;
-    println!("50 lists: {flights} flights");
+    flights(&team, &client, 60, |_| format!("{url}?pageSize=20")).await;
     // The server looks at its own health now and then: a handful of flights that no list causes.
-    assert!(flights <= 2 * 50 + 10, "50 lists took {flights} flights");
+    let fresh = flights(&team, &client, 50, |number| format!("{url}?pageSize=20&unused={number}")).await;
+    let repeated = flights(&team, &client, 50, |_| format!("{url}?pageSize=20")).await;
+    println!("50 lists never asked before: {fresh} flights; 50 repeated ones: {repeated}");
+    assert!(fresh <= 2 * 50 + 10, "50 lists took {fresh} flights");
+    assert!(repeated <= 50 + 10, "50 repeated lists took {repeated} flights");
+
+    // What is read ahead is read with the check, never instead of it.
+    let list = || client.get(format!("{url}?pageSize=20")).bearer_auth(&team.token).send();
+    let listed: serde_json::Value = list().await.unwrap().json().await.unwrap();
+    assert_eq!(listed["memos"].as_array().unwrap().len(), 20);
+    team.installation.must(&["token", "revoke", &team.token_id, "--tenant", "team", "--user", "anna"]);
+    assert_eq!(list().await.unwrap().status(), 401, "a revoked token is refused at the next request");
 }
 
 fn reqwest_client() -> reqwest::Client {

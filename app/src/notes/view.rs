@@ -32,32 +32,38 @@ pub fn user_name(username: &str) -> String {
 
 /// The note as a message.
 pub fn memo(note: &Note, viewer: Option<MemberId>, detail: Detail) -> v1::Memo {
+    memo_of(note.clone(), viewer, detail)
+}
+
+/// The note as a message, its texts moved and not copied: for lists.
+pub fn memo_of(note: Note, viewer: Option<MemberId>, detail: Detail) -> v1::Memo {
     let top = note.card.parent.as_ref();
     let shown_parent = top.filter(|_| matches!(detail, Detail::Full | Detail::Listed));
+    let shown_parent = shown_parent.map(|parent| memo_name(&parent.uid));
     v1::Memo {
         name: memo_name(&note.uid),
         state: state(note.archived).into(),
         creator: user_name(&note.creator),
         create_time: Some(Timestamp::from_seconds(note.created_ts)),
         update_time: Some(Timestamp::from_seconds(note.updated_ts)),
-        content: note.content.clone(),
         visibility: visibility(top.map_or(note.visibility, |top| top.visibility)).into(),
-        tags: note.derived.tags.clone(),
-        pinned: note.pinned,
         attachments: note.card.attachments.iter().map(|file| attachment_of(&note.uid, file)).collect(),
-        relations: if detail == Detail::Shared { Vec::new() } else { relations(note, viewer, detail) },
-        reactions: reactions(note),
+        relations: if detail == Detail::Shared { Vec::new() } else { relations(&note, viewer, detail) },
+        reactions: reactions(&note),
+        parent: shown_parent,
+        content: note.content,
+        tags: note.derived.tags,
+        pinned: note.pinned,
         property: Some(v1::memo::Property {
             has_link: note.derived.has_link,
             has_task_list: note.derived.has_task_list,
             has_code: note.derived.has_code,
             has_incomplete_tasks: note.derived.has_incomplete_tasks,
-            title: note.derived.title.clone(),
+            title: note.derived.title,
         }),
-        parent: shown_parent.map(|parent| memo_name(&parent.uid)),
-        snippet: note.derived.snippet.clone(),
-        location: note.location.as_ref().map(|place| v1::Location {
-            placeholder: place.placeholder.clone(),
+        snippet: note.derived.snippet,
+        location: note.location.map(|place| v1::Location {
+            placeholder: place.placeholder,
             latitude: place.latitude,
             longitude: place.longitude,
         }),

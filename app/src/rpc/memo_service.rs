@@ -54,7 +54,7 @@ async fn list_memos(ctx: Ctx, request: v1::ListMemosRequest) -> Answer<v1::ListM
         filter: &request.filter,
     };
     let found = service::list(&desk, &wanted).await?;
-    Ok(v1::ListMemosResponse { memos: listed(&ctx, &found.notes), next_page_token: found.next_page_token })
+    Ok(v1::ListMemosResponse { memos: listed(&ctx, found.notes), next_page_token: found.next_page_token })
 }
 
 async fn get_memo(ctx: Ctx, request: v1::GetMemoRequest) -> Answer<v1::Memo> {
@@ -114,7 +114,7 @@ async fn list_memo_comments(ctx: Ctx, request: v1::ListMemoCommentsRequest) -> A
     let uid = input::memo_uid(&request.name)?;
     let page = page(request.page_size, &request.page_token)?;
     let found = comments::list(&Desk::of(&ctx), uid, page).await?;
-    Ok(v1::ListMemoCommentsResponse { memos: listed(&ctx, &found.notes), next_page_token: found.next_page_token })
+    Ok(v1::ListMemoCommentsResponse { memos: listed(&ctx, found.notes), next_page_token: found.next_page_token })
 }
 
 async fn list_memo_reactions(ctx: Ctx, request: v1::ListMemoReactionsRequest) -> Answer<v1::ListMemoReactionsResponse> {
@@ -165,9 +165,9 @@ fn page(size: i32, token: &str) -> Answer<Page> {
     Page::read(size, token).map_err(|error| ApiError::invalid(error.to_string()))
 }
 
-fn listed(ctx: &Ctx, notes: &[domain::note::Note]) -> Vec<v1::Memo> {
+fn listed(ctx: &Ctx, notes: Vec<domain::note::Note>) -> Vec<v1::Memo> {
     let viewer = ctx.actor().member_id();
-    notes.iter().map(|note| view::memo(note, viewer, Detail::Listed)).collect()
+    notes.into_iter().map(|note| view::memo_of(note, viewer, Detail::Listed)).collect()
 }
 
 fn seconds(field: &str, time: Option<Timestamp>) -> Answer<Option<i64>> {

@@ -1,5 +1,6 @@
 //! From credentials to an actor: one flight to the database, none without credentials.
 
+use std::hash::Hash;
 use std::sync::PoisonError;
 
 use domain::member::Member;
@@ -42,6 +43,15 @@ impl Identity {
             Some((member, via)) if !member.archived => Actor::Member(MemberActor { member, via }),
             _ => Actor::Anonymous,
         })
+    }
+
+    /// A scope that reads ahead what the last request like this one led to. Without credentials there is no check to read
+    /// ahead of.
+    pub fn foresee(&self, scope: TenantScope, credentials: &Credentials, asked: impl Hash) -> TenantScope {
+        if credentials.bearer.is_none() && !credentials.has_cookies() {
+            return scope;
+        }
+        self.store.foresee(&scope, (credentials, asked))
     }
 
     /// A signed access token, or else whatever stands in the table of personal tokens (those of old Memos releases have

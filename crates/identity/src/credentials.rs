@@ -10,7 +10,7 @@ pub const PAGE_COOKIE: &str = "holdfast_session";
 const COOKIES: usize = 4;
 
 /// What a request brought. A bearer token silences the cookies, also when it is worth nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Credentials {
     /// The token of `Authorization: Bearer …`.
     pub bearer: Option<String>,

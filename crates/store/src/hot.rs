@@ -3,11 +3,12 @@
 //! A statement under a changing `search_path` is planned anew each time (most of the cost of a small read), so these
 //! name their tables with the schema in front and are prepared; the tenant's role still travels in the same flight.
 
-use futures_util::future::join3;
+use futures_util::future::{join3, join4};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
+use crate::ahead::{Foreseen, Value};
 use crate::error::Error;
 use crate::pool::Pooled;
 use crate::scope::TenantScope;
@@ -24,7 +25,8 @@ pub struct Hot {
 }
 
 impl Store {
-    /// Runs a hot read: one flight when the connection has it planned, one more when not.
+    /// Runs a hot read: one flight when the connection has it planned, one more when not. What the scope foresees
+    /// travels with it.
     pub async fn read_hot(
         &self,
         scope: &TenantScope,
@@ -32,6 +34,15 @@ impl Store {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         let mut connection = self.pools().tenant(scope.tenant()).await?;
+        if let Some((ahead, foreseen)) = scope.ahead().and_then(|ahead| Some((ahead, ahead.due()?))) {
+            if let Ok((rows, more)) = run_both(&mut connection, scope, (hot, params), &foreseen).await {
+                ahead.keep(foreseen, more);
+                return Ok(rows);
+            }
+            // Whatever it was: ask again for the one thing only, which then says it.
+            connection.client.batch_execute("ROLLBACK").await?;
+            connection.statements.pop(&(scope.tenant().schema.clone(), foreseen.hot.name));
+        }
         match run(&mut connection, scope, hot, params).await {
             // The plan is older than a schema step: plan again, once.
             Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
@@ -41,6 +52,20 @@ impl Store {
             }
             other => Ok(other?),
         }
+    }
+
+    /// A hot read that the check of the caller may have brought along.
+    pub(crate) async fn read_foreseen(
+        &self,
+        scope: &TenantScope,
+        hot: Hot,
+        values: &[Value],
+    ) -> Result<Vec<Row>, Error> {
+        if let Some(rows) = scope.ahead().and_then(|ahead| ahead.take(hot, values)) {
+            return Ok(rows);
+        }
+        let params: Vec<_> = values.iter().map(Value::param).collect();
+        self.read_hot(scope, hot, &params).await
     }
 }
 
@@ -117,4 +142,27 @@ async fn run(
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
     let statement = planned(connection, scope, hot).await?;
     framed(connection, &entering(scope), &statement, params).await
+}
+
+/// A hot read and what is foreseen after it, in one flight.
+async fn run_both(
+    connection: &mut Pooled,
+    scope: &TenantScope,
+    first: (Hot, &[&(dyn ToSql + Sync)]),
+    foreseen: &Foreseen,
+) -> Result<(Vec<Row>, Vec<Row>), tokio_postgres::Error> {
+    let (check, more) = (planned(connection, scope, first.0).await?, planned(connection, scope, foreseen.hot).await?);
+    let values: Vec<_> = foreseen.values.iter().map(Value::param).collect();
+    let (opening, client) = (entering(scope), &connection.client);
+    let (opened, rows, ahead, committed) = join4(
+        client.batch_execute(&opening),
+        client.query(&check, first.1),
+        client.query(&more, &values),
+        client.batch_execute("COMMIT"),
+    )
+    .await;
+    opened?;
+    let answers = (rows?, ahead?);
+    committed?;
+    Ok(answers)
 }

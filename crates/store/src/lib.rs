@@ -4,6 +4,7 @@
 //! through [`TenantTx`], which is made only from a [`TenantScope`] that says why. Points and imports use [`Snapshot`]
 //! and [`Load`].
 
+mod ahead;
 mod audit;
 mod config;
 pub mod control;

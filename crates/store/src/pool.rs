@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ThreadId;
 use std::time::Instant;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
@@ -13,7 +14,7 @@ use deadpool_postgres::{ClientWrapper, ManagerConfig, RecyclingMethod};
 use domain::id::SchemaId;
 use domain::tenant::Tenant;
 use lru::LruCache;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
 
@@ -67,39 +68,53 @@ impl managed::Manager for Manager {
     }
 }
 
-/// Connects on the process's main runtime, so that no web worker carries another's traffic.
-struct MainRuntime {
-    handle: Handle,
+/// On which runtime connections live.
+///
+/// Those to tenants live where they are asked for. A web worker has a runtime of one thread and connections of its own
+/// there: an answer then wakes nobody on another thread (half of the CPU of a small read otherwise), and no worker carries
+/// another's traffic. What outlives a worker lives on the process's main runtime.
+struct Connector {
+    home: Option<Handle>,
     tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,
 }
 
-type Connecting<'a> = std::pin::Pin<
-    Box<dyn Future<Output = Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>,
->;
+type Connected = (tokio_postgres::Client, JoinHandle<()>);
+type Connecting<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Connected, tokio_postgres::Error>> + Send + 'a>>;
 
-impl deadpool_postgres::Connect for MainRuntime {
+impl deadpool_postgres::Connect for Connector {
     fn connect(&self, config: &tokio_postgres::Config) -> Connecting<'_> {
-        let config = config.clone();
+        let here = connect(config.clone(), self.tls.clone());
+        let home = self.home.as_ref().map(|home| home.spawn(connect(config.clone(), self.tls.clone())));
         Box::pin(async move {
-            match self.tls.clone() {
-                Some(tls) => {
-                    let (client, connection) = config.connect(tls).await?;
-                    Ok((client, drive(&self.handle, connection)))
-                }
-                None => {
-                    let (client, connection) = config.connect(NoTls).await?;
-                    Ok((client, drive(&self.handle, connection)))
-                }
+            match home {
+                Some(there) => match there.await {
+                    Ok(connected) => connected,
+                    Err(_) => here.await, // the main runtime is ending
+                },
+                None => here.await,
             }
         })
     }
 }
 
-fn drive(
-    handle: &Handle,
-    connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
-) -> JoinHandle<()> {
-    handle.spawn(async move {
+async fn connect(
+    config: tokio_postgres::Config,
+    tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,
+) -> Result<Connected, tokio_postgres::Error> {
+    Ok(match tls {
+        Some(tls) => {
+            let (client, connection) = config.connect(tls).await?;
+            (client, drive(connection))
+        }
+        None => {
+            let (client, connection) = config.connect(NoTls).await?;
+            (client, drive(connection))
+        }
+    })
+}
+
+fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a database connection ended");
         }
@@ -113,8 +128,14 @@ pub(crate) struct Shard {
     pub(crate) password: String,
 }
 
-/// Shard and slot → its pool.
-type Slots = HashMap<(i32, usize), Arc<managed::Pool<Manager>>>;
+/// Shard, slot and the thread whose runtime drives the connections (none: the many-threaded one) → its pool.
+type Slots = HashMap<(i32, usize, Option<ThreadId>), Arc<managed::Pool<Manager>>>;
+
+/// The thread of a runtime that has only this one.
+fn own_thread() -> Option<ThreadId> {
+    let handle = Handle::try_current().ok()?;
+    (handle.runtime_flavor() == RuntimeFlavor::CurrentThread).then(|| std::thread::current().id())
+}
 
 /// All pools of a process.
 pub(crate) struct Pools {
@@ -131,7 +152,13 @@ impl Pools {
     pub(crate) fn new(config: Config) -> Result<Self, Error> {
         let handle = Handle::current();
         let tls = config.tls().map_err(|e| Error::Unavailable(Box::new(e)))?;
-        let owner = build(&config, &handle, tls.clone(), &config.user, config.password.as_deref(), 6)?;
+        let owner = build(
+            &config,
+            Connector { home: Some(handle.clone()), tls: tls.clone() },
+            &config.user,
+            config.password.as_deref(),
+            6,
+        )?;
         Ok(Self { config, handle, tls, owner, shards: Mutex::default(), slots: Mutex::default() })
     }
 
@@ -164,8 +191,9 @@ impl Pools {
 
     fn slot(&self, tenant: &Tenant) -> Result<Arc<managed::Pool<Manager>>, Error> {
         let at = (crate::scope::lock_key(tenant.id) as u64 % self.config.limits.slots.max(1) as u64) as usize;
+        let key = (tenant.shard, at, own_thread());
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = slots.get(&(tenant.shard, at)) {
+        if let Some(pool) = slots.get(&key) {
             return Ok(Arc::clone(pool));
         }
         let shard = self.shards.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant.shard).cloned();
@@ -177,14 +205,13 @@ impl Pools {
         })?;
         let pool = build(
             &self.config,
-            &self.handle,
-            self.tls.clone(),
+            Connector { home: None, tls: self.tls.clone() },
             &shard.role,
             Some(&shard.password),
             self.config.limits.per_slot,
         )?;
         let pool = Arc::new(pool);
-        slots.insert((tenant.shard, at), Arc::clone(&pool));
+        slots.insert(key, Arc::clone(&pool));
         Ok(pool)
     }
 
@@ -199,13 +226,11 @@ impl Pools {
 
 fn build(
     config: &Config,
-    handle: &Handle,
-    tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,
+    connect: Connector,
     user: &str,
     password: Option<&str>,
     size: usize,
 ) -> Result<managed::Pool<Manager>, Error> {
-    let connect = MainRuntime { handle: handle.clone(), tls };
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let inner =
         deadpool_postgres::Manager::from_connect(config.tokio_postgres(user, password), connect, manager_config);

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use domain::tenant::Tenant;
 
+use crate::ahead::Ahead;
+
 /// The right to enter one tenant's rows. Made only with a stated reason, which logs and audit carry.
 #[derive(Clone, Debug)]
 pub struct TenantScope {
     tenant: Arc<Tenant>,
     why: Why,
+    ahead: Option<Arc<Ahead>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -21,17 +24,26 @@ enum Why {
 impl TenantScope {
     /// For a request that was led to this tenant by its host, path or the default.
     pub const fn for_request(tenant: Arc<Tenant>) -> Self {
-        Self { tenant, why: Why::Request }
+        Self { tenant, why: Why::Request, ahead: None }
     }
 
     /// For the named job.
     pub const fn for_job(tenant: Arc<Tenant>, job: &'static str) -> Self {
-        Self { tenant, why: Why::Job(job) }
+        Self { tenant, why: Why::Job(job), ahead: None }
     }
 
     /// For the named operator command or console action.
     pub const fn for_command(tenant: Arc<Tenant>, command: &'static str) -> Self {
-        Self { tenant, why: Why::Command(command) }
+        Self { tenant, why: Why::Command(command), ahead: None }
+    }
+
+    /// The same right for a request that reads ahead.
+    pub(crate) fn reading(self, ahead: Arc<Ahead>) -> Self {
+        Self { ahead: Some(ahead), ..self }
+    }
+
+    pub(crate) fn ahead(&self) -> Option<&Ahead> {
+        self.ahead.as_deref()
     }
 
     /// The tenant.

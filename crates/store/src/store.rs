@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::chance::Chance;
 use tokio::sync::broadcast;
 
+use crate::ahead::Memory;
 use crate::config::Config;
 use crate::control::Control;
 use crate::error::Error;
@@ -27,6 +28,7 @@ struct Inner {
     control: Control,
     registry: Registry,
     chance: Chance,
+    memory: Arc<Memory>,
     live: broadcast::Sender<Arc<str>>,
 }
 
@@ -50,7 +52,7 @@ impl Store {
         let pools = Pools::new(config)?;
         let registry = Registry::new(control.clone());
         let (live, _) = broadcast::channel(LIVE_KEPT);
-        let store = Self { inner: Arc::new(Inner { pools, control, registry, chance, live }) };
+        let store = Self { inner: Arc::new(Inner { pools, control, registry, chance, memory: Memory::new(), live }) };
         drop(store.pools().owner.get().await?);
         Ok(store)
     }
@@ -104,6 +106,10 @@ impl Store {
 
     pub(crate) fn live(&self) -> &broadcast::Sender<Arc<str>> {
         &self.inner.live
+    }
+
+    pub(crate) fn memory(&self) -> &Arc<Memory> {
+        &self.inner.memory
     }
 
     pub(crate) fn chance(&self) -> &Chance {

@@ -83,6 +83,7 @@ async fn tenant(gate: Gate, request: &ServiceRequest, located: Located, facts: F
     let identity =
         request.app_data::<web::Data<Identity>>().ok_or_else(|| Error::internal("identity is not set up"))?;
     let scope = TenantScope::for_request(Arc::clone(&place.tenant));
+    let scope = identity.foresee(scope, &credentials, (request.method().as_str(), request.uri()));
     let actor = match gate.face {
         Face::Short => identity.authenticate(&scope, &credentials).await?,
         Face::Rest | Face::Connect | Face::Html => {

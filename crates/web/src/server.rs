@@ -136,6 +136,13 @@ pub fn all_routes(site: &Site) -> Vec<Route> {
     routes
 }
 
+/// One a core, at most this many: each has connections to the database of its own.
+const MOST_WORKERS: usize = 8;
+
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(MOST_WORKERS)
+}
+
 /// Starts serving the site. Must be called inside a tokio runtime; the workers bring their own.
 pub async fn start(options: Options, site: Site) -> Result<Running, StartError> {
     let stopping = CancellationToken::new();
@@ -161,9 +168,8 @@ pub async fn start(options: Options, site: Site) -> Result<Running, StartError> 
         .client_request_timeout(HEAD_TIME)
         .keep_alive(Duration::from_secs(75))
         .shutdown_timeout(options.grace.as_secs());
-    if options.workers > 0 {
-        server = server.workers(options.workers);
-    }
+    let workers = if options.workers > 0 { options.workers } else { default_workers() };
+    server = server.workers(workers);
     let refused = |source| StartError::Listen { address: options.listen.to_string(), source };
     let tls = options.tls.is_some();
     let (server, listen, socket) = match &options.listen {

@@ -72,9 +72,10 @@ impl Template {
         if let Some(verb) = &self.verb {
             path = path.strip_suffix(verb.as_str())?.strip_suffix(':')?;
         }
-        let mut found = Vec::with_capacity(self.parts.len());
+        // Nearly every template of the table is asked in vain: nothing is collected before one fits.
+        let mut parts = self.parts.iter();
         for segment in path.split('/') {
-            let fits = match self.parts.get(found.len())? {
+            let fits = match parts.next()? {
                 Part::Literal(literal) => literal == segment,
                 // Also nothing: a path that ends in a slash names a thing with an empty name, which is refused later.
                 Part::Any => true,
@@ -82,11 +83,11 @@ impl Template {
             if !fits {
                 return None;
             }
-            found.push(segment);
         }
-        if found.len() != self.parts.len() {
+        if parts.next().is_some() {
             return None;
         }
+        let found: Vec<&str> = path.split('/').collect();
         let take = |(field, from, to): &(String, usize, usize)| {
             let text = found.get(*from..*to).map(|parts| parts.join("/")).unwrap_or_default();
             (field.clone(), text)

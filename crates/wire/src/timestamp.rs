@@ -64,13 +64,32 @@ impl Timestamp {
         };
         let (year, month, day) = (moment.year(), u8::from(moment.month()), moment.day());
         let (hour, minute, second) = (moment.hour(), moment.minute(), moment.second());
-        let fraction = match self.nanos {
-            0 => String::new(),
-            n if n % 1_000_000 == 0 => format!(".{:03}", n / 1_000_000),
-            n if n % 1_000 == 0 => format!(".{:06}", n / 1_000),
-            n => format!(".{n:09}"),
+        // By hand: a list writes three for every note, and `format!` shows in its profile.
+        let mut text = String::with_capacity(30);
+        digits(&mut text, year.unsigned_abs(), 4);
+        for (sign, number) in [('-', month), ('-', day), ('T', hour), (':', minute), (':', second)] {
+            text.push(sign);
+            digits(&mut text, u32::from(number), 2);
+        }
+        let (fraction, width) = match self.nanos.unsigned_abs() {
+            0 => (0, 0),
+            n if n % 1_000_000 == 0 => (n / 1_000_000, 3),
+            n if n % 1_000 == 0 => (n / 1_000, 6),
+            n => (n, 9),
         };
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+        if width > 0 {
+            text.push('.');
+            digits(&mut text, fraction, width);
+        }
+        text.push('Z');
+        text
+    }
+}
+
+/// Appends `number` with `width` digits, zeros in front.
+fn digits(text: &mut String, number: u32, width: u32) {
+    for place in (0..width).rev() {
+        text.push(char::from(b'0' + (number / 10_u32.pow(place) % 10) as u8));
     }
 }
 

@@ -8,6 +8,7 @@ use domain::id::MemberId;
 use domain::note::Note;
 
 use super::notes::{columns, note_of};
+use crate::ahead::Value;
 use crate::tx::Param;
 use crate::{Error, Hot, Store, TenantScope, Type};
 
@@ -121,15 +122,15 @@ const HOT_NOTE: Hot = Hot {
 
 /// One note by its public id, whoever may see it.
 pub async fn read_note(store: &Store, scope: &TenantScope, uid: &str) -> Result<Option<Note>, Error> {
-    store.read_hot(scope, HOT_NOTE, &[&uid]).await?.first().map(note_of).transpose()
+    store.read_foreseen(scope, HOT_NOTE, &[Value::Text(uid.to_owned())]).await?.first().map(note_of).transpose()
 }
 
 /// A list of notes.
 pub async fn list_notes(store: &Store, scope: &TenantScope, query: &FeedQuery<'_>) -> Result<Vec<Note>, Error> {
     if let Some(hot) = hot_of(query) {
         let rows = match query.viewer {
-            Viewer::Anonymous => store.read_hot(scope, hot, &[]).await?,
-            Viewer::Member(member) => store.read_hot(scope, hot, &[&member.0]).await?,
+            Viewer::Anonymous => store.read_foreseen(scope, hot, &[]).await?,
+            Viewer::Member(member) => store.read_foreseen(scope, hot, &[Value::Number(member.0)]).await?,
         };
         return rows.iter().map(note_of).collect();
     }
