@@ -192,13 +192,7 @@ impl Installation {
 
     /// What an import needs.
     pub(crate) async fn house(&self) -> Result<House, CommandError> {
-        const KEY: &str = "file_names";
-        let control = self.store.control();
-        if control.setting(KEY).await.map_err(of_store)?.is_none() {
-            let made = Chance::System.text(b"0123456789abcdef", 64);
-            control.set_setting(KEY, &made.into()).await.map_err(of_store)?;
-        }
-        let secret = control.setting(KEY).await.map_err(of_store)?.map(|value| value.to_string()).unwrap_or_default();
+        let secret = self.store.file_secret().await.map_err(of_store)?;
         let file_keys = Arc::new(move |tenant: TenantId| FileKey::derive(secret.as_bytes(), tenant));
         Ok(House { store: self.store.clone(), files: self.files.clone(), file_keys })
     }

@@ -71,6 +71,7 @@ SQL_PLACES = [
     ("crates/testkit/", "makes and breaks databases for tests"),
     ("migrate/src/reader/", "the foreign schema, read only"),
     ("migrate/src/sample/", "writes the foreign schema of a sample folder"),
+    ("migrate/src/export/", "writes the foreign schema of an export"),
 ]
 SQL_TEXT = re.compile(
     r"\bSELECT\s[^;]{0,400}?\bFROM\s|\bINSERT\s+INTO\s|\bUPDATE\s+[\w.\"{}]+\s+SET\s|\bDELETE\s+FROM\s"

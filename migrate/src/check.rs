@@ -5,27 +5,58 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::pipeline::{self, Outlet};
+use crate::policy::Policies;
 use crate::reader::Reader;
-use crate::reader::scratch::Attachment;
+use crate::reader::bucket::BucketAccess;
+use crate::reader::scratch::{Attachment, Place};
 use crate::reader::stage::stage;
-use crate::report::{Findings, Report};
+use crate::report::{Estimate, Findings, MemberPlan, Report};
 use crate::table::{ATTACHMENT, Cell, Target};
 
 /// What to look at, and where private copies may be put.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// A Memos data folder or a database file; never written to.
+    /// A Memos data folder, a database file, or the address of a PostgreSQL database; never written to.
     pub path: PathBuf,
     /// Folder below which a private copy (mode 0700, removed afterwards) is made; needs room for the database.
     pub staging: PathBuf,
     /// Take what a damaged database still shows.
     pub salvage: bool,
+    /// Everything else that flags say.
+    pub options: Options,
+}
+
+/// How to read a source, where the usual way does not do.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What stops an import.
+    pub policies: Policies,
+    /// Folders that the server called by another name: (as in the rows, as it is here).
+    pub path_maps: Vec<(String, PathBuf)>,
+    /// File with the password of a PostgreSQL source.
+    pub password_file: Option<PathBuf>,
+    /// Access to the bucket of S3 attachments, instead of what the rows hold.
+    pub bucket: BucketAccess,
 }
 
 impl Source {
     /// A source with the staging folder of a data directory.
     pub fn new(path: impl Into<PathBuf>, data: &Path, salvage: bool) -> Self {
-        Self { path: path.into(), staging: data.join("staging"), salvage }
+        Self { path: path.into(), staging: data.join("staging"), salvage, options: Options::default() }
+    }
+
+    /// The address of a PostgreSQL database, if it is one.
+    pub fn postgres(&self) -> Option<&str> {
+        let text = self.path.to_str()?;
+        (text.starts_with("postgres://") || text.starts_with("postgresql://")).then_some(text)
+    }
+
+    /// The same for the same source, however its path is written; holds no password.
+    pub fn name(&self) -> String {
+        match self.postgres() {
+            Some(url) => url.rsplit_once('@').map_or(url, |(_, place)| place).to_owned(),
+            None => self.path.canonicalize().unwrap_or_else(|_| self.path.clone()).display().to_string(),
+        }
     }
 }
 
@@ -42,12 +73,12 @@ fn open(source: &Source) -> Result<Result<Opened, Box<Report>>, Error> {
         Error::Source { code, message } => Ok(Err(Box::new(Report::refused(code, message)))),
         other => Err(other),
     };
-    let staged = match stage(&source.path, &source.staging) {
+    let staged = match stage(source) {
         Ok(staged) => staged,
         Err(err) => return refuse(err),
     };
-    let mut findings = Findings::default();
-    let reader = match Reader::open(staged, source.salvage, &mut findings) {
+    let mut findings = Findings::under(source.options.policies.clone());
+    let reader = match Reader::open(staged, source, &mut findings) {
         Ok(reader) => reader,
         Err(err) => return refuse(err),
     };
@@ -59,20 +90,79 @@ fn open(source: &Source) -> Result<Result<Opened, Box<Report>>, Error> {
     Ok(Ok(Opened { reader, findings, report }))
 }
 
-/// Counts what a run would write.
+/// Copies and opens a source; the inner report is the source's fault.
+pub(crate) fn open_source(source: &Source) -> Result<Result<(Reader, Findings), Box<Report>>, Error> {
+    Ok(open(source)?.map(|opened| (opened.reader, opened.findings)))
+}
+
+/// Counts what a run would write, and for whom.
 #[derive(Debug, Default)]
 struct Tally {
     mapped: BTreeMap<String, u64>,
+    aside: BTreeMap<String, u64>,
+    members: BTreeMap<i64, MemberPlan>,
+    file_bytes: u64,
+}
+
+impl Tally {
+    fn of(&mut self, cell: Option<&Cell>) -> Option<&mut MemberPlan> {
+        let Some(Cell::Int(id)) = cell else { return None };
+        self.members.get_mut(id)
+    }
+
+    fn member(&mut self, cells: &[Cell]) {
+        let text = |at: usize| match cells.get(at) {
+            Some(Cell::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
+        if let Some(Cell::Int(id)) = cells.first() {
+            let archived = cells.get(3) == Some(&Cell::Bool(true));
+            let plan = MemberPlan { id: *id, username: text(1), role: text(2), archived, ..MemberPlan::default() };
+            self.members.insert(*id, plan);
+        }
+    }
 }
 
 impl Outlet for Tally {
-    fn row(&mut self, target: &'static Target, _cells: Vec<Cell>) -> Result<(), Error> {
+    fn row(&mut self, target: &'static Target, cells: Vec<Cell>) -> Result<(), Error> {
         *self.mapped.entry(target.name.to_owned()).or_default() += 1;
+        match target.name {
+            "member" => self.member(&cells),
+            "note" => {
+                let comment = !matches!(cells.get(3), Some(Cell::Null) | None);
+                if let Some(plan) = self.of(cells.get(2)) {
+                    *(if comment { &mut plan.comments } else { &mut plan.notes }) += 1;
+                }
+            }
+            "attachment" => {
+                if let Some(plan) = self.of(cells.get(2)) {
+                    plan.attachments += 1;
+                }
+            }
+            "access_token" => {
+                if let Some(plan) = self.of(cells.get(1)) {
+                    plan.tokens += 1;
+                }
+            }
+            "import_remainder" => {
+                if let Some(Cell::Text(source)) = cells.get(1) {
+                    *self.aside.entry(source.clone()).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
         Ok(())
     }
 
-    fn file(&mut self, _reader: &Reader, _table: &'static str, _row: Attachment) -> Result<(), Error> {
-        self.row(&ATTACHMENT, Vec::new())
+    fn file(&mut self, _reader: &Reader, row: Attachment) -> Result<(), Error> {
+        *self.mapped.entry(ATTACHMENT.name.to_owned()).or_default() += 1;
+        let bytes = if row.place == Place::Nowhere { 0 } else { row.size.max(0).unsigned_abs() };
+        self.file_bytes += bytes;
+        if let Some(plan) = self.members.get_mut(&row.creator_id) {
+            plan.attachments += 1;
+            plan.bytes += bytes;
+        }
+        Ok(())
     }
 }
 
@@ -102,7 +192,20 @@ pub(crate) fn check_first(source: &Source) -> Result<(Option<Reader>, Report), E
         Err(Error::Source { code, message }) => findings.error(code, "", "", message),
         Err(other) => return Err(other),
     }
+    let rows: u64 = tally.mapped.values().sum();
+    let staged = std::fs::metadata(&reader.staged.database).map_or(0, |meta| meta.len());
+    let kept = staged.saturating_sub(reader.blob_bytes());
+    report.estimate = Estimate {
+        staging_bytes: staged * 2,
+        // Rows grow by their cards and indexes.
+        database_bytes: kept * 2 + rows * 100,
+        file_bytes: tally.file_bytes,
+        seconds: 1 + rows / 5_000 + tally.file_bytes / 50_000_000,
+    };
     report.mapped = tally.mapped;
+    report.aside = tally.aside;
+    report.members = tally.members.into_values().collect();
+    report.unread = std::mem::take(&mut findings.unread);
     (report.errors, report.warnings) = findings.into_lists();
     let passed = report.passed();
     Ok((passed.then_some(reader), report))

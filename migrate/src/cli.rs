@@ -8,17 +8,23 @@ use domain::clock::Clock;
 use domain::id::Slug;
 use runtime::exit::{Code, CommandError};
 use runtime::printer::Printer;
+use serde::Serialize;
 use serde_json::json;
 
-use crate::check::{Source, check};
+use crate::catch_up::{CatchUp, catch_up};
+use crate::check::{Options, Source, check};
 use crate::error::Error;
+use crate::export::{Exported, Form, export};
 use crate::lifecycle::{open_tenant, rollback};
+use crate::plan::{Outcome, Plan, run_plan};
+use crate::policy::{Choice, Policies};
+use crate::reader::bucket::BucketAccess;
 use crate::report::Report;
 use crate::sample::{Sample, write_sample};
-use crate::write::{House, Run, run};
+use crate::write::{House, Reach, Run, run};
 
 /// Who acts, for the audit.
-const ACTOR: &str = "command";
+pub(crate) const ACTOR: &str = "command";
 
 /// What to do with a Memos installation.
 #[derive(Clone, Debug, Subcommand)]
@@ -27,6 +33,10 @@ pub enum Command {
     Check(Look),
     /// Import a Memos data folder or database as a new tenant, closed until it is opened.
     Run(Import),
+    /// Bring what changed at the source since it was imported.
+    CatchUp(Difference),
+    /// Write a tenant as a Memos 0.30 data folder, or as a folder of Markdown files.
+    Export(ExportTo),
     /// Open an imported tenant for its members.
     Open(Tenant),
     /// Remove an imported tenant that was not opened yet.
@@ -38,24 +48,127 @@ pub enum Command {
 /// A source to look at.
 #[derive(Clone, Debug, Args)]
 pub struct Look {
-    /// The Memos data folder, or the .db file in it.
+    /// The Memos data folder, the .db file in it, or postgres://USER@HOST/DATABASE.
     pub source: PathBuf,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// How to read a source.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Reading {
     /// Take what a damaged database still shows.
     #[arg(long)]
     pub salvage: bool,
+    /// What to do about odd rows: CASE=keep (the default: convert and report) or CASE=refuse. Cases: invalid-utf8, nul,
+    /// wrong-type, time, duplicate-email (also =clear), duplicate-username, orphan, missing-file. May be repeated.
+    #[arg(long = "on", value_name = "CASE=CHOICE")]
+    pub choices: Vec<Choice>,
+    /// Where a folder that the server called FROM is here: FROM=TO. May be repeated.
+    #[arg(long = "path-map", value_name = "FROM=TO", value_parser = path_map)]
+    pub path_maps: Vec<(String, PathBuf)>,
+    /// File with the password of a PostgreSQL source.
+    #[arg(long, value_name = "FILE")]
+    pub source_password_file: Option<PathBuf>,
+    /// Address of the bucket of S3 attachments, instead of the stored one.
+    #[arg(long, value_name = "URL")]
+    pub s3_endpoint: Option<String>,
+    /// Its region.
+    #[arg(long, value_name = "REGION")]
+    pub s3_region: Option<String>,
+    /// Its name.
+    #[arg(long, value_name = "BUCKET")]
+    pub s3_bucket: Option<String>,
+    /// File with the name of the access key.
+    #[arg(long, value_name = "FILE", requires = "s3_secret_key_file")]
+    pub s3_access_key_file: Option<PathBuf>,
+    /// File with the secret key.
+    #[arg(long, value_name = "FILE", requires = "s3_access_key_file")]
+    pub s3_secret_key_file: Option<PathBuf>,
+    /// Leave S3 attachments where they are and keep their links.
+    #[arg(long)]
+    pub s3_leave: bool,
 }
 
-/// A source to import.
+fn path_map(text: &str) -> Result<(String, PathBuf), String> {
+    let (from, to) = text.split_once('=').ok_or("write FROM=TO")?;
+    Ok((from.to_owned(), PathBuf::from(to)))
+}
+
+impl Reading {
+    fn options(&self) -> Result<Options, CommandError> {
+        let secret = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path);
+            text.map(|text| text.trim().to_owned())
+                .map_err(|err| CommandError::usage(format!("{}: {err}", path.display())))
+        };
+        let keys = match (&self.s3_access_key_file, &self.s3_secret_key_file) {
+            (Some(access), Some(key)) => Some((secret(access)?, secret(key)?)),
+            _ => None,
+        };
+        Ok(Options {
+            policies: Policies::new(&self.choices),
+            path_maps: self.path_maps.clone(),
+            password_file: self.source_password_file.clone(),
+            bucket: BucketAccess {
+                endpoint: self.s3_endpoint.clone(),
+                region: self.s3_region.clone(),
+                bucket: self.s3_bucket.clone(),
+                keys,
+                leave: self.s3_leave,
+            },
+        })
+    }
+}
+
+impl Look {
+    fn source(&self, data: &Path) -> Result<Source, CommandError> {
+        let mut source = Source::new(&self.source, data, self.reading.salvage);
+        source.options = self.reading.options()?;
+        Ok(source)
+    }
+}
+
+/// A source to import, or many.
 #[derive(Clone, Debug, Args)]
 pub struct Import {
-    #[command(flatten)]
-    pub look: Look,
+    /// The Memos data folder, the .db file in it, or postgres://USER@HOST/DATABASE.
+    #[arg(required_unless_present = "plan", conflicts_with = "plan")]
+    pub source: Option<PathBuf>,
     /// Slug of the new tenant.
-    #[arg(long)]
-    pub tenant: Slug,
+    #[arg(long, required_unless_present = "plan", conflicts_with = "plan")]
+    pub tenant: Option<Slug>,
+    /// A TOML file that names many sources and their tenants.
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
     /// Open the tenant for its members at once.
     #[arg(long)]
     pub open: bool,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// A source to bring the difference from.
+#[derive(Clone, Debug, Args)]
+pub struct Difference {
+    #[command(flatten)]
+    pub look: Look,
+    /// Slug of the tenant that was imported from it.
+    #[arg(long)]
+    pub tenant: Slug,
+}
+
+/// Where an export goes.
+#[derive(Clone, Debug, Args)]
+pub struct ExportTo {
+    /// Slug of the tenant.
+    #[arg(long)]
+    pub tenant: Slug,
+    /// In which form.
+    #[arg(long, value_enum)]
+    pub to: Form,
+    /// A folder that is empty or does not exist yet.
+    pub folder: PathBuf,
 }
 
 /// A tenant by its slug.
@@ -97,18 +210,25 @@ pub async fn execute(
     let house = || house.ok_or_else(|| CommandError::of(Code::Failed, "this command needs a database"));
     match command {
         Command::Check(look) => {
-            let source = Source::new(&look.source, data, look.salvage);
-            let report = check(&source).await.map_err(told)?;
+            let report = check(&look.source(data)?).await.map_err(told)?;
             printer.result(&report, Report::summary);
             Ok(verdict(&report))
         }
-        Command::Run(import) => {
-            let source = Source::new(&import.look.source, data, import.look.salvage);
-            let wanted = Run { source, slug: import.tenant.clone(), open: import.open, actor: ACTOR.to_owned() };
-            let report = run(house()?, &wanted).await.map_err(told)?;
-            keep(&report, data, &import.tenant);
-            printer.result(&report, Report::summary);
-            Ok(verdict(&report))
+        Command::Run(import) => match &import.plan {
+            Some(plan) => many(plan, import, data, house()?, printer).await,
+            None => single(import, data, house()?, printer).await,
+        },
+        Command::CatchUp(difference) => {
+            let source = difference.look.source(data)?;
+            let report = catch_up(house()?, &source, &difference.tenant, ACTOR).await.map_err(told)?;
+            keep(&report, "catch-up", data, &difference.tenant);
+            printer.result(&report, CatchUp::summary);
+            Ok(report.verdict())
+        }
+        Command::Export(wanted) => {
+            let report = export(house()?, &wanted.tenant, wanted.to, &wanted.folder).await.map_err(told)?;
+            printer.result(&report, Exported::summary);
+            Ok(if report.left_out.is_empty() { Code::Ok } else { Code::Warnings })
         }
         Command::Open(Tenant { tenant }) => {
             open_tenant(house()?, tenant, ACTOR).await.map_err(told)?;
@@ -131,14 +251,55 @@ pub async fn execute(
     }
 }
 
+async fn single(import: &Import, data: &Path, house: &House, printer: Printer) -> Result<Code, CommandError> {
+    let (Some(path), Some(slug)) = (&import.source, &import.tenant) else {
+        return Err(CommandError::usage("name a source and --tenant, or --plan"));
+    };
+    let mut source = Source::new(path, data, import.reading.salvage);
+    source.options = import.reading.options()?;
+    let wanted =
+        Run { source, slug: slug.clone(), reach: Reach::default(), open: import.open, actor: ACTOR.to_owned() };
+    let waiting = printer.progress("importing", None);
+    let report = Box::pin(run(house, &wanted)).await.map_err(told);
+    drop(waiting);
+    let report = report?;
+    keep(&report, "import", data, slug);
+    printer.result(&report, Report::summary);
+    Ok(verdict(&report))
+}
+
+async fn many(
+    plan: &Path,
+    import: &Import,
+    data: &Path,
+    house: &House,
+    printer: Printer,
+) -> Result<Code, CommandError> {
+    let mut plan = Plan::read(plan).map_err(told)?;
+    for entry in &mut plan.tenant {
+        entry.open |= import.open;
+        entry.salvage |= import.reading.salvage;
+    }
+    let options = import.reading.options()?;
+    let mut tell = |outcome: &Outcome| printer.result(outcome, Outcome::line);
+    let outcomes = run_plan(house, plan, data, &options, &mut tell).await;
+    for outcome in outcomes.iter().filter(|outcome| outcome.outcome == "imported") {
+        if let Ok(slug) = outcome.slug.parse() {
+            keep(&outcome.report, "import", data, &slug);
+        }
+    }
+    let clean = outcomes.iter().all(|outcome| !outcome.is_refused() && outcome.report.warnings.is_empty());
+    Ok(if clean { Code::Ok } else { Code::Warnings })
+}
+
 /// The report stays below the data directory; a failure to write it does not undo the import.
-fn keep(report: &Report, data: &Path, slug: &Slug) {
+fn keep<T: Serialize>(report: &T, what: &str, data: &Path, slug: &Slug) {
     let folder = data.join("reports");
-    let path = folder.join(format!("import-{slug}-{}.json", Clock::System.seconds()));
+    let path = folder.join(format!("{what}-{slug}-{}.json", Clock::System.seconds()));
     let text = serde_json::to_vec_pretty(report).unwrap_or_default();
     match std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, text)) {
-        Ok(()) => tracing::info!(path = %path.display(), "the import's report was kept"),
-        Err(err) => tracing::warn!(path = %path.display(), error = %err, "the import's report could not be kept"),
+        Ok(()) => tracing::info!(path = %path.display(), "the report was kept"),
+        Err(err) => tracing::warn!(path = %path.display(), error = %err, "the report could not be kept"),
     }
 }
 
@@ -168,6 +329,10 @@ fn sample_text(sample: &Sample) -> String {
 pub fn told(err: Error) -> CommandError {
     let (exit, code) = match &err {
         Error::SlugTaken(_) => (Code::Conflict, "slug_taken"),
+        Error::HostTaken(_) => (Code::Conflict, "host_taken"),
+        Error::UnderWay(_) => (Code::Conflict, "under_way"),
+        Error::NotImported(_) => (Code::Refused, "not_imported"),
+        Error::Plan(_) => (Code::Usage, "plan"),
         Error::NoTenant(_) => (Code::NotFound, "no_such_tenant"),
         Error::WrongState { .. } => (Code::Refused, "wrong_state"),
         Error::Source { code, .. } => (Code::Refused, *code),

@@ -38,6 +38,18 @@ pub enum Error {
         "the tenant {0} exists already; choose another --tenant, or remove it with: holdfast migrate rollback --tenant {0}"
     )]
     SlugTaken(String),
+    /// Another process imports under this slug.
+    #[error("another import into the tenant {0} is under way; wait until it ended")]
+    UnderWay(String),
+    /// A host name belongs to another tenant.
+    #[error("one of the host names {0} leads to another tenant; nothing was kept")]
+    HostTaken(String),
+    /// The tenant holds nothing to compare a source with.
+    #[error("the tenant {0} was not imported, so there is nothing to catch up with")]
+    NotImported(String),
+    /// A file of plans cannot be used.
+    #[error("{0}")]
+    Plan(String),
     /// No tenant has the slug.
     #[error("there is no tenant {0}; see: holdfast tenant list")]
     NoTenant(String),

@@ -4,12 +4,16 @@
 //! functions (`map`), written by COPY into a fresh schema (`write`) and read back (`verify`). A check goes the same way
 //! without the last two steps, so that it predicts what a run reports.
 
+mod catch_up;
 mod check;
 pub mod cli;
 mod error;
+mod export;
 mod lifecycle;
 pub mod map;
 mod pipeline;
+mod plan;
+pub mod policy;
 pub mod reader;
 mod report;
 pub mod row;
@@ -17,9 +21,14 @@ pub mod sample;
 pub mod table;
 mod verify;
 mod write;
+mod writer;
 
-pub use check::{Source, check};
+pub use catch_up::{Brought, CatchUp, Refused, catch_up};
+pub use check::{Options, Source, check};
 pub use error::Error;
+pub use export::{Exported, Form, export};
 pub use lifecycle::{open_tenant, rollback};
-pub use report::{Finding, Findings, Report, SourceInfo, Verified};
-pub use write::{FileKeys, House, Run, run};
+pub use plan::{Entry, Outcome, Plan, run_plan};
+pub use reader::bucket::BucketAccess;
+pub use report::{Estimate, Finding, Findings, MemberPlan, Report, SourceInfo, Verified};
+pub use write::{FileKeys, House, Reach, Run, run};

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::policy::Policies;
+
 /// Details are listed up to this many per code; the rest is counted in one more line.
-const LISTED_PER_CODE: u64 = 500;
+const LISTED_PER_CODE: u64 = 1_000;
 
 /// Where the rows came from.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -54,9 +56,22 @@ pub struct Findings {
     errors: Vec<Finding>,
     warnings: Vec<Finding>,
     seen: BTreeMap<String, u64>,
+    policies: Policies,
+    /// Rows that a damaged file does not show any more, as far as they can be counted: table → rows.
+    pub(crate) unread: BTreeMap<String, u64>,
 }
 
 impl Findings {
+    /// None yet; `policies` decide what stops an import.
+    pub fn under(policies: Policies) -> Self {
+        Self { policies, ..Self::default() }
+    }
+
+    /// The choices of this run.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
     /// Something that stops the import.
     pub fn error(&mut self, code: &str, table: &str, row: impl ToString, message: impl Into<String>) {
         self.errors.push(finding(code, table, row, message));
@@ -67,7 +82,8 @@ impl Findings {
         let seen = self.seen.entry(code.to_owned()).or_default();
         *seen += 1;
         if *seen <= LISTED_PER_CODE {
-            self.warnings.push(finding(code, table, row, message));
+            let list = if self.policies.refuses(code) { &mut self.errors } else { &mut self.warnings };
+            list.push(finding(code, table, row, message));
         }
     }
 
@@ -76,6 +92,9 @@ impl Findings {
         self.errors.extend(other.errors);
         for item in other.warnings {
             self.warn(&item.code, &item.table, item.row, item.message);
+        }
+        for (table, rows) in other.unread {
+            *self.unread.entry(table).or_default() += rows;
         }
     }
 
@@ -100,6 +119,42 @@ fn finding(code: &str, table: &str, row: impl ToString, message: impl Into<Strin
     Finding { code: code.to_owned(), table: table.to_owned(), row: row.to_string(), message: message.into() }
 }
 
+/// What one member gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemberPlan {
+    /// Number, as in the source.
+    pub id: i64,
+    /// Name for signing in.
+    pub username: String,
+    /// owner, admin, member or guest.
+    pub role: String,
+    /// Cannot sign in.
+    pub archived: bool,
+    /// Notes, without comments.
+    pub notes: u64,
+    /// Comments.
+    pub comments: u64,
+    /// Files.
+    pub attachments: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// Personal access tokens that go on working.
+    pub tokens: u64,
+}
+
+/// What an import costs, roughly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Estimate {
+    /// Bytes of the private copy while the import runs.
+    pub staging_bytes: u64,
+    /// Bytes in the database afterwards.
+    pub database_bytes: u64,
+    /// Bytes in the file store afterwards.
+    pub file_bytes: u64,
+    /// Time.
+    pub seconds: u64,
+}
+
 /// The document of `migrate check` and `migrate run`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -117,6 +172,14 @@ pub struct Report {
     pub tenant: Option<String>,
     /// Table of the tenant → rows (that a run would write, for a check).
     pub mapped: BTreeMap<String, u64>,
+    /// Table of the source → rows and values without a place in a tenant, kept aside in `import_remainder`.
+    pub aside: BTreeMap<String, u64>,
+    /// Table of the source → rows that a damaged file does not show any more, as far as they can be counted.
+    pub unread: BTreeMap<String, u64>,
+    /// What each member gets.
+    pub members: Vec<MemberPlan>,
+    /// What an import costs, roughly.
+    pub estimate: Estimate,
     /// What was compared after writing; null for a check.
     pub verified: Option<Verified>,
     /// Whether the tenant is open for its members.
@@ -126,9 +189,14 @@ pub struct Report {
 impl Report {
     /// A report of a source that could not even be opened.
     pub fn refused(code: &'static str, message: String) -> Self {
-        let mut report = Self::new(SourceInfo { kind: "unknown".to_owned(), ..SourceInfo::default() });
+        let mut report = Self::empty();
         report.errors.push(finding(code, "", "", message));
         report
+    }
+
+    /// A report of nothing yet.
+    pub fn empty() -> Self {
+        Self::new(SourceInfo { kind: "unknown".to_owned(), ..SourceInfo::default() })
     }
 
     pub(crate) fn new(source: SourceInfo) -> Self {
@@ -140,6 +208,10 @@ impl Report {
             warnings: Vec::new(),
             tenant: None,
             mapped: BTreeMap::new(),
+            aside: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            members: Vec::new(),
+            estimate: Estimate::default(),
             verified: None,
             opened: false,
         }
@@ -165,6 +237,16 @@ impl Report {
             self.source.fingerprint
         );
         let _ = writeln!(out, "{members} members, {notes} notes and comments, {files} attachments");
+        if self.mapped.contains_key("member") {
+            for member in &self.members {
+                let state = if member.archived { ", archived" } else { "" };
+                let _ = writeln!(
+                    out,
+                    "  {} ({}{state}): {} notes, {} comments, {} files, {} tokens",
+                    member.username, member.role, member.notes, member.comments, member.attachments, member.tokens
+                );
+            }
+        }
         for (word, list) in [("error", &self.errors), ("warning", &self.warnings)] {
             for item in list {
                 let place =
@@ -188,12 +270,12 @@ mod tests {
     #[test]
     fn many_warnings_are_counted_not_listed() {
         let mut findings = Findings::default();
-        for row in 0..700 {
+        for row in 0..1_200 {
             findings.warn("wrong_type", "memo", row, "x");
         }
         let (errors, warnings) = findings.into_lists();
         assert!(errors.is_empty());
-        assert_eq!(warnings.len(), 501);
-        assert!(warnings[500].message.starts_with("200 more"), "{:?}", warnings[500]);
+        assert_eq!(warnings.len(), 1_001);
+        assert!(warnings[1_000].message.starts_with("200 more"), "{:?}", warnings[1_000]);
     }
 }

@@ -5,30 +5,81 @@ use std::borrow::Cow;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
-use crate::table::{Cell, Kind, Target};
+use crate::table::{Cell, Derived, Kind, Target};
 
-/// Hash of a row's key and of the whole row, equal on both sides of the database.
+/// Hashes of one row, equal on both sides of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowHash {
     /// Of the primary key.
     pub key: u64,
+    /// Of what the source says: without what follows from other rows, and without what changes by mere use.
+    pub base: u64,
     /// Of every column.
-    pub row: u64,
+    pub full: u128,
+}
+
+/// Rows of one table taken together, in any order: how many, and the sum of their hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// How many rows.
+    pub rows: u64,
+    /// Their full hashes, added up.
+    pub hash: u128,
+}
+
+impl Sum {
+    /// Adds one row.
+    pub fn add(&mut self, row: &RowHash) {
+        self.rows += 1;
+        self.hash = self.hash.wrapping_add(row.full);
+    }
 }
 
 /// Hashes one row.
 pub fn hash_row(target: &Target, cells: &[Cell]) -> RowHash {
-    let short = |cells: &[Cell]| {
-        let mut hash = Sha256::new();
-        for cell in cells {
-            feed(&mut hash, cell);
+    let mut key = Sha256::new();
+    for cell in cells.get(..target.key).unwrap_or(cells) {
+        feed(&mut key, cell);
+    }
+    let mut full = Sha256::new();
+    for cell in cells {
+        feed(&mut full, cell);
+    }
+    let full: [u8; 32] = full.finalize().into();
+    let base = if target.derived.is_empty() { first_eight(&full) } else { base_of(target, cells) };
+    let mut wide = [0_u8; 16];
+    wide.copy_from_slice(&full[..16]);
+    RowHash { key: first_eight(&key.finalize().into()), base, full: u128::from_be_bytes(wide) }
+}
+
+/// The hash of a key alone: its cells in the order of the columns.
+pub fn hash_key(cells: &[Cell]) -> u64 {
+    let mut key = Sha256::new();
+    for cell in cells {
+        feed(&mut key, cell);
+    }
+    first_eight(&key.finalize().into())
+}
+
+fn base_of(target: &Target, cells: &[Cell]) -> u64 {
+    let mut hash = Sha256::new();
+    for (at, cell) in cells.iter().enumerate() {
+        match target.derived.iter().find(|(column, _)| *column == at) {
+            None => feed(&mut hash, cell),
+            Some((_, Derived::Left)) => {}
+            // Whether there are bytes at all counts, not which: Memos never writes a file anew.
+            Some((_, Derived::Presence)) => {
+                feed(&mut hash, &Cell::Bool(!matches!(cell, Cell::Text(text) if text.is_empty())));
+            }
         }
-        let full = hash.finalize();
-        let mut first = [0_u8; 8];
-        first.copy_from_slice(&full[..8]);
-        u64::from_be_bytes(first)
-    };
-    RowHash { key: short(cells.get(..target.key).unwrap_or(cells)), row: short(cells) }
+    }
+    first_eight(&hash.finalize().into())
+}
+
+fn first_eight(full: &[u8; 32]) -> u64 {
+    let mut first = [0_u8; 8];
+    first.copy_from_slice(&full[..8]);
+    u64::from_be_bytes(first)
 }
 
 fn feed(hash: &mut Sha256, cell: &Cell) {
@@ -69,6 +120,23 @@ fn canonical(json: &Json) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// A row as a JSON object.
+pub fn json_of(target: &Target, cells: &[Cell]) -> Json {
+    let names = target.columns.iter().map(|(name, _)| (*name).to_owned());
+    Json::Object(names.zip(cells.iter().map(Cell::to_json)).collect())
+}
+
+/// A row's key as a JSON object.
+pub fn key_json(target: &Target, cells: &[Cell]) -> Json {
+    let names = target.columns.iter().take(target.key).map(|(name, _)| (*name).to_owned());
+    Json::Object(names.zip(cells.iter().map(Cell::to_json)).collect())
+}
+
+/// A JSON object as a row; none when it does not fit.
+pub fn cells_of(target: &Target, row: &Json) -> Option<Vec<Cell>> {
+    target.columns.iter().map(|(name, kind)| Cell::from_json(*kind, row.get(name)?)).collect()
 }
 
 /// Appends one row in COPY's text format.
@@ -204,5 +272,17 @@ mod tests {
         assert_eq!(hash(r#"{"a":1,"b":1e3}"#), hash(r#"{"b":1000.0,"a":1}"#));
         assert_ne!(hash(r#"{"a":1}"#), hash(r#"{"a":2}"#));
         assert_eq!(hash(r#"{"a":1}"#).key, hash(r#"{"a":2}"#).key);
+    }
+
+    #[test]
+    fn sums_do_not_depend_on_order_and_see_every_change() {
+        let hash = |key: &str, n: i64| hash_row(&SETTING, &[Cell::from(key), Cell::Json(n.into())]);
+        let sum = |rows: &[RowHash]| {
+            let mut sum = Sum::default();
+            rows.iter().for_each(|row| sum.add(row));
+            sum
+        };
+        assert_eq!(sum(&[hash("a", 1), hash("b", 2)]), sum(&[hash("b", 2), hash("a", 1)]));
+        assert_ne!(sum(&[hash("a", 1), hash("b", 2)]), sum(&[hash("a", 2), hash("b", 1)]));
     }
 }

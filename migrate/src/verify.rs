@@ -9,12 +9,13 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::error::Error;
 use crate::report::Verified;
-use crate::row::{RowHash, hash_row, read_row};
+use crate::row::{Sum, hash_row, read_row};
 use crate::table::{ALL, Cell, Kind, Target};
-use crate::write::{House, Sent};
+use crate::write::House;
+use crate::writer::Sent;
 
 /// Which column leads to which table, by the position among the cells; NULL leads nowhere.
-const REFERENCES: [(&str, usize, &str); 16] = [
+pub(crate) const REFERENCES: [(&str, usize, &str); 16] = [
     ("note", 2, "member"),
     ("note", 3, "note"),
     ("note_relation", 0, "note"),
@@ -44,13 +45,12 @@ struct FileRow {
 ///
 /// # Errors
 /// `Differs`, naming the table and the number of rows.
-pub(crate) async fn verify(house: &House, scope: &TenantScope, sent: Sent) -> Result<Verified, Error> {
+pub(crate) async fn verify(house: &House, scope: &TenantScope, sent: &Sent) -> Result<Verified, Error> {
     let mut snapshot = house.store.open_snapshot(scope).await?;
     let mut seen = Seen::default();
     for target in ALL {
-        let mut back = read_table(&mut snapshot, target, &mut seen).await?;
-        let mut want = sent.get(target.name).cloned().unwrap_or_default();
-        compare(target, &mut want, &mut back)?;
+        let back = read_table(&mut snapshot, target, &mut seen).await?;
+        compare(target, sent.get(target.name).copied().unwrap_or_default(), back)?;
     }
     snapshot.finish().await?;
     seen.follow()?;
@@ -60,15 +60,12 @@ pub(crate) async fn verify(house: &House, scope: &TenantScope, sent: Sent) -> Re
     Ok(Verified { counts: true, hashes: true, references: true, files: true })
 }
 
-fn compare(target: &Target, want: &mut [RowHash], back: &mut [RowHash]) -> Result<(), Error> {
-    if want.len() != back.len() {
-        return Err(Error::Differs(format!("table {} has {} rows, not {}", target.name, back.len(), want.len())));
+fn compare(target: &Target, want: Sum, back: Sum) -> Result<(), Error> {
+    if want.rows != back.rows {
+        return Err(Error::Differs(format!("table {} has {} rows, not {}", target.name, back.rows, want.rows)));
     }
-    want.sort_unstable();
-    back.sort_unstable();
-    let other = want.iter().zip(back.iter()).filter(|(want, back)| want != back).count();
-    if other > 0 {
-        return Err(Error::Differs(format!("{other} rows of table {} came back with another hash", target.name)));
+    if want.hash != back.hash {
+        return Err(Error::Differs(format!("rows of table {} came back with other hashes", target.name)));
     }
     Ok(())
 }
@@ -124,29 +121,55 @@ impl Seen {
     }
 }
 
-async fn read_table(snapshot: &mut Snapshot, target: &'static Target, seen: &mut Seen) -> Result<Vec<RowHash>, Error> {
+async fn read_table(snapshot: &mut Snapshot, target: &'static Target, seen: &mut Seen) -> Result<Sum, Error> {
+    let mut sum = Sum::default();
+    each_row(snapshot, target, &mut |cells| {
+        sum.add(&hash_row(target, &cells));
+        seen.take(target, &cells);
+        Ok(())
+    })
+    .await?;
+    Ok(sum)
+}
+
+/// Every row of a table that an import fills.
+pub(crate) async fn each_row(
+    snapshot: &mut Snapshot,
+    target: &'static Target,
+    visit: &mut dyn FnMut(Vec<Cell>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let column =
         |(name, _): &(&str, Kind)| Column { name: (*name).to_owned(), type_name: String::new(), not_null: false };
     let key = target.columns.iter().take(target.key).map(|(name, _)| (*name).to_owned()).collect();
     let table =
         Table { name: target.name.to_owned(), columns: target.columns.iter().map(column).collect(), primary_key: key };
     let kinds: Vec<Kind> = target.columns.iter().map(|(_, kind)| *kind).collect();
-    let mut hashes = Vec::new();
+    each_line(snapshot, &table, &mut |line| {
+        let cells = read_row(line, &kinds)
+            .ok_or_else(|| Error::Differs(format!("a row of table {} came back in another shape", target.name)))?;
+        visit(cells)
+    })
+    .await
+}
+
+/// Every row of a table as a line of COPY's text format.
+pub(crate) async fn each_line(
+    snapshot: &mut Snapshot,
+    table: &Table,
+    visit: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut rest: Vec<u8> = Vec::new();
-    let mut stream = snapshot.copy_out(&table, None).await?;
+    let mut stream = snapshot.copy_out(table, None).await?;
     while let Some(piece) = stream.next().await {
         rest.extend_from_slice(&piece?);
         let mut from = 0;
         while let Some(end) = rest[from..].iter().position(|byte| *byte == b'\n') {
-            let cells = read_row(&rest[from..from + end], &kinds)
-                .ok_or_else(|| Error::Differs(format!("a row of table {} came back in another shape", target.name)))?;
-            hashes.push(hash_row(target, &cells));
-            seen.take(target, &cells);
+            visit(&rest[from..from + end])?;
             from += end + 1;
         }
         rest.drain(..from);
     }
-    Ok(hashes)
+    Ok(())
 }
 
 async fn read_file(house: &House, file: &FileRow) -> Result<(), Error> {

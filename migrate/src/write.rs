@@ -1,37 +1,32 @@
 //! `migrate run`: the source becomes a tenant by COPY into a fresh schema, and its files go to the file store.
 //!
 //! Reading and mapping run on a thread of their own and hand over batches through a short channel, so memory stays flat.
-//! Whatever fails, nothing stays: the load's transaction is rolled back, the tenant discarded, its files deleted.
+//! Whatever fails, nothing stays: the load's transaction is rolled back, the tenant discarded, its files deleted. Only a
+//! process that was killed leaves its tenant half made (state *provisioning*); the next run takes it up again, and does
+//! not send the files again that arrived.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use domain::id::{Slug, TenantId};
 use domain::tenant::{Tenant, TenantState};
 use objects::{FileKey, FileStore};
 use serde_json::json;
-use store::{AuditEvent, CopySink, Load, Store, TenantChange, TenantScope};
+use store::{AuditEvent, Store, TenantChange, TenantScope};
 use tokio::sync::mpsc;
 
 use crate::check::{Source, check_first};
 use crate::error::Error;
-use crate::map::attachments::attachment_cells;
-use crate::pipeline::{self, Outlet};
+use crate::pipeline;
 use crate::reader::Reader;
-use crate::reader::files::copy_blob;
-use crate::reader::scratch::{Attachment, Place};
-use crate::reader::stage::open_quietly;
 use crate::report::{Findings, Report, Verified};
-use crate::row::{RowHash, hash_row, write_row};
-use crate::table::{ATTACHMENT, Cell, Target};
 use crate::verify;
+use crate::writer::{BATCHES, Batches, Parcel, Spool, Writer};
 
-/// Rows are sent when this many bytes of them wait.
-const BATCH_BYTES: usize = 256 * 1024;
-/// Batches that may wait in the channel.
-const BATCHES: usize = 8;
+/// Numbers left free above the source's: what is written there after the import keeps its number when it is brought
+/// later, although the tenant has given out numbers meanwhile.
+const ROOM: i64 = 1_000_000;
 
 /// Gives the key under which a tenant's files are named.
 pub type FileKeys = Arc<dyn Fn(TenantId) -> FileKey + Send + Sync>;
@@ -47,6 +42,15 @@ pub struct House {
     pub file_keys: FileKeys,
 }
 
+/// How a tenant is reached from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// Host names that lead to it.
+    pub hosts: Vec<String>,
+    /// Its public URL; none is private mode.
+    pub public_url: Option<String>,
+}
+
 /// What to import, as what.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -54,14 +58,13 @@ pub struct Run {
     pub source: Source,
     /// The new tenant's slug.
     pub slug: Slug,
+    /// Host names and public URL of the new tenant.
+    pub reach: Reach,
     /// Open it for its members at once; otherwise it stays closed and quiet.
     pub open: bool,
     /// Who asks, for the audit: `operator:NAME`, `command`, …
     pub actor: String,
 }
-
-/// What was sent, to be compared with what is read back.
-pub(crate) type Sent = BTreeMap<&'static str, Vec<RowHash>>;
 
 /// Imports a source. The report tells what a check found; with errors in it, nothing was written.
 ///
@@ -69,44 +72,102 @@ pub(crate) type Sent = BTreeMap<&'static str, Vec<RowHash>>;
 /// `SlugTaken`, a failing database or file store, or `Differs` when what was read back is not what was sent. Nothing of
 /// the tenant stays then.
 pub async fn run(house: &House, run: &Run) -> Result<Report, Error> {
-    if house.store.registry().by_slug(run.slug.as_str()).await?.is_some() {
-        return Err(Error::SlugTaken(run.slug.to_string()));
-    }
+    let _turn = Turn::take(&run.source.staging, &run.slug)?;
+    let half_made = half_made(house, run).await?;
     let source = run.source.clone();
     let checked = tokio::task::spawn_blocking(move || check_first(&source)).await;
     let (reader, mut report) = checked.map_err(|err| Error::Broken(err.to_string()))??;
     let Some(reader) = reader else { return Ok(report) };
-    let built = house.store.build_tenant(&run.slug, TenantState::Provisioning).await;
-    let tenant = built.map_err(|err| match err {
-        store::Error::Conflict { .. } => Error::SlugTaken(run.slug.to_string()),
-        other => other.into(),
-    })?;
+    let tenant = match half_made {
+        Some(tenant) => tenant,
+        None => build(house, run).await?,
+    };
     let guard = Discard { house: house.clone(), tenant: Some(tenant.clone()) };
-    match fill(house, &tenant, reader).await {
+    match complete(house, run, &tenant, reader, &report).await {
         Ok(verified) => report.verified = Some(verified),
         Err(err) => {
             guard.now().await;
             return Err(err);
         }
     }
-    let state = if run.open { TenantState::Active } else { TenantState::Closed };
-    let event = AuditEvent {
-        actor: &run.actor,
-        event: "tenant.imported",
-        object: run.slug.as_str(),
-        detail: json!({
-            "source": report.source.kind, "version": report.source.version, "fingerprint": report.source.fingerprint,
-            "notes": report.mapped.get("note"), "warnings": report.warnings.len(), "state": state.as_str(),
-        }),
-    };
-    if let Err(err) = house.store.registry().change(tenant.id, &TenantChange::State(state), &event).await {
-        guard.now().await;
-        return Err(err.into());
-    }
     guard.keep();
     report.tenant = Some(run.slug.to_string());
     report.opened = run.open;
     Ok(report)
+}
+
+/// A tenant of this slug that an earlier run of the same source left half made; any other is in the way.
+async fn half_made(house: &House, run: &Run) -> Result<Option<Arc<Tenant>>, Error> {
+    let Some(tenant) = house.store.registry().by_slug(run.slug.as_str()).await? else { return Ok(None) };
+    let origin = house.store.origin(tenant.id).await?;
+    if tenant.state != TenantState::Provisioning || origin.get("import").is_none() {
+        return Err(Error::SlugTaken(run.slug.to_string()));
+    }
+    if origin["import"]["source"] == run.source.name() {
+        tracing::info!(tenant = %tenant.slug, "an import that was broken off is taken up again");
+        return Ok(Some(tenant));
+    }
+    discard(house, &tenant).await;
+    Ok(None)
+}
+
+async fn build(house: &House, run: &Run) -> Result<Arc<Tenant>, Error> {
+    let built = house.store.build_tenant(&run.slug, TenantState::Provisioning).await;
+    let tenant = built.map_err(|err| match err {
+        store::Error::Conflict { .. } => Error::SlugTaken(run.slug.to_string()),
+        other => other.into(),
+    })?;
+    house.store.add_origin(tenant.id, &json!({ "import": { "source": run.source.name() } })).await?;
+    Ok(tenant)
+}
+
+async fn complete(
+    house: &House,
+    run: &Run,
+    tenant: &Arc<Tenant>,
+    reader: Reader,
+    report: &Report,
+) -> Result<Verified, Error> {
+    let verified = fill(house, tenant, reader).await?;
+    let registry = house.store.registry();
+    let event = |event, detail| AuditEvent { actor: &run.actor, event, object: run.slug.as_str(), detail };
+    if !run.reach.hosts.is_empty() {
+        let change = TenantChange::Hosts(run.reach.hosts.clone());
+        let detail = json!({ "hosts": run.reach.hosts });
+        registry.change(tenant.id, &change, &event("tenant.changed", detail)).await.map_err(|err| match err {
+            store::Error::Conflict { .. } => Error::HostTaken(run.reach.hosts.join(", ")),
+            other => other.into(),
+        })?;
+    }
+    if let Some(url) = &run.reach.public_url {
+        let change = TenantChange::PublicUrl(Some(url.clone()));
+        registry.change(tenant.id, &change, &event("tenant.changed", json!({ "public_url": url }))).await?;
+    }
+    let state = if run.open { TenantState::Active } else { TenantState::Closed };
+    let detail = json!({
+        "source": report.source.kind, "version": report.source.version, "fingerprint": report.source.fingerprint,
+        "notes": report.mapped.get("note"), "warnings": report.warnings.len(), "state": state.as_str(),
+    });
+    registry.change(tenant.id, &TenantChange::State(state), &event("tenant.imported", detail)).await?;
+    Ok(verified)
+}
+
+/// One run at a time for a slug; a process that ends, however it ends, gives it back.
+struct Turn {
+    _file: std::fs::File,
+}
+
+impl Turn {
+    fn take(staging: &Path, slug: &Slug) -> Result<Self, Error> {
+        std::fs::create_dir_all(staging).map_err(Error::file("create", staging))?;
+        let path = staging.join(format!("{slug}.turn"));
+        let file = std::fs::File::create(&path).map_err(Error::file("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(Error::UnderWay(slug.to_string())),
+            Err(std::fs::TryLockError::Error(err)) => Err(Error::file("lock", &path)(err)),
+        }
+    }
 }
 
 /// A tenant that goes away unless it is kept, also when the import is cancelled.
@@ -156,7 +217,11 @@ pub(crate) async fn discard(house: &House, tenant: &Tenant) {
 }
 
 async fn fill(house: &House, tenant: &Arc<Tenant>, reader: Reader) -> Result<Verified, Error> {
+    let started = std::time::Instant::now();
     let scope = TenantScope::for_command(tenant.clone(), "migrate run");
+    let there = house.files.list(tenant.id).await.map_err(|err| Error::Files(Box::new(err)))?;
+    let there: BTreeSet<String> = there.into_iter().map(|object| object.key).collect();
+    let spool = Spool::create(reader.staged.dir.path())?;
     let (sender, receiver) = mpsc::channel(BATCHES);
     // The reader comes back with the answer: its private folder holds files that still wait to be stored.
     let reading = tokio::task::spawn_blocking(move || {
@@ -164,144 +229,25 @@ async fn fill(house: &House, tenant: &Arc<Tenant>, reader: Reader) -> Result<Ver
         (reader, sent)
     });
     let load = house.store.load(&scope).await?;
-    let mut writer = Writer { house, tenant: tenant.id, load, open: None, sent: Sent::new() };
+    let mut writer = Writer::new(house, tenant.id, load, spool, there);
     let written = writer.take_all(receiver).await;
     let (reader, read) = reading.await.map_err(|err| Error::Broken(err.to_string()))?;
     drop(reader);
     // When the writer failed the reader only noticed a closed channel: the writer knows better.
     written?;
     let last_id = read?;
-    let Writer { load, sent, .. } = writer;
-    load.finish(last_id).await?;
-    verify::verify(house, &scope, sent).await
-}
-
-/// One step of the reading thread.
-enum Parcel {
-    /// Whole rows of one table as COPY text, with their hashes.
-    Rows(&'static Target, Vec<u8>, Vec<RowHash>),
-    /// A file to move, and its row.
-    File(Box<Attachment>, PathBuf, bool),
+    let (load, sent) = writer.into_parts();
+    load.finish(last_id + ROOM).await?;
+    let loaded = started.elapsed();
+    let verified = verify::verify(house, &scope, &sent).await?;
+    let verifying = started.elapsed().saturating_sub(loaded).as_secs_f64();
+    tracing::info!(tenant = %tenant.slug, load_seconds = loaded.as_secs_f64(), verify_seconds = verifying, "rows are in and verified");
+    Ok(verified)
 }
 
 fn send_all(reader: &Reader, sender: mpsc::Sender<Parcel>) -> Result<i64, Error> {
-    let mut outlet = Batches { sender, target: None, rows: Vec::new(), hashes: Vec::new() };
+    let mut outlet = Batches::new(sender);
     let last_id = pipeline::run(reader, &mut Findings::default(), &mut outlet)?;
     outlet.flush()?;
     Ok(last_id)
-}
-
-struct Batches {
-    sender: mpsc::Sender<Parcel>,
-    target: Option<&'static Target>,
-    rows: Vec<u8>,
-    hashes: Vec<RowHash>,
-}
-
-impl Batches {
-    fn send(&self, parcel: Parcel) -> Result<(), Error> {
-        self.sender.blocking_send(parcel).map_err(|_| Error::Broken("the writer stopped".to_owned()))
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        match self.target.take() {
-            Some(target) if !self.hashes.is_empty() => {
-                let rows = std::mem::take(&mut self.rows);
-                let hashes = std::mem::take(&mut self.hashes);
-                self.send(Parcel::Rows(target, rows, hashes))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Outlet for Batches {
-    fn row(&mut self, target: &'static Target, cells: Vec<Cell>) -> Result<(), Error> {
-        if self.rows.len() >= BATCH_BYTES || self.target.is_some_and(|open| open != target) {
-            self.flush()?;
-        }
-        self.target = Some(target);
-        write_row(&cells, &mut self.rows);
-        self.hashes.push(hash_row(target, &cells));
-        Ok(())
-    }
-
-    fn file(&mut self, reader: &Reader, table: &'static str, row: Attachment) -> Result<(), Error> {
-        self.flush()?;
-        match row.place.clone() {
-            Place::File(path) => self.send(Parcel::File(Box::new(row), PathBuf::from(path), false)),
-            Place::Blob(rowid) => {
-                let path = reader.staged.dir.path().join(format!("file-{}", row.id));
-                copy_blob(reader, table, rowid, &path)?;
-                self.send(Parcel::File(Box::new(row), path, true))
-            }
-            Place::Nowhere => self.row(&ATTACHMENT, attachment_cells(&row, row.size, "", "")),
-        }
-    }
-}
-
-struct Writer<'a> {
-    house: &'a House,
-    tenant: TenantId,
-    load: Load,
-    open: Option<(&'static Target, CopySink)>,
-    sent: Sent,
-}
-
-impl Writer<'_> {
-    async fn take_all(&mut self, mut parcels: mpsc::Receiver<Parcel>) -> Result<(), Error> {
-        while let Some(parcel) = parcels.recv().await {
-            match parcel {
-                Parcel::Rows(target, rows, hashes) => self.put(target, rows, hashes).await?,
-                Parcel::File(row, path, temporary) => {
-                    let stored = self.store_file(&path).await;
-                    if temporary {
-                        let _ = tokio::fs::remove_file(&path).await;
-                    }
-                    let stored = stored?;
-                    let cells = attachment_cells(&row, stored.size as i64, &stored.sha256, &stored.storage_key);
-                    let mut line = Vec::new();
-                    write_row(&cells, &mut line);
-                    self.put(&ATTACHMENT, line, vec![hash_row(&ATTACHMENT, &cells)]).await?;
-                }
-            }
-        }
-        self.close().await?;
-        // The whole tenant is one change that is in no point yet.
-        let mut marks = self.load.copy_in("change_mark", &["generation"]).await?;
-        marks.send(Bytes::from_static(b"1\n")).await?;
-        marks.finish().await?;
-        Ok(())
-    }
-
-    async fn store_file(&self, path: &PathBuf) -> Result<objects::Stored, Error> {
-        let opened = open_quietly(path).map_err(Error::file("read", path))?;
-        let key = (self.house.file_keys)(self.tenant);
-        let stored = self.house.files.put_file(self.tenant, &key, tokio::fs::File::from_std(opened)).await;
-        stored.map_err(|err| Error::Files(Box::new(err)))
-    }
-
-    async fn put(&mut self, target: &'static Target, rows: Vec<u8>, hashes: Vec<RowHash>) -> Result<(), Error> {
-        if self.open.as_ref().is_none_or(|(open, _)| *open != target) {
-            self.close().await?;
-            let columns: Vec<&str> = target.columns.iter().map(|(name, _)| *name).collect();
-            self.open = Some((target, self.load.copy_in(target.name, &columns).await?));
-        }
-        if let Some((_, sink)) = &mut self.open {
-            sink.send(Bytes::from(rows)).await?;
-        }
-        self.sent.entry(target.name).or_default().extend(hashes);
-        Ok(())
-    }
-
-    async fn close(&mut self) -> Result<(), Error> {
-        if let Some((target, sink)) = self.open.take() {
-            let taken = sink.finish().await?;
-            let sent = self.sent.get(target.name).map_or(0, Vec::len) as u64;
-            if taken != sent {
-                return Err(Error::Differs(format!("table {}: {sent} rows sent, {taken} taken", target.name)));
-            }
-        }
-        Ok(())
-    }
 }

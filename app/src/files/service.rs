@@ -5,7 +5,6 @@ use domain::id::{AttachmentId, NoteId};
 use domain::note::MotionMedia;
 use objects::{FileKey, FileStore, Stored};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use store::TenantTx;
 use store::tenant::attachments::{self, Attachment, AttachmentQuery, NewAttachment};
 use store::tenant::{cards, filter_sql, notes, settings};
@@ -52,12 +51,13 @@ pub async fn create(desk: &Desk<'_>, files: &FileStore, upload: Upload) -> Resul
         None => None,
         Some(name) => Some(holder(&mut tx, desk, name).await?),
     };
-    let key = file_key(&mut tx).await?;
     tx.commit().await?;
+    let tenant = desk.scope.tenant().id;
+    let key = FileKey::derive(desk.store.file_secret().await?.as_bytes(), tenant);
 
     let content = stripped(media_type.clone(), upload.content).await?;
     let found = upload.motion.or_else(|| motion::film_start(&content).map(|_| motion::container()));
-    let stored = files.put_file(desk.scope.tenant().id, &key, content.as_slice()).await?;
+    let stored = files.put_file(tenant, &key, content.as_slice()).await?;
 
     let row = Attachment {
         id: AttachmentId(0),
@@ -146,12 +146,6 @@ async fn check_size(tx: &mut TenantTx, size: usize) -> Result<(), Error> {
         return Err(Error::invalid(format!("file size exceeds the limit of {limit} MiB")));
     }
     Ok(())
-}
-
-/// The tenant's secret for naming its files, made from the one it signs with.
-async fn file_key(tx: &mut TenantTx) -> Result<FileKey, Error> {
-    let secret = settings::find_signing_secret(tx).await?.unwrap_or_default();
-    Ok(FileKey::new(Sha256::digest(format!("file names\0{secret}")).into()))
 }
 
 /// One file's row: its creator, admins, and whoever may read the note it hangs on.

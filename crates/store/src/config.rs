@@ -90,7 +90,7 @@ impl Config {
     ///
     /// The URL never holds the password. TLS: given `ca_file`, always and fully verified; without it, only a Unix socket
     /// or a loopback address is accepted.
-    pub fn from_url(text: &str, password: Option<String>, ca_file: Option<PathBuf>) -> Result<Self, ConfigError> {
+    fn parse(text: &str, password: Option<String>, ca_file: Option<PathBuf>) -> Result<Self, ConfigError> {
         // `user@/database` (host in the query) is common with Postgres but no URL to the parser.
         let url = Url::parse(&text.replacen("@/", "@socket.invalid/", 1))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
@@ -114,9 +114,25 @@ impl Config {
         if database.is_empty() || user.is_empty() {
             return Err(ConfigError::Part("must name a user and a database".to_owned()));
         }
-        let config = Self { host, port, database, user, password, ca_file, limits: Limits::default() };
+        Ok(Self { host, port, database, user, password, ca_file, limits: Limits::default() })
+    }
+
+    /// Our own database: TLS or local.
+    pub fn from_url(text: &str, password: Option<String>, ca_file: Option<PathBuf>) -> Result<Self, ConfigError> {
+        let config = Self::parse(text, password, ca_file)?;
         if config.ca_file.is_none() && !config.is_local() {
             return Err(ConfigError::Part("a database on another machine needs TLS: set database_ca_file".to_owned()));
+        }
+        Ok(config)
+    }
+
+    /// Someone else's database, for an import: on another machine only where the address says `sslmode=disable`.
+    pub(crate) fn foreign(text: &str, password: Option<String>) -> Result<Self, ConfigError> {
+        let config = Self::parse(text, password, None)?;
+        if !config.is_local() && !text.contains("sslmode=disable") {
+            return Err(ConfigError::Part(
+                "a source on another machine is read without TLS: bring it nearer (an SSH tunnel), or accept that by adding ?sslmode=disable".to_owned(),
+            ));
         }
         Ok(config)
     }

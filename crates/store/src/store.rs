@@ -30,6 +30,7 @@ struct Inner {
     chance: Chance,
     memory: Arc<Memory>,
     live: broadcast::Sender<Arc<str>>,
+    file_secret: tokio::sync::OnceCell<Arc<str>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -52,7 +53,8 @@ impl Store {
         let pools = Pools::new(config)?;
         let registry = Registry::new(control.clone());
         let (live, _) = broadcast::channel(LIVE_KEPT);
-        let store = Self { inner: Arc::new(Inner { pools, control, registry, chance, memory: Memory::new(), live }) };
+        let (memory, file_secret) = (Memory::new(), tokio::sync::OnceCell::new());
+        let store = Self { inner: Arc::new(Inner { pools, control, registry, chance, memory, live, file_secret }) };
         drop(store.pools().owner.get().await?);
         Ok(store)
     }
@@ -98,6 +100,16 @@ impl Store {
     /// Connections in use, idle and waited for.
     pub fn pool_status(&self) -> (usize, usize, usize) {
         self.pools().status()
+    }
+
+    /// The installation's secret from which every tenant's names of files follow, made once and the same for all processes.
+    pub async fn file_secret(&self) -> Result<Arc<str>, Error> {
+        let secret = self.inner.file_secret.get_or_try_init(|| async {
+            let fresh = self.chance().text(b"0123456789abcdef", 64);
+            let kept = self.control().settle_setting("file_names", &fresh.into()).await?;
+            Ok::<_, Error>(Arc::from(kept.as_str().map_or_else(|| kept.to_string(), str::to_owned)))
+        });
+        secret.await.cloned()
     }
 
     pub(crate) fn pools(&self) -> &Pools {

@@ -18,6 +18,18 @@ pub fn fixture(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// Every data folder among the fixtures: those that come with a `truth.json`.
+pub fn data_folders() -> Vec<PathBuf> {
+    let Some(root) = fixture(".") else { return Vec::new() };
+    let entries = std::fs::read_dir(root).expect("a readable folder");
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("a readable entry").path())
+        .filter(|path| path.join("truth.json").is_file())
+        .collect();
+    found.sort();
+    found
+}
+
 /// The root of the workspace.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/testkit lies two levels down")

@@ -1,10 +1,9 @@
 //! `attachment` (`resource` before 0.26) → `attachment`.
 
-use std::path::Path;
-
 use serde_json::Value as Json;
 
 use crate::map::members::Members;
+use crate::reader::Reader;
 use crate::reader::files::{self, NoFile};
 use crate::reader::rows::SourceAttachment;
 use crate::reader::scratch::{Attachment, Place};
@@ -42,12 +41,12 @@ pub fn map_attachment(
     row: &SourceAttachment,
     uid: String,
     members: &Members,
-    folder: &Path,
-    table: &str,
+    reader: &Reader,
+    table: &'static str,
     findings: &mut Findings,
 ) -> Attachment {
     let id = row.id.unwrap_or_default();
-    let (place, size, external_link) = place_of(row, folder, table, findings);
+    let (place, size, external_link) = place_of(row, reader, table, findings);
     Attachment {
         id,
         uid,
@@ -65,15 +64,29 @@ pub fn map_attachment(
     }
 }
 
-fn place_of(row: &SourceAttachment, folder: &Path, table: &str, findings: &mut Findings) -> (Place, i64, String) {
+fn place_of(
+    row: &SourceAttachment,
+    reader: &Reader,
+    table: &'static str,
+    findings: &mut Findings,
+) -> (Place, i64, String) {
     let id = row.id.unwrap_or_default();
     match stored(row) {
         Stored::Database => {
-            let bytes = row.blob_bytes.unwrap_or_default();
+            let Some(bytes) = row.blob_bytes else {
+                let message = format!("the row of {:?} holds no bytes and names no file", row.filename);
+                findings.warn("missing_file", table, id, message);
+                return (Place::Nowhere, row.size, String::new());
+            };
+            if reader.salvage && files::sum_blob(reader, table, row.rowid).is_err() {
+                let message = format!("the bytes of {:?} cannot be read; it stays without them", row.filename);
+                findings.warn("missing_file", table, id, message);
+                return (Place::Nowhere, row.size, String::new());
+            }
             warn_size(row, bytes, table, findings);
-            (Place::Blob(row.rowid), bytes, String::new())
+            (Place::Blob(table, row.rowid), bytes, String::new())
         }
-        Stored::Local(path) => match files::find(folder, path) {
+        Stored::Local(path) => match files::find_mapped(&reader.staged.folder, &reader.path_maps, path) {
             Ok(found) => {
                 let bytes = std::fs::metadata(&found).map_or(0, |meta| meta.len() as i64);
                 warn_size(row, bytes, table, findings);
@@ -85,6 +98,9 @@ fn place_of(row: &SourceAttachment, folder: &Path, table: &str, findings: &mut F
                     NoFile::Missing => format!(
                         "the file {path} of {name:?} is not below the data folder; copy it there and import again, or it stays without its bytes"
                     ),
+                    NoFile::Unreadable => format!(
+                        "the file {path} of {name:?} may not be read; run as a user who may, or it stays without its bytes"
+                    ),
                     NoFile::Outside => format!(
                         "the path {path} of {name:?} leaves the data folder and is not followed; it stays without its bytes"
                     ),
@@ -94,15 +110,21 @@ fn place_of(row: &SourceAttachment, folder: &Path, table: &str, findings: &mut F
             }
         },
         Stored::External(link) => (Place::Nowhere, row.size, link.to_owned()),
-        Stored::Bucket(link) => {
-            let message = format!("{:?} is in an S3 bucket and stays there; only its link was kept", row.filename);
-            findings.warn("s3_object", table, id, message);
-            (Place::Nowhere, row.size, link.to_owned())
-        }
+        Stored::Bucket(link) => match reader.buckets.find(&row.payload) {
+            Ok((at, key, bytes)) => {
+                warn_size(row, bytes, table, findings);
+                (Place::Bucket(at, key), bytes, String::new())
+            }
+            Err(why) => {
+                let message = format!("{:?} is in an S3 bucket; only its link was kept: {why}", row.filename);
+                findings.warn("s3_object", table, id, message);
+                (Place::Nowhere, row.size, link.to_owned())
+            }
+        },
     }
 }
 
-fn warn_size(row: &SourceAttachment, bytes: i64, table: &str, findings: &mut Findings) {
+fn warn_size(row: &SourceAttachment, bytes: i64, table: &'static str, findings: &mut Findings) {
     if row.size != bytes && row.size != 0 {
         let message = format!("{:?} has {bytes} bytes, its row says {}; the bytes count", row.filename, row.size);
         findings.warn("size_differs", table, row.id.unwrap_or_default(), message);

@@ -99,6 +99,7 @@ pub fn map_members(users: Vec<SourceUser>, missing: &[i64], nobody: bool, findin
         }
         add(&mut members, &mut names, row, findings);
     }
+    settle_emails(&mut members, findings);
     if owner.is_none()
         && let Some(first) = members.by_id.values_mut().next()
     {
@@ -118,6 +119,28 @@ pub fn map_members(users: Vec<SourceUser>, missing: &[i64], nobody: bool, findin
         members.nobody = Some(id);
     }
     members
+}
+
+/// Memos allows several members with one e-mail up to 0.30.
+fn settle_emails(members: &mut Members, findings: &mut Findings) {
+    let clear = findings.policies().clear_emails;
+    let mut first: BTreeMap<String, i64> = BTreeMap::new();
+    for member in members.by_id.values_mut().filter(|member| !member.email.is_empty()) {
+        let Some(owner) = first.get(&member.email.to_lowercase()) else {
+            first.insert(member.email.to_lowercase(), member.id);
+            continue;
+        };
+        let what = if clear { "was cleared" } else { "was kept for both" };
+        findings.warn(
+            "duplicate_email",
+            "user",
+            member.id,
+            format!("the e-mail {} is also that of user {owner}; it {what}", member.email),
+        );
+        if clear {
+            member.email.clear();
+        }
+    }
 }
 
 fn add(members: &mut Members, names: &mut BTreeSet<String>, mut row: MemberRow, findings: &mut Findings) {

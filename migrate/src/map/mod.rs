@@ -8,6 +8,7 @@ pub mod providers;
 pub mod settings;
 pub mod tokens;
 pub mod user_settings;
+pub mod views;
 
 use sha2::{Digest as _, Sha256};
 

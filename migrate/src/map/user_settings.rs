@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::map::settings::renamed;
 use crate::map::tokens::{TokenRow, personal_tokens, signed_tokens};
+use crate::map::views::translated;
 use crate::reader::rows::parse_json;
 
 /// A webhook of the table that existed from 0.18 to 0.24.
@@ -15,6 +16,26 @@ pub struct OldWebhook {
     pub id: String,
     pub title: String,
     pub url: String,
+}
+
+/// A view of the table `shortcut`, which existed up to 0.15.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldView {
+    pub id: String,
+    pub title: String,
+    /// As a filter of today.
+    pub filter: String,
+}
+
+/// What older releases kept in tables of their own and newer ones in settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OldRows {
+    /// 0.18 to 0.24.
+    pub webhooks: Vec<OldWebhook>,
+    /// Up to 0.15.
+    pub views: Vec<OldView>,
+    /// 0.9 to 0.21.
+    pub tags: Vec<String>,
 }
 
 /// What came of one member's settings.
@@ -30,6 +51,8 @@ pub struct MemberSettings {
     pub unknown: Vec<String>,
     /// Keys whose value should be JSON and is not.
     pub broken: Vec<String>,
+    /// Titles of views whose filter is not understood.
+    pub unparsed: Vec<String>,
 }
 
 /// Sign-ins of the old server: not carried over, members sign in anew.
@@ -51,7 +74,7 @@ const VISIBILITY: [&str; 4] = ["MEMO_VISIBILITY", "USER_SETTING_MEMO_VISIBILITY"
 pub fn map_member_settings(
     member: i64,
     rows: &BTreeMap<String, String>,
-    webhooks: &[OldWebhook],
+    old: &OldRows,
     tags: Option<&Json>,
 ) -> MemberSettings {
     let mut out = MemberSettings::default();
@@ -59,12 +82,14 @@ pub fn map_member_settings(
         take(member, key, raw, &mut out);
     }
     preferences(rows, &mut out);
-    if !webhooks.is_empty() {
-        add_webhooks(webhooks, &mut out);
+    if !old.webhooks.is_empty() {
+        add_webhooks(&old.webhooks, &mut out);
     }
     if let Some(tags) = tags {
         out.kept.entry("TAGS".to_owned()).or_insert_with(|| tags.clone());
     }
+    add_views(&old.views, &mut out);
+    add_tags(&old.tags, &mut out);
     out
 }
 
@@ -100,7 +125,25 @@ fn take(member: i64, key: &str, raw: &str, out: &mut MemberSettings) {
         "GENERAL" => general(json, out),
         "MEMO_VIEWS" | "SHORTCUTS" => {
             let list = json.as_object().and_then(|o| o.values().find(|v| v.is_array())).cloned();
-            out.kept.insert("SHORTCUTS".to_owned(), json!({ "shortcuts": list.unwrap_or_else(|| json!([])) }));
+            let list = list.unwrap_or_else(|| json!([]));
+            let mut list = list;
+            let mut changed = false;
+            for view in list.as_array_mut().into_iter().flatten() {
+                let text = |key: &str| view.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+                let filter = text("filter");
+                match translated(&filter) {
+                    None => out.unparsed.push(format!("{key} {}", text("title"))),
+                    Some(same) if same == filter => {}
+                    Some(today) => {
+                        changed = true;
+                        view["filter"] = today.into();
+                    }
+                }
+            }
+            if changed {
+                out.aside.insert(key.to_owned(), Json::String(raw.to_owned()));
+            }
+            out.kept.insert("SHORTCUTS".to_owned(), json!({ "shortcuts": list }));
         }
         "PERSONAL_ACCESS_TOKENS" => out.tokens.extend(personal_tokens(member, &json)),
         "ACCESS_TOKENS" | "USER_SETTING_ACCESS_TOKENS" => out.tokens.extend(signed_tokens(member, &json)),
@@ -146,6 +189,40 @@ fn add_webhooks(webhooks: &[OldWebhook], out: &mut MemberSettings) {
     }
 }
 
+fn add_views(views: &[OldView], out: &mut MemberSettings) {
+    if views.is_empty() {
+        return;
+    }
+    let entry = out.kept.entry("SHORTCUTS".to_owned()).or_insert_with(|| json!({ "shortcuts": [] }));
+    if let Some(list) = entry.get_mut("shortcuts").and_then(Json::as_array_mut) {
+        list.extend(views.iter().map(|view| json!({"id": view.id, "title": view.title, "filter": view.filter})));
+    }
+}
+
+/// A registered tag is a tag setting without colour; its name is a pattern there, so it is taken literally.
+fn add_tags(tags: &[String], out: &mut MemberSettings) {
+    if tags.is_empty() {
+        return;
+    }
+    let entry = out.kept.entry("TAGS".to_owned()).or_insert_with(|| json!({ "tags": {} }));
+    if let Some(known) = entry.get_mut("tags").and_then(Json::as_object_mut) {
+        for tag in tags {
+            known.entry(literal(tag)).or_insert_with(|| json!({}));
+        }
+    }
+}
+
+fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(letter) {
+            out.push('\\');
+        }
+        out.push(letter);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,14 +244,14 @@ mod tests {
                 ("REFRESH_TOKENS", "{}"),
                 ("FORK", "x"),
             ]),
-            &[],
+            &OldRows::default(),
             Some(&json!({"tags": {}})),
         );
         assert_eq!(out.kept["GENERAL"], json!({"locale": "fr", "memoVisibility": "PUBLIC"}));
         assert_eq!(out.kept["TAGS"], json!({"tags": {}}));
         assert_eq!(out.aside.keys().collect::<Vec<_>>(), ["APPEARANCE", "FORK"]);
         assert_eq!(out.unknown, ["FORK"]);
-        let old = map_member_settings(2, &rows(&[("memo-visibility", "\"PROTECTED\"")]), &[], None);
+        let old = map_member_settings(2, &rows(&[("memo-visibility", "\"PROTECTED\"")]), &OldRows::default(), None);
         assert_eq!(old.kept["GENERAL"], json!({"memoVisibility": "PROTECTED"}));
     }
 
@@ -182,8 +259,13 @@ mod tests {
     fn old_webhooks_and_views_find_a_place() {
         let hook = OldWebhook { id: "h".into(), title: "t".into(), url: "https://x".into() };
         let views = r#"{"memoViews":[{"id":"1","title":"a","filter":"pinned"}]}"#;
-        let out = map_member_settings(2, &rows(&[("MEMO_VIEWS", views)]), &[hook], None);
+        let view = OldView { id: "v".into(), title: "Old".into(), filter: "pinned".into() };
+        let old = OldRows { webhooks: vec![hook], views: vec![view], tags: vec!["c++".into()] };
+        let out = map_member_settings(2, &rows(&[("MEMO_VIEWS", views)]), &old, None);
         assert_eq!(out.kept["SHORTCUTS"]["shortcuts"][0]["id"], "1");
+        assert_eq!(out.kept["SHORTCUTS"]["shortcuts"][1]["title"], "Old");
+        assert_eq!(out.kept["TAGS"], json!({"tags": {r"c\+\+": {}}}));
+        assert!(out.unparsed.is_empty(), "{:?}", out.unparsed);
         assert_eq!(out.kept["WEBHOOKS"]["webhooks"][0]["url"], "https://x");
     }
 }

@@ -47,11 +47,14 @@ impl Import<'_> {
         let (reader, scratch, members) = (self.reader, &self.scratch, &self.members);
         let (seed, shared, pins) = (&self.seed, &self.shared_uids, &self.pins);
         let mut seen = BTreeSet::new();
-        let mut last = None;
+        let mut done = vec![false; self.notes.len()];
+        let numbers = &self.notes;
         reader.each("memo", &asked, "id", self.findings, &mut |findings, mut record| {
             let memo = SourceMemo::read(&mut record);
             settle(findings, scratch, &record)?;
-            let Some(id) = memo.id.filter(|id| last != Some(*id)) else {
+            let place = memo.id.and_then(|id| numbers.binary_search(&id).ok());
+            let first = place.is_some_and(|at| !std::mem::replace(&mut done[at], true));
+            let Some(id) = memo.id.filter(|_| first) else {
                 return set_aside(
                     findings,
                     scratch,
@@ -60,7 +63,6 @@ impl Import<'_> {
                     "the memo has no number, or another memo's",
                 );
             };
-            last = Some(id);
             let (uid, changed) = settled_uid(&memo, seed, shared, &mut seen);
             if let Some(code) = changed {
                 findings.warn(code, "memo", id, format!("an earlier memo has the same uid; this one is {uid}"));
@@ -86,13 +88,12 @@ impl Import<'_> {
     }
 
     fn emit_attachments(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
-        let Some(table) = self.files else { return Ok(()) };
         let reader = self.reader;
         self.scratch.each_attachment(&mut |row| match row.place {
             Place::Nowhere => {
                 outlet.row(&table::ATTACHMENT, crate::map::attachments::attachment_cells(&row, row.size, "", ""))
             }
-            _ => outlet.file(reader, table, row),
+            _ => outlet.file(reader, row),
         })
     }
 }

@@ -9,7 +9,8 @@ use super::{Import, KEPT_WHOLE, KNOWN};
 use crate::error::Error;
 use crate::map::members::map_members;
 use crate::map::uid_for;
-use crate::map::user_settings::OldWebhook;
+use crate::map::user_settings::{OldView, OldWebhook};
+use crate::map::views::old_filter;
 use crate::reader::rows::{SourceMemo, SourceUser, ask, parse_json};
 
 /// Columns that name a member without whom the row would be lost.
@@ -28,10 +29,15 @@ impl Import<'_> {
         self.gather_members()?;
         self.notes = self.reader.numbers("memo", "id")?;
         self.shared_uids = self.reader.shared_uids()?;
-        let last = self.notes.last().copied().unwrap_or_default().max(self.reader.last_number());
+        let mut last = self.notes.last().copied().unwrap_or_default().max(self.reader.last_number());
+        for table in ["reaction", "memo_share", "idp", "user_identity", "inbox", "attachment", "resource"] {
+            last = last.max(self.reader.numbers(table, "id")?.last().copied().unwrap_or_default());
+        }
         self.used(last);
         self.gather_pins()?;
         self.gather_webhooks()?;
+        self.gather_tags()?;
+        self.gather_views()?;
         self.gather_activities()?;
         self.gather_relations()?;
         self.gather_reactions()?;
@@ -130,6 +136,47 @@ impl Import<'_> {
         })
     }
 
+    /// Tags that members registered up to 0.21, used in a note or not.
+    fn gather_tags(&mut self) -> Result<(), Error> {
+        self.stream("tag", &ask(&["creator_id", "name"]), "", &mut |this, mut record| {
+            let (creator, name) = (record.int("creator_id").unwrap_or_default(), record.text("name"));
+            this.settle(&record)?;
+            if !this.members.has(creator) {
+                return this.set_aside(&record, "orphan_setting", "the user who registered this tag does not exist");
+            }
+            this.tags.entry(creator).or_default().push(name);
+            Ok(())
+        })
+    }
+
+    /// Saved views of releases up to 0.15; the original rows are kept aside too.
+    fn gather_views(&mut self) -> Result<(), Error> {
+        let asked = ask(&["id", "creator_id", "row_status", "title", "payload", "created_ts", "updated_ts"]);
+        self.stream("shortcut", &asked, "id", &mut |this, mut record| {
+            let id = record.opt_int("id").unwrap_or_default();
+            let creator = record.int("creator_id").unwrap_or_default();
+            let (title, payload) = (record.text("title"), record.json("payload"));
+            let archived = record.text("row_status") == "ARCHIVED";
+            this.settle(&record)?;
+            this.scratch.keep("shortcut", &record.key(), &record.as_json())?;
+            if archived || !this.members.has(creator) {
+                return Ok(());
+            }
+            let Some(filter) = old_filter(&payload) else {
+                this.findings.warn(
+                    "view_not_translated",
+                    "shortcut",
+                    id,
+                    format!("the saved view {title:?} cannot be said as a filter of today; its row was kept aside"),
+                );
+                return Ok(());
+            };
+            let view = OldView { id: hex::encode(&uid_for(&this.seed, "shortcut", id).as_bytes()[..8]), title, filter };
+            this.views.entry(creator).or_default().push(view);
+            Ok(())
+        })
+    }
+
     fn gather_activities(&mut self) -> Result<(), Error> {
         let asked = ask(&["id", "creator_id", "created_ts", "type", "level", "payload"]);
         self.stream("activity", &asked, "id", &mut |this, mut record| {
@@ -172,7 +219,7 @@ impl Import<'_> {
             if KEPT_WHOLE.contains(&table.as_str()) || known.is_none() {
                 let mut rows = 0_u64;
                 let scratch = &self.scratch;
-                self.reader.each_as_json(&table, &mut |key, row| {
+                self.reader.each_as_json(&table, self.findings, &mut |key, row| {
                     rows += 1;
                     scratch.keep(&table, &key, &row)
                 })?;

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::map::attachments::{map_attachment, payload_rest};
 use crate::map::notes::{emoji, relation_kind};
 use crate::map::uid_for;
+use crate::reader::FILE_TABLES;
 use crate::reader::rows::{Ask, Record, SourceAttachment, SourceMemo, ask};
 use crate::reader::scratch::{Attachment, Reaction};
 use crate::report::Findings;
@@ -103,9 +104,23 @@ impl Import<'_> {
     }
 
     pub(super) fn gather_attachments(&mut self) -> Result<(), Error> {
-        let Some(table) = self.files else { return Ok(()) };
         let links = self.file_links()?;
-        let mut next = self.reader.numbers(table, "id")?.last().copied().unwrap_or_default();
+        let mut next = 0;
+        for table in FILE_TABLES {
+            next = next.max(self.reader.numbers(table, "id")?.last().copied().unwrap_or_default());
+        }
+        for table in self.reader.shape.all_tables(&FILE_TABLES) {
+            self.gather_table_of_files(table, &links, &mut next)?;
+        }
+        Ok(())
+    }
+
+    fn gather_table_of_files(
+        &mut self,
+        table: &'static str,
+        links: &BTreeMap<i64, Vec<i64>>,
+        next: &mut i64,
+    ) -> Result<(), Error> {
         let asked = SourceAttachment::asked(&self.reader.shape, table);
         self.stream(table, &asked, "id", &mut |this, mut record| {
             let source = SourceAttachment::read(&mut record);
@@ -115,7 +130,7 @@ impl Import<'_> {
             }
             let id = source.id.unwrap_or_default();
             let uid = source.uid.clone().unwrap_or_else(|| uid_for(&this.seed, "attachment", id));
-            let mut row = map_attachment(&source, uid, &this.members, &this.reader.staged.folder, table, this.findings);
+            let mut row = map_attachment(&source, uid, &this.members, this.reader, table, this.findings);
             let linked = links.get(&id).into_iter().flatten().copied();
             let mut notes: Vec<i64> = row.note_id.into_iter().chain(linked).collect();
             notes.dedup();
@@ -123,11 +138,11 @@ impl Import<'_> {
             row.note_id = notes.first().copied();
             this.add_file(row.clone(), table, &record)?;
             for note in notes.iter().skip(1) {
-                next += 1;
+                *next += 1;
                 let message = format!("the file hangs on several memos; memo {note} got a copy of its row");
                 this.findings.warn("shared_file", table, row.id, message);
-                let uid = uid_for(&this.seed, "copied attachment", next);
-                this.add_file(Attachment { id: next, uid, note_id: Some(*note), ..row.clone() }, table, &record)?;
+                let uid = uid_for(&this.seed, "copied attachment", *next);
+                this.add_file(Attachment { id: *next, uid, note_id: Some(*note), ..row.clone() }, table, &record)?;
             }
             Ok(())
         })

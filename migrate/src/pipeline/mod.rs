@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 
 use crate::error::Error;
 use crate::map::members::Members;
-use crate::map::user_settings::OldWebhook;
+use crate::map::user_settings::{OldView, OldWebhook};
 use crate::reader::Reader;
 use crate::reader::rows::Record;
 use crate::reader::scratch::{Attachment, Scratch};
@@ -25,7 +25,7 @@ pub(crate) trait Outlet {
     /// A row of a table.
     fn row(&mut self, target: &'static Target, cells: Vec<Cell>) -> Result<(), Error>;
     /// A row of `attachment` whose bytes are still to be moved.
-    fn file(&mut self, reader: &Reader, table: &'static str, row: Attachment) -> Result<(), Error>;
+    fn file(&mut self, reader: &Reader, row: Attachment) -> Result<(), Error>;
 }
 
 /// One pass over a source.
@@ -42,12 +42,16 @@ pub(crate) struct Import<'a> {
     pins: BTreeMap<i64, Vec<i64>>,
     /// Webhooks of the table that existed from 0.18 to 0.24.
     webhooks: BTreeMap<i64, Vec<OldWebhook>>,
+    /// Tags registered up to 0.21.
+    tags: BTreeMap<i64, Vec<String>>,
+    /// Saved views up to 0.15.
+    views: BTreeMap<i64, Vec<OldView>>,
+    /// Numbers given in the tables whose rows may lack one or share one.
+    given: BTreeMap<&'static str, BTreeSet<i64>>,
     /// Payloads of `activity` that inbox messages point to.
     activities: BTreeMap<i64, Json>,
     /// Secret of the source from which missing uids follow.
     seed: String,
-    /// Table with the files.
-    files: Option<&'static str>,
     last_id: i64,
 }
 
@@ -63,9 +67,11 @@ pub(crate) fn run(reader: &Reader, findings: &mut Findings, outlet: &mut dyn Out
         shared_uids: BTreeSet::new(),
         pins: BTreeMap::new(),
         webhooks: BTreeMap::new(),
+        tags: BTreeMap::new(),
+        views: BTreeMap::new(),
+        given: BTreeMap::new(),
         activities: BTreeMap::new(),
         seed: String::new(),
-        files: reader.shape.first_table(&["attachment", "resource"]),
         last_id: 0,
     };
     import.gather()?;
@@ -84,6 +90,27 @@ impl Import<'_> {
 
     fn is_note(&self, id: i64) -> bool {
         self.notes.binary_search(&id).is_ok()
+    }
+
+    /// The row's own number, or a new one where it has none or shares it.
+    fn number(&mut self, table: &'static str, id: Option<i64>) -> i64 {
+        let given = self.given.entry(table).or_default();
+        match id {
+            Some(id) if given.insert(id) => self.used(id),
+            other => {
+                self.last_id += 1;
+                let fresh = self.last_id;
+                self.given.entry(table).or_default().insert(fresh);
+                let was = other.map_or_else(String::new, |id| id.to_string());
+                self.findings.warn(
+                    "duplicate_id",
+                    table,
+                    was,
+                    format!("the row has no number of its own; it is {fresh} now"),
+                );
+                fresh
+            }
+        }
     }
 
     fn used(&mut self, id: i64) -> i64 {
@@ -190,4 +217,4 @@ const FILE_COLUMNS: &[&str] = &[
 ];
 
 /// Tables without a place in a tenant, kept aside whole and without a warning.
-const KEPT_WHOLE: [&str; 4] = ["tag", "storage", "shortcut", "migration_history"];
+const KEPT_WHOLE: [&str; 2] = ["storage", "migration_history"];

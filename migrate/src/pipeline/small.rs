@@ -11,7 +11,7 @@ use crate::map::providers::{provider_cells, provider_uid};
 use crate::map::settings::map_settings;
 use crate::map::tokens::TokenRow;
 use crate::map::uid_for;
-use crate::map::user_settings::map_member_settings;
+use crate::map::user_settings::{OldRows, map_member_settings};
 use crate::reader::fingerprint::version_parts;
 use crate::reader::rows::ask;
 use crate::table;
@@ -21,7 +21,7 @@ impl Import<'_> {
         let mut tokens = BTreeSet::new();
         let asked = ask(&["id", "uid", "memo_id", "creator_id", "created_ts", "expires_ts"]);
         self.stream("memo_share", &asked, "id", &mut |this, mut record| {
-            let id = record.int("id").unwrap_or_default();
+            let id = record.int("id");
             let note = record.int("memo_id");
             let token = record.text("uid");
             let creator = this.members.creator(record.int("creator_id"));
@@ -33,7 +33,7 @@ impl Import<'_> {
             if !tokens.insert(token.clone()) {
                 return this.set_aside(&record, "duplicate_share", "another share has the same token");
             }
-            let id = this.used(id);
+            let id = this.number("memo_share", id);
             outlet.row(
                 &table::NOTE_SHARE,
                 vec![id.into(), token.into(), note.into(), creator.into(), created.into(), expires.into()],
@@ -44,7 +44,7 @@ impl Import<'_> {
     pub(super) fn emit_settings(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
         let mut storages = Vec::new();
         if self.reader.shape.has_table("storage") {
-            self.reader.each_as_json("storage", &mut |_, row| {
+            self.reader.each_as_json("storage", self.findings, &mut |_, row| {
                 storages.push(row);
                 Ok(())
             })?;
@@ -95,11 +95,20 @@ impl Import<'_> {
         let members: Vec<i64> = self.members.rows().filter(|member| !member.stand_in).map(|member| member.id).collect();
         for member in members {
             let rows = by_member.remove(&member).unwrap_or_default();
-            let webhooks = self.webhooks.remove(&member).unwrap_or_default();
-            let mapped = map_member_settings(member, &rows, &webhooks, tags);
+            let old = OldRows {
+                webhooks: self.webhooks.remove(&member).unwrap_or_default(),
+                views: self.views.remove(&member).unwrap_or_default(),
+                tags: self.tags.remove(&member).unwrap_or_default(),
+            };
+            let mapped = map_member_settings(member, &rows, &old, tags);
             for (list, code, why) in [
                 (&mapped.unknown, "unknown_setting", "no known release of Memos has this setting; it was kept aside"),
                 (&mapped.broken, "invalid_json", "the setting is not JSON; it was kept aside"),
+                (
+                    &mapped.unparsed,
+                    "view_needs_attention",
+                    "a saved view has a filter that is not understood; it was kept as it is, but shows nothing",
+                ),
             ] {
                 for key in list {
                     self.findings.warn(code, "user_setting", format!("{member} {key}"), why);
@@ -149,7 +158,8 @@ impl Import<'_> {
         let mut uids = BTreeSet::new();
         let asked = ask(&["id", "uid", "name", "type", "identifier_filter", "config"]);
         self.stream("idp", &asked, "id", &mut |this, mut record| {
-            let id = record.int("id").unwrap_or_default();
+            let id = record.int("id");
+            let id = this.number("idp", id);
             let mut uid = provider_uid(id, &record.opt_text("uid").unwrap_or_default());
             if !uids.insert(uid.clone()) {
                 uid = uid_for(&this.seed, "idp", id);
@@ -158,7 +168,6 @@ impl Import<'_> {
             }
             let cells = provider_cells(id, uid, &mut record);
             this.settle(&record)?;
-            this.used(id);
             outlet.row(&table::IDENTITY_PROVIDER, cells)
         })
     }
@@ -167,7 +176,7 @@ impl Import<'_> {
         let mut seen = BTreeSet::new();
         let asked = ask(&["id", "user_id", "provider", "extern_uid", "created_ts", "updated_ts"]);
         self.stream("user_identity", &asked, "id", &mut |this, mut record| {
-            let id = record.int("id").unwrap_or_default();
+            let id = record.int("id");
             let member = record.int("user_id").unwrap_or_default();
             let (provider, external) = (record.text("provider"), record.text("extern_uid"));
             let (created, updated) = (record.time("created_ts"), record.time("updated_ts"));
@@ -180,7 +189,7 @@ impl Import<'_> {
             if !seen.insert((provider.clone(), String::new(), Some(member))) || !by_account {
                 return this.set_aside(&record, "duplicate_identity", "this identity is linked already");
             }
-            let id = this.used(id);
+            let id = this.number("user_identity", id);
             outlet.row(
                 &table::MEMBER_IDENTITY,
                 vec![id.into(), member.into(), provider.into(), external.into(), created.into(), updated.into()],
@@ -191,7 +200,7 @@ impl Import<'_> {
     pub(super) fn emit_notifications(&mut self, outlet: &mut dyn Outlet) -> Result<(), Error> {
         let asked = ask(&["id", "created_ts", "sender_id", "receiver_id", "status", "message"]);
         self.stream("inbox", &asked, "id", &mut |this, mut record| {
-            let id = record.int("id").unwrap_or_default();
+            let id = record.int("id");
             let sender = record.int("sender_id").unwrap_or_default();
             let receiver = record.int("receiver_id").unwrap_or_default();
             let (created, archived) = (record.time("created_ts"), record.text("status") == "ARCHIVED");
@@ -207,11 +216,11 @@ impl Import<'_> {
             let (note, related) = (there(told.note), there(told.related));
             if note.is_none() || related != told.related {
                 let message = "a memo of this notice does not exist any more; the notice was kept without it";
-                this.findings.warn("orphan_notification", "inbox", id, message);
+                this.findings.warn("orphan_notification", "inbox", record.key(), message);
                 this.scratch.keep("inbox", &record.key(), &record.as_json())?;
             }
             let kind = told.kind;
-            let mut cells = vec![this.used(id).into(), created.into(), sender.into(), receiver.into()];
+            let mut cells = vec![this.number("inbox", id).into(), created.into(), sender.into(), receiver.into()];
             cells.extend([archived.into(), kind.into(), note.into(), related.into()]);
             outlet.row(&table::NOTIFICATION, cells)
         })

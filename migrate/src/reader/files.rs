@@ -25,6 +25,19 @@ pub enum NoFile {
     Missing,
     /// The path leaves the data folder, which is never followed.
     Outside,
+    /// It is there, but not for us.
+    Unreadable,
+}
+
+/// Finds a file by the folders that the operator named first (`--path-map`), then below the data folder.
+pub fn find_mapped(folder: &Path, maps: &[(String, PathBuf)], reference: &str) -> Result<PathBuf, NoFile> {
+    let unified = reference.replace('\\', "/");
+    let mapped = maps.iter().find_map(|(from, to)| {
+        let rest = unified.strip_prefix(from.replace('\\', "/").trim_end_matches('/'))?;
+        find(to, rest.strip_prefix('/')?).ok()
+    });
+    let found = mapped.map_or_else(|| find(folder, reference), Ok)?;
+    open_quietly(&found).map(|_| found).map_err(|_| NoFile::Unreadable)
 }
 
 /// Finds the file that `reference` names, below `folder` and never outside it.
@@ -85,6 +98,12 @@ pub fn copy_blob(reader: &Reader, table: &str, row: i64, to: &Path) -> Result<Su
     let mut blob = reader.open_blob(table, "blob", row)?;
     let mut writer = std::fs::File::create(to).map_err(Error::file("create", to))?;
     pour(&mut blob, &mut writer).map_err(Error::file("write", to))
+}
+
+/// Reads a value of the database through, to see whether it can be.
+pub fn sum_blob(reader: &Reader, table: &str, row: i64) -> Result<Sum, Error> {
+    let mut blob = reader.open_blob(table, "blob", row)?;
+    pour(&mut blob, &mut std::io::sink()).map_err(Error::file("read", "the database"))
 }
 
 fn pour(from: &mut dyn Read, to: &mut dyn Write) -> std::io::Result<Sum> {

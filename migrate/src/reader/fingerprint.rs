@@ -13,6 +13,7 @@ pub struct Shape {
     tables: BTreeMap<String, BTreeSet<String>>,
     has_triggers: bool,
     email_may_be_null: bool,
+    knows_protected: bool,
 }
 
 impl Shape {
@@ -44,6 +45,9 @@ impl Shape {
             .query_row("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'", [], |row| row.get::<_, i64>(0))
             .map_err(failed())?
             > 0;
+        let memo = "SELECT coalesce(max(sql), '') FROM sqlite_master WHERE type = 'table' AND name = 'memo'";
+        let memo: String = conn.query_row(memo, [], |row| row.get(0)).map_err(failed())?;
+        shape.knows_protected = memo.contains("PROTECTED");
         Ok(shape)
     }
 
@@ -57,9 +61,9 @@ impl Shape {
         self.tables.get(table).is_some_and(|columns| columns.contains(column))
     }
 
-    /// The first of `names` that is a table: `attachment` was `resource` before 0.26.
-    pub fn first_table(&self, names: &[&'static str]) -> Option<&'static str> {
-        names.iter().copied().find(|name| self.has_table(name))
+    /// All of `names` that are tables.
+    pub fn all_tables(&self, names: &[&'static str]) -> Vec<&'static str> {
+        names.iter().copied().filter(|name| self.has_table(name)).collect()
     }
 
     /// The first of `names` that is a column of `table`.
@@ -93,7 +97,7 @@ impl Shape {
 
     /// The newest release whose marks the shape carries, as (major, minor); none when it is no Memos file.
     pub fn version(&self) -> Option<(u32, u32)> {
-        let ladder: [(bool, u32); 27] = [
+        let ladder: [(bool, u32); 28] = [
             (
                 self.has_table("user")
                     && self.email_may_be_null
@@ -129,6 +133,7 @@ impl Shape {
                 if self.has_triggers { 5 } else { 7 },
             ),
             (self.has_table("user_setting"), 4),
+            (self.has_table("user") && self.has_table("memo") && self.knows_protected, 3),
             (self.has_table("user") && self.has_table("memo"), 2),
         ];
         ladder.into_iter().find(|(found, _)| *found).map(|(_, minor)| (0, minor))

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::OptionalExtension as _;
 
+use super::salvage::What;
 use super::value::Value;
 use super::{Reader, damaged, quoted};
 use crate::error::Error;
+use crate::report::Findings;
 
 impl Reader {
     /// `system_setting` (or `instance_setting` of a canary image): name → value. A name that occurs twice keeps the
@@ -41,14 +43,19 @@ impl Reader {
         };
         let sql =
             format!("SELECT {column} FROM memo WHERE typeof({column}) = 'text' GROUP BY {column} HAVING count(*) > 1");
-        let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
-        let rows = statement.query_map([], |row| Ok(Value::copy(row.get_ref(0)?))).map_err(|err| damaged(&err))?;
-        let mut found = BTreeSet::new();
-        for value in rows {
-            let text = value.map_err(|err| damaged(&err))?.to_text("uid", &mut Vec::new()).unwrap_or_default();
-            found.insert(text);
+        let read = || -> rusqlite::Result<Vec<Value>> {
+            let mut statement = self.conn.prepare(&sql)?;
+            let rows = statement.query_map([], |row| Ok(Value::copy(row.get_ref(0)?)))?;
+            rows.collect()
+        };
+        match read() {
+            // Then every uid counts as doubtful: the first that bears it keeps it.
+            Err(_) if self.salvage => self.uids_read_one_by_one(column),
+            found => {
+                let text = |value: Value| value.to_text("uid", &mut Vec::new()).unwrap_or_default();
+                Ok(found.map_err(|err| damaged(&err))?.into_iter().map(text).collect())
+            }
         }
-        Ok(found)
     }
 
     /// The number of the memo with this uid; the lowest, should there be several.
@@ -56,7 +63,10 @@ impl Reader {
         let Some(column) = self.shape.first_column("memo", &["uid", "resource_name"]) else { return Ok(None) };
         let sql = format!("SELECT CAST(id AS INTEGER) FROM memo WHERE {column} = ?1 ORDER BY id LIMIT 1");
         let mut statement = self.conn.prepare_cached(&sql).map_err(|err| damaged(&err))?;
-        statement.query_row([uid], |row| row.get(0)).optional().map_err(|err| damaged(&err))
+        match statement.query_row([uid], |row| row.get(0)).optional() {
+            Err(_) if self.salvage => Ok(None),
+            found => found.map_err(|err| damaged(&err)),
+        }
     }
 
     /// The highest number that SQLite ever gave: numbers of deleted rows are not used again.
@@ -72,7 +82,10 @@ impl Reader {
             return Ok(false);
         }
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {} IS NULL)", quoted(table), quoted(column));
-        self.conn.query_row(&sql, [], |row| row.get(0)).map_err(|err| damaged(&err))
+        match self.conn.query_row(&sql, [], |row| row.get(0)) {
+            Err(_) if self.salvage => Ok(true),
+            found => found.map_err(|err| damaged(&err)),
+        }
     }
 
     /// Values of one column that are neither NULL nor empty, with the key of their row.
@@ -90,11 +103,31 @@ impl Reader {
         );
         let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
         let mut rows = statement.query([]).map_err(|err| damaged(&err))?;
-        while let Some(row) = rows.next().map_err(|err| damaged(&err))? {
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => return Ok(()),
+                Err(_) if self.salvage => return Ok(()),
+                Err(err) => return Err(damaged(&err)),
+            };
             let key = Value::copy(row.get_ref(0).map_err(|err| damaged(&err))?).to_json();
             let value = Value::copy(row.get_ref(1).map_err(|err| damaged(&err))?).to_json();
             visit(key.to_string().trim_matches('"').to_owned(), value)?;
         }
-        Ok(())
+    }
+
+    fn uids_read_one_by_one(&self, column: &'static str) -> Result<BTreeSet<String>, Error> {
+        let mut found = BTreeSet::new();
+        let take = |row: &rusqlite::Row<'_>| Ok(Value::copy(row.get_ref(0)?));
+        self.scan(
+            What { table: "memo", columns: column, order: "" },
+            &mut Findings::default(),
+            &take,
+            &mut |_, value| {
+                found.extend(value.to_text("uid", &mut Vec::new()));
+                Ok(())
+            },
+        )?;
+        Ok(found)
     }
 }

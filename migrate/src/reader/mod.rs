@@ -4,24 +4,34 @@
 //! `Source*` structs (`rows`), and what must be looked at twice waits in a scratch database on disk (`scratch`), so
 //! that memory does not grow with the source.
 
+pub mod bucket;
 pub mod files;
 pub mod fingerprint;
+mod foreign;
 mod lookup;
 pub mod rows;
+mod salvage;
 pub mod scratch;
 pub mod stage;
 pub mod value;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::check::Source;
 use crate::error::Error;
 use crate::report::{Findings, SourceInfo};
+use bucket::{BucketAccess, Buckets};
 use fingerprint::Shape;
 use rows::{Ask, Record};
-use stage::Staged;
+use salvage::What;
+use stage::{Staged, Taken};
 use value::Value;
+
+/// The table of files, by its name from 0.26 on and before; files that went through a canary image have both.
+pub const FILE_TABLES: [&str; 2] = ["attachment", "resource"];
 
 /// An opened, staged source.
 #[derive(Debug)]
@@ -31,7 +41,12 @@ pub struct Reader {
     pub shape: Shape,
     /// Where local files are looked up, and where scratch files go.
     pub staged: Staged,
-    salvage: bool,
+    /// Folders that the server called by another name.
+    pub path_maps: Vec<(String, PathBuf)>,
+    /// Where S3 attachments are.
+    pub buckets: Buckets,
+    /// Take what a damaged file still shows.
+    pub salvage: bool,
 }
 
 impl Reader {
@@ -39,7 +54,7 @@ impl Reader {
     ///
     /// # Errors
     /// `Error::Source` when it is damaged beyond opening or is no Memos database.
-    pub fn open(staged: Staged, salvage: bool, findings: &mut Findings) -> Result<Self, Error> {
+    pub fn open(staged: Staged, source: &Source, findings: &mut Findings) -> Result<Self, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(&staged.database, flags).map_err(|err| damaged(&err))?;
         conn.pragma_update(None, "cache_size", -8_192).map_err(|err| damaged(&err))?;
@@ -49,8 +64,17 @@ impl Reader {
             Error::Sqlite { source, .. } => damaged(&source),
             other => other,
         })?;
-        let reader = Self { conn, shape, staged, salvage };
+        let mut reader = Self {
+            conn,
+            shape,
+            staged,
+            path_maps: source.options.path_maps.clone(),
+            buckets: Buckets::new(BucketAccess::default(), serde_json::Value::Null),
+            salvage: source.salvage,
+        };
         reader.examine(findings)?;
+        let storage = reader.settings().get("STORAGE").and_then(|text| rows::parse_json(text)).unwrap_or_default();
+        reader.buckets = Buckets::new(source.options.bucket.clone(), storage);
         Ok(reader)
     }
 
@@ -111,10 +135,10 @@ impl Reader {
     pub fn info(&self) -> SourceInfo {
         let marker = self.marker();
         SourceInfo {
-            kind: "memos-sqlite".to_owned(),
+            kind: if self.staged.taken == Taken::Postgres { "memos-postgres" } else { "memos-sqlite" }.to_owned(),
             version: fingerprint::version_name(self.shape.version(), marker.as_deref()),
             fingerprint: self.shape.fingerprint(),
-            taken: if self.staged.running { "running" } else { "stopped" }.to_owned(),
+            taken: self.staged.taken.as_str().to_owned(),
             marker,
         }
     }
@@ -165,54 +189,40 @@ impl Reader {
             .map(|ask| if self.shape.has(table, ask.needs) { ask.sql() } else { "NULL".to_owned() })
             .collect();
         let present: Vec<bool> = asked.iter().map(|ask| self.shape.has(table, ask.needs)).collect();
-        let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {order}") };
-        let sql = format!("SELECT {} FROM {}{order}", columns.join(", "), quoted(table));
-        let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
-        let mut rows = statement.query([]).map_err(|err| damaged(&err))?;
-        loop {
-            let row = match rows.next() {
-                Ok(Some(row)) => row,
-                Ok(None) => return Ok(()),
-                Err(err) if self.salvage => {
-                    findings.warn("unreadable_rows", table, "", format!("the rest of the table cannot be read: {err}"));
-                    return Ok(());
-                }
-                Err(err) => return Err(damaged(&err)),
-            };
+        let take = |row: &rusqlite::Row<'_>| {
             let mut record = Record::new(table);
             for (at, ask) in asked.iter().enumerate() {
-                let value =
-                    if present[at] { Some(Value::copy(row.get_ref(at).map_err(|err| damaged(&err))?)) } else { None };
+                let value = if present[at] { Some(Value::copy(row.get_ref(at)?)) } else { None };
                 record.put(ask.name, value);
             }
-            visit(findings, record)?;
-        }
+            Ok(record)
+        };
+        self.scan(What { table, columns: &columns.join(", "), order }, findings, &take, visit)
     }
 
     /// Every row of a table as JSON, for tables that have no place in a tenant. Long values are told by size only.
     pub fn each_as_json(
         &self,
         table: &str,
+        findings: &mut Findings,
         visit: &mut dyn FnMut(String, serde_json::Value) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let names: Vec<String> = self.shape.columns(table).map(str::to_owned).collect();
         let columns: Vec<String> = names.iter().map(|name| quoted(name)).collect();
-        let sql = format!("SELECT {} FROM {}", columns.join(", "), quoted(table));
-        let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
-        let mut rows = statement.query([]).map_err(|err| damaged(&err))?;
         let mut number = 0_u64;
-        while let Some(row) = rows.next().map_err(|err| damaged(&err))? {
-            number += 1;
+        let take = |row: &rusqlite::Row<'_>| {
             let mut object = serde_json::Map::new();
             for (at, name) in names.iter().enumerate() {
-                let value = Value::copy(row.get_ref(at).map_err(|err| damaged(&err))?);
-                object.insert(name.clone(), value.to_json());
+                object.insert(name.clone(), Value::copy(row.get_ref(at)?).to_json());
             }
+            Ok(object)
+        };
+        self.scan(What { table, columns: &columns.join(", "), order: "" }, findings, &take, &mut |_, object| {
+            number += 1;
             let key =
                 object.get("id").map_or_else(|| number.to_string(), |id| id.to_string().trim_matches('"').to_owned());
-            visit(key, serde_json::Value::Object(object))?;
-        }
-        Ok(())
+            visit(key, serde_json::Value::Object(object))
+        })
     }
 
     /// Distinct whole numbers of one column; empty when there is no such column.
@@ -220,14 +230,43 @@ impl Reader {
         if !self.shape.has(table, column) {
             return Ok(Vec::new());
         }
-        let column = quoted(column);
+        let name = quoted(column);
         let sql = format!(
-            "SELECT DISTINCT CAST({column} AS INTEGER) FROM {} WHERE {column} IS NOT NULL ORDER BY 1",
+            "SELECT DISTINCT CAST({name} AS INTEGER) FROM {} WHERE {name} IS NOT NULL ORDER BY 1",
             quoted(table)
         );
-        let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
-        let rows = statement.query_map([], |row| row.get::<_, i64>(0)).map_err(|err| damaged(&err))?;
-        rows.collect::<Result<_, _>>().map_err(|err| damaged(&err))
+        let read = || -> rusqlite::Result<Vec<i64>> {
+            let mut statement = self.conn.prepare(&sql)?;
+            let rows = statement.query_map([], |row| row.get::<_, i64>(0))?;
+            rows.collect()
+        };
+        match read() {
+            Err(_) if self.salvage => {
+                let mut found = std::collections::BTreeSet::new();
+                let take = |row: &rusqlite::Row<'_>| row.get::<_, Option<i64>>(0);
+                let shown = format!("CAST({name} AS INTEGER)");
+                self.scan(
+                    What { table, columns: &shown, order: "" },
+                    &mut Findings::default(),
+                    &take,
+                    &mut |_, number| {
+                        found.extend(number);
+                        Ok(())
+                    },
+                )?;
+                Ok(found.into_iter().collect())
+            }
+            other => other.map_err(|err| damaged(&err)),
+        }
+    }
+
+    /// Bytes of all files in the database.
+    pub fn blob_bytes(&self) -> u64 {
+        let bytes = |table: &str| {
+            let sql = format!("SELECT coalesce(sum(octet_length(blob)), 0) FROM {table}");
+            self.conn.query_row(&sql, [], |row| row.get::<_, i64>(0)).map_or(0, i64::unsigned_abs)
+        };
+        self.shape.all_tables(&FILE_TABLES).into_iter().map(bytes).sum()
     }
 
     /// Opens one value for reading in pieces; `row` is its rowid.

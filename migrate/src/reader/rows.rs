@@ -325,7 +325,11 @@ impl SourceAttachment {
         ]);
         asked.push(Ask::renamed("uid", shape.first_column(table, &["uid", "resource_name"]).unwrap_or("uid")));
         asked.push(Ask::computed("rowid", "id", "rowid"));
-        asked.push(Ask::computed("blob_bytes", "blob", "octet_length(blob)"));
+        asked.push(Ask::computed(
+            "blob_bytes",
+            "blob",
+            "CASE WHEN typeof(blob) IN ('blob', 'text') THEN octet_length(blob) END",
+        ));
         asked
     }
 

@@ -29,10 +29,12 @@ const TABLES: &str = "
 pub enum Place {
     /// Nowhere: a link elsewhere, or a file that is gone.
     Nowhere,
-    /// In the database, at this rowid.
-    Blob(i64),
+    /// In the database, in this table at this rowid.
+    Blob(&'static str, i64),
     /// In this file, by its full path.
     File(String),
+    /// In a bucket (which of the source's), under this key.
+    Bucket(usize, String),
 }
 
 /// A mapped attachment before its bytes were moved.
@@ -137,8 +139,9 @@ impl Scratch {
     pub fn add_attachment(&self, row: &Attachment) -> Result<bool, Error> {
         let (place, source) = match &row.place {
             Place::Nowhere => ("", String::new()),
-            Place::Blob(rowid) => ("blob", rowid.to_string()),
+            Place::Blob(table, rowid) => ("blob", format!("{rowid} {table}")),
             Place::File(path) => ("file", path.clone()),
+            Place::Bucket(at, key) => ("bucket", format!("{at} {key}")),
         };
         let values = params![
             row.id,
@@ -332,8 +335,15 @@ fn reaction_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Reaction> {
 fn attachment_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Attachment> {
     let source: String = row.get(12)?;
     let place = match row.get::<_, String>(11)?.as_str() {
-        "blob" => Place::Blob(source.parse().unwrap_or_default()),
+        "blob" => {
+            let (rowid, table) = source.split_once(' ').unwrap_or((&source, ""));
+            let table = super::FILE_TABLES.into_iter().find(|known| *known == table).unwrap_or(super::FILE_TABLES[0]);
+            Place::Blob(table, rowid.parse().unwrap_or_default())
+        }
         "file" => Place::File(source),
+        "bucket" => source
+            .split_once(' ')
+            .map_or(Place::Nowhere, |(at, key)| Place::Bucket(at.parse().unwrap_or_default(), key.to_owned())),
         _ => Place::Nowhere,
     };
     Ok(Attachment {

@@ -11,10 +11,32 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
+use crate::check::Source;
 use crate::error::Error;
 
 const NAMES: [&str; 3] = ["memos_prod.db", "memos_dev.db", "memos_demo.db"];
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// How a source was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Its files were copied.
+    Stopped,
+    /// Another process had it open: by SQLite's backup API.
+    Running,
+    /// Table by table from PostgreSQL.
+    Postgres,
+}
+
+impl Taken {
+    /// As the report says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Running | Self::Postgres => "running",
+        }
+    }
+}
 
 /// A private copy of a source. The folder vanishes when this is dropped.
 #[derive(Debug)]
@@ -25,27 +47,54 @@ pub struct Staged {
     pub database: PathBuf,
     /// The data folder of the source: local files are looked up below it.
     pub folder: PathBuf,
-    /// Whether another process had the source open.
-    pub running: bool,
+    /// How the source was taken.
+    pub taken: Taken,
     /// Bytes of the `-wal` that was copied, 0 when there was none.
     pub wal_bytes: u64,
 }
 
-/// Copies `source` (a data folder or a database file) below `parent`.
-pub fn stage(source: &Path, parent: &Path) -> Result<Staged, Error> {
-    let original = locate(source)?;
+/// Copies a source below its staging folder.
+pub fn stage(source: &Source) -> Result<Staged, Error> {
+    let parent = source.staging.as_path();
+    if let Some(url) = source.postgres() {
+        let dir = private_folder(parent)?;
+        let database = dir.path().join("source.db");
+        super::foreign::copy(url, source.options.password_file.as_ref(), &database)?;
+        let folder = dir.path().join("files");
+        std::fs::create_dir(&folder).map_err(Error::file("create", &folder))?;
+        return Ok(Staged { dir, database, folder, taken: Taken::Postgres, wal_bytes: 0 });
+    }
+    let original = locate(&source.path)?;
     look_inside(&original)?;
     let folder = original.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let dir = private_folder(parent)?;
+    let database = dir.path().join("source.db");
+    let mut taken = if is_held(&original) { Taken::Running } else { Taken::Stopped };
+    let mut wal_bytes = 0;
+    if taken == Taken::Stopped {
+        match copy_set(&original, &database) {
+            Ok(bytes) => wal_bytes = bytes,
+            // Written meanwhile, so somebody runs it after all.
+            Err(Error::Source { code: "source_changed", .. }) => taken = Taken::Running,
+            Err(other) => return Err(other),
+        }
+    }
+    if taken == Taken::Running {
+        for suffix in ["", "-wal", "-journal"] {
+            let _ = std::fs::remove_file(beside(&database, suffix));
+        }
+        back_up(&original, &database)?;
+    }
+    Ok(Staged { dir, database, folder, taken, wal_bytes })
+}
+
+fn private_folder(parent: &Path) -> Result<TempDir, Error> {
     if !parent.exists() {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(parent).map_err(Error::file("create", parent))?;
     }
-    let dir = tempfile::Builder::new().prefix("import-").tempdir_in(parent).map_err(Error::file("create", parent))?;
-    let database = dir.path().join("source.db");
-    let running = is_held(&original);
-    let wal_bytes = if running { back_up(&original, &database).map(|()| 0)? } else { copy_set(&original, &database)? };
-    Ok(Staged { dir, database, folder, running, wal_bytes })
+    tempfile::Builder::new().prefix("import-").tempdir_in(parent).map_err(Error::file("create", parent))
 }
 
 fn locate(source: &Path) -> Result<PathBuf, Error> {
@@ -206,5 +255,6 @@ fn back_up(original: &Path, copy: &Path) -> Result<(), Error> {
     from.busy_timeout(std::time::Duration::from_secs(10)).map_err(locked)?;
     let mut to = Connection::open(copy).map_err(Error::sqlite("create the copy"))?;
     let backup = rusqlite::backup::Backup::new(&from, &mut to).map_err(locked)?;
-    backup.run_to_completion(2_000, std::time::Duration::from_millis(5), None).map_err(locked)
+    // In one step: a backup in several begins anew whenever the source is written between two of them.
+    backup.run_to_completion(i32::MAX, std::time::Duration::from_millis(5), None).map_err(locked)
 }

@@ -157,7 +157,7 @@ fn clean(bytes: &[u8], column: &'static str, odd: &mut Vec<Oddity>) -> String {
 }
 
 /// `2024-01-02 03:04:05`, with `T`, zone or fraction, as hand edits leave them.
-fn written_time(text: &str) -> Option<i64> {
+pub(crate) fn written_time(text: &str) -> Option<i64> {
     use time::format_description::well_known::Rfc3339;
     let text = text.trim();
     if text.len() < 19 || text.as_bytes().get(4) != Some(&b'-') {

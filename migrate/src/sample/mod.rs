@@ -3,7 +3,7 @@
 //! a killed server leaves it.
 
 mod files;
-mod schema;
+pub(crate) mod schema;
 mod text;
 
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The tables of a Memos 0.30 database, as facts: names, types, defaults and constraints.
 
 /// Creates an empty database of that shape.
-pub(super) const TABLES: &str = "
+pub(crate) const TABLES: &str = "
 CREATE TABLE system_setting (name TEXT NOT NULL, value TEXT NOT NULL, description TEXT NOT NULL DEFAULT '', UNIQUE(name));
 CREATE TABLE user (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

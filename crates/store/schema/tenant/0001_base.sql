@@ -174,6 +174,15 @@ CREATE TABLE import_remainder (
     value   jsonb  NOT NULL
 );
 
+-- What an import brought, so that catching up can tell a change at the source from one made here: per table, packed
+-- 16-byte pairs of hashes, of a row's key and of the row.
+CREATE TABLE import_base (
+    name   text    NOT NULL,
+    part   integer NOT NULL,
+    hashes bytea   NOT NULL,
+    PRIMARY KEY (name, part)
+);
+
 -- Which changes are in no point yet. A writer marks the present generation once; a snapshot raises the generation.
 CREATE TABLE point_state (
     only_one   boolean PRIMARY KEY DEFAULT true CHECK (only_one),

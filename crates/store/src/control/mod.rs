@@ -50,6 +50,13 @@ impl Control {
         row.map(|row| row.try_get("", "value").map_err(Error::from)).transpose()
     }
 
+    /// Sets a value unless there is one; either way, tells the one that counts.
+    pub async fn settle_setting(&self, key: &str, fresh: &Value) -> Result<Value, Error> {
+        let sql = "INSERT INTO holdfast.setting (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
+        self.db.execute_raw(statement(sql, vec![key.into(), fresh.clone().into()])).await?;
+        self.setting(key).await?.ok_or(Error::NotFound("setting"))
+    }
+
     /// Sets a value of the instance.
     pub async fn set_setting(&self, key: &str, value: &Value) -> Result<(), Error> {
         let sql = "INSERT INTO holdfast.setting (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";

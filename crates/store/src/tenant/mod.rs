@@ -1,6 +1,7 @@
 //! SQL on the tables of one tenant: free functions over a [`crate::TenantTx`], one file per table.
 
 pub mod attachments;
+pub mod bring;
 pub mod cards;
 pub mod counts;
 pub mod feed;

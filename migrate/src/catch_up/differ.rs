@@ -1,0 +1,193 @@
+//! What is different at the source from what was imported: told by the hashes that the import left.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::check::{Source, open_source};
+use crate::error::Error;
+use crate::map::attachments::attachment_cells;
+use crate::pipeline::{self, Outlet};
+use crate::reader::Reader;
+use crate::reader::files::copy_blob;
+use crate::reader::scratch::{Attachment, Place};
+use crate::report::{Finding, SourceInfo};
+use crate::row::hash_row;
+use crate::table::{ATTACHMENT, Cell, Target};
+
+/// The hash of one row as it was imported.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    key: u64,
+    base: u64,
+    seen: bool,
+}
+
+/// The hashes that an import left.
+#[derive(Debug, Default)]
+pub(super) struct Base {
+    tables: BTreeMap<String, Vec<Known>>,
+}
+
+impl Base {
+    pub(super) fn unpack(parts: Vec<(String, Vec<u8>)>) -> Self {
+        let mut base = Self::default();
+        for (table, hashes) in parts {
+            let rows = base.tables.entry(table).or_default();
+            for pair in hashes.chunks_exact(16) {
+                let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+                rows.push(Known { key: number(&pair[..8]), base: number(&pair[8..]), seen: false });
+            }
+        }
+        for rows in base.tables.values_mut() {
+            rows.sort_unstable_by_key(|row| row.key);
+        }
+        base
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    fn find(&mut self, table: &str, key: u64) -> Option<&mut Known> {
+        let rows = self.tables.get_mut(table)?;
+        let at = rows.binary_search_by_key(&key, |row| row.key).ok()?;
+        rows.get_mut(at)
+    }
+
+    /// Keys that the source has no more: key → hash.
+    pub(super) fn unseen(&self, table: &str) -> BTreeMap<u64, u64> {
+        let rows = self.tables.get(table).map(Vec::as_slice).unwrap_or_default();
+        rows.iter().filter(|row| !row.seen).map(|row| (row.key, row.base)).collect()
+    }
+
+    /// What the tenant has now from the source.
+    pub(super) fn set(&mut self, table: &str, key: u64, base: Option<u64>) {
+        let rows = self.tables.entry(table.to_owned()).or_default();
+        match (rows.binary_search_by_key(&key, |row| row.key), base) {
+            (Ok(at), Some(base)) => rows[at].base = base,
+            (Ok(at), None) => drop(rows.remove(at)),
+            (Err(at), Some(base)) => rows.insert(at, Known { key, base, seen: true }),
+            (Err(_), None) => {}
+        }
+    }
+
+    /// One table, packed as it is kept.
+    pub(super) fn pack(&self, table: &str) -> Vec<Vec<u8>> {
+        let rows = self.tables.get(table).map(Vec::as_slice).unwrap_or_default();
+        let pack = |rows: &[Known]| {
+            rows.iter().flat_map(|row| row.key.to_be_bytes().into_iter().chain(row.base.to_be_bytes())).collect()
+        };
+        rows.chunks(crate::writer::ROWS_PER_PART).map(pack).collect()
+    }
+}
+
+/// A row that is new at the source, or was edited there.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) target: &'static Target,
+    pub(super) cells: Vec<Cell>,
+    pub(super) key: u64,
+    pub(super) base: u64,
+    /// The hash it was imported with; none when it is new.
+    pub(super) was: Option<u64>,
+    /// Its bytes, still to be stored.
+    pub(super) file: Option<PathBuf>,
+}
+
+/// Everything that is different.
+#[derive(Debug, Default)]
+pub(super) struct Difference {
+    pub(super) source: SourceInfo,
+    pub(super) errors: Vec<Finding>,
+    pub(super) warnings: Vec<Finding>,
+    pub(super) base: Base,
+    pub(super) changes: Vec<Change>,
+    /// Rows of `import_remainder`, all of them: their numbers mean nothing.
+    pub(super) remainder: Vec<Vec<Cell>>,
+    /// Note → its files with their places.
+    pub(super) places: BTreeMap<i64, Vec<(i64, i64)>>,
+}
+
+impl Difference {
+    pub(super) fn is_empty(&self) -> bool {
+        let gone = self.base.tables.iter().any(|(table, rows)| table != REMAINDER && rows.iter().any(|row| !row.seen));
+        self.changes.is_empty() && !gone
+    }
+
+    fn take(&mut self, target: &'static Target, cells: Vec<Cell>) -> Option<&mut Change> {
+        let hash = hash_row(target, &cells);
+        let was = match self.base.find(target.name, hash.key) {
+            Some(known) => {
+                known.seen = true;
+                if known.base == hash.base {
+                    return None;
+                }
+                Some(known.base)
+            }
+            None => None,
+        };
+        self.changes.push(Change { target, cells, key: hash.key, base: hash.base, was, file: None });
+        self.changes.last_mut()
+    }
+
+    fn place(&mut self, row: &Attachment) {
+        if let Some(note) = row.note_id {
+            self.places.entry(note).or_default().push((row.id, row.position));
+        }
+    }
+}
+
+pub(super) const REMAINDER: &str = "import_remainder";
+
+impl Outlet for Difference {
+    fn row(&mut self, target: &'static Target, cells: Vec<Cell>) -> Result<(), Error> {
+        if target.name == REMAINDER {
+            self.remainder.push(cells);
+        } else {
+            self.take(target, cells);
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, reader: &Reader, row: Attachment) -> Result<(), Error> {
+        self.place(&row);
+        // Any text says that there are bytes, which is all that counts here.
+        let cells = attachment_cells(&row, row.size, "?", "?");
+        let Some(change) = self.take(&ATTACHMENT, cells) else { return Ok(()) };
+        let path = reader.staged.dir.path().join(format!("file-{}", row.id));
+        match &row.place {
+            Place::File(found) => change.file = Some(PathBuf::from(found)),
+            Place::Blob(table, rowid) => {
+                copy_blob(reader, table, *rowid, &path)?;
+                change.file = Some(path);
+            }
+            Place::Bucket(at, key) => {
+                reader.buckets.fetch(*at, key, &path)?;
+                change.file = Some(path);
+            }
+            Place::Nowhere => {}
+        }
+        Ok(())
+    }
+}
+
+/// Reads the source and compares. The reader holds the bytes that are still to be stored.
+pub(super) fn read_difference(source: &Source, base: Base) -> Result<(Difference, Option<Reader>), Error> {
+    let mut difference = Difference { base, ..Difference::default() };
+    let (reader, mut findings) = match open_source(source)? {
+        Ok(opened) => opened,
+        Err(refused) => {
+            difference.source = refused.source;
+            difference.errors = refused.errors;
+            return Ok((difference, None));
+        }
+    };
+    difference.source = reader.info();
+    match pipeline::run(&reader, &mut findings, &mut difference) {
+        Ok(_) => {}
+        Err(Error::Source { code, message }) => findings.error(code, "", "", message),
+        Err(other) => return Err(other),
+    }
+    (difference.errors, difference.warnings) = findings.into_lists();
+    Ok((difference, Some(reader)))
+}
