@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use domain::chance::Chance;
 use tokio::sync::Semaphore;
 
@@ -33,8 +35,8 @@ pub struct Passwords {
 impl Passwords {
     /// With at most `at_once` hashes being computed at a time.
     pub fn new(at_once: usize, chance: Chance) -> Self {
-        let decoy = argon2id(&chance.bytes::<16>(), &chance.bytes::<16>()).unwrap_or_default();
-        Self { turns: Arc::new(Semaphore::new(at_once.max(1))), chance, decoy: decoy.into() }
+        let decoy = decoy(&chance).into();
+        Self { turns: Arc::new(Semaphore::new(at_once.max(1))), chance, decoy }
     }
 
     /// The argon2id hash of a new password, as a PHC string.
@@ -71,6 +73,20 @@ impl Passwords {
 fn argon2id(password: &[u8], salt: &[u8]) -> Result<String, Error> {
     let hash = Argon2::default().hash_password_with_salt(password, salt);
     hash.map(|hash| hash.to_string()).map_err(|cause| Error::Crypto(cause.to_string().into()))
+}
+
+/// A hash that no password has, drawn and not computed: one of the cost of ours, which a start need not pay.
+fn decoy(chance: &Chance) -> String {
+    let (argon2, salt, sum) = (Argon2::default(), chance.bytes::<16>(), chance.bytes::<32>());
+    let costs = argon2.params();
+    format!(
+        "$argon2id$v=19$m={},t={},p={}${}${}",
+        costs.m_cost(),
+        costs.t_cost(),
+        costs.p_cost(),
+        STANDARD_NO_PAD.encode(salt),
+        STANDARD_NO_PAD.encode(sum)
+    )
 }
 
 fn check(password: &str, stored: &str, decoy: &str) -> bool {
@@ -135,7 +151,15 @@ mod tests {
     #[test]
     fn the_decoys_are_real_hashes() {
         assert!(bcrypt::verify("x", DECOY_BCRYPT).is_ok_and(|right| !right));
-        assert!(PasswordHash::new(&passwords().decoy).is_ok());
+        let (decoy, real) = (passwords().decoy, argon2id(b"x", &[7; 16]).unwrap());
+        let kind = |hash: &str| hash.rsplitn(3, '$').last().map(str::to_owned);
+        assert_eq!(kind(&decoy), kind(&real), "a decoy costs what a hash of ours costs");
+        assert_eq!(decoy.len(), real.len());
+        let parsed = PasswordHash::new(&decoy).unwrap();
+        assert!(matches!(
+            Argon2::default().verify_password(b"x", &parsed),
+            Err(argon2::password_hash::Error::PasswordInvalid)
+        ));
     }
 
     #[tokio::test]
