@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::pool::Pooled;
 use crate::scope::TenantScope;
 use crate::store::Store;
-use crate::tx::TenantTx;
+use crate::tx::LOCK_SHARED;
 
 /// A hot statement. `text` writes `{s}` where the schema's name goes.
 #[derive(Clone, Copy, Debug)]
@@ -69,18 +69,6 @@ impl Store {
     }
 }
 
-impl TenantTx {
-    /// Takes the writers' lock and runs one planned statement, committed, in one flight. `hot` must mark the tenant as
-    /// changed itself ([`marking`]), and the unit of work must be new.
-    pub(crate) async fn write_hot(mut self, hot: Hot, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
-        let scope = self.scope().clone();
-        let connection = self.fresh_connection().await?;
-        let statement = planned(connection, &scope, hot).await?;
-        let opening = format!("{};SELECT pg_advisory_xact_lock_shared({})", entering(&scope), scope.lock_key());
-        Ok(framed(connection, &opening, &statement, params).await?)
-    }
-}
-
 /// Puts the mark of a change before an `INSERT`, `UPDATE` or `DELETE` of a hot write.
 macro_rules! marking {
     ($text:expr) => {
@@ -99,6 +87,11 @@ fn entering(scope: &TenantScope) -> String {
     format!("BEGIN;SET LOCAL ROLE {}", scope.tenant().schema)
 }
 
+/// The same for a plain write: with the tenant's lock, as a writer.
+pub(crate) fn opening_of_write(scope: &TenantScope) -> String {
+    format!("{};{LOCK_SHARED}({})", entering(scope), scope.lock_key())
+}
+
 /// A planned statement between an opening and `COMMIT`, in one flight. The first error wins.
 async fn framed(
     connection: &Pooled,
@@ -115,7 +108,11 @@ async fn framed(
     Ok(rows)
 }
 
-async fn planned(connection: &mut Pooled, scope: &TenantScope, hot: Hot) -> Result<Statement, tokio_postgres::Error> {
+pub(crate) async fn planned(
+    connection: &mut Pooled,
+    scope: &TenantScope,
+    hot: Hot,
+) -> Result<Statement, tokio_postgres::Error> {
     let schema = &scope.tenant().schema;
     let key = (schema.clone(), hot.name);
     if let Some(known) = connection.statements.get(&key) {

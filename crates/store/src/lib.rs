@@ -10,6 +10,7 @@ mod config;
 pub mod control;
 mod error;
 pub mod foreign;
+mod group;
 mod health;
 mod hot;
 mod import;

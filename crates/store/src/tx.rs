@@ -65,15 +65,6 @@ impl TenantTx {
         Ok(())
     }
 
-    /// The connection of a unit of work that has not begun, for statements that bring their own frame.
-    pub(crate) async fn fresh_connection(&mut self) -> Result<&mut Pooled, Error> {
-        if self.begun || self.failed {
-            return Err(Error::Refused("the unit of work has begun before".to_owned()));
-        }
-        self.connect().await?;
-        self.connection.as_mut().ok_or(Error::TooBusy)
-    }
-
     /// What opens the unit of work: one simple message, which the server answers once. The schema id is a type that only
     /// the registry makes, so its text is safe here; everything with values goes as a statement of its own.
     fn opening(&self, lock: bool) -> String {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use domain::id::MemberId;
+use domain::note::{Derived, Visibility};
 use domain::tenant::TenantState;
+use store::tenant::notes::{NewNote, insert_note_once};
 use store::{Hot, Statement, Store, TenantScope, Type};
 use testkit::pg::{TestDatabase, server};
 use testkit::proxy::CountingProxy;
@@ -88,4 +91,47 @@ async fn a_tenant_comes_from_stock_without_any_ddl() {
     store.build_tenant(&"claimed".parse().unwrap(), TenantState::Active).await.unwrap();
     let after = client.query_one(count, &[]).await.unwrap();
     assert_eq!((after.get::<_, i64>(0), after.get::<_, i64>(1)), (stock - 1, schemas));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_at_the_same_time_share_transactions_and_not_mistakes() {
+    let Watched { proxy, store, database: _database } = watched(500).await;
+    let scope = scope(&store, "crowd").await;
+    let derived = Derived::default();
+    let note = |uid: String| {
+        let (store, scope, derived) = (store.clone(), scope.clone(), derived.clone());
+        async move {
+            let new = NewNote {
+                uid: &uid,
+                creator_id: MemberId(1),
+                parent_id: None,
+                created_ts: 1,
+                updated_ts: 1,
+                visibility: Visibility::Private,
+                content: "one of many",
+                derived: &derived,
+                location: None,
+            };
+            insert_note_once(&store, &scope, &new).await
+        }
+    };
+    note("first".to_owned()).await.unwrap();
+    let before = proxy.flights();
+    let all = (0..40).map(|number| note(if number % 10 == 3 { "first".to_owned() } else { format!("n{number}") }));
+    let made = futures_util::future::join_all(all).await;
+    let flights = proxy.flights() - before;
+    for (number, made) in made.iter().enumerate() {
+        match made {
+            Ok(_) => assert_ne!(number % 10, 3),
+            Err(error) => assert!(number % 10 == 3 && error.is_conflict("note_uid_key"), "{number}: {error}"),
+        }
+    }
+    let stored = store.begin(&scope).read_once("SELECT uid FROM note", &[]).await.unwrap().len();
+    assert_eq!(stored, 37, "every acknowledged note is there, and no other");
+    println!("40 notes at once: {flights} flights");
+    let before = proxy.flights();
+    let all = (40..80).map(|number| note(format!("n{number}")));
+    assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));
+    let flights = proxy.flights() - before;
+    assert!(flights <= 8, "40 notes at once took {flights} flights");
 }
