@@ -126,7 +126,8 @@ pub async fn create(desk: &Desk<'_>, draft: &Draft) -> Result<Note, Error> {
         && !input::is_long(&draft.content)
         && (!draft.content.contains('@') || markdown::mentions(&draft.content).is_empty());
     if plain {
-        let id = notes::insert_note_once(&desk.store, desk.scope, &row_of(&note)).await.map_err(|e| taken(e, &note.uid))?;
+        let id =
+            notes::insert_note_once(desk.store, desk.scope, &row_of(&note)).await.map_err(|e| taken(e, &note.uid))?;
         desk.tell(Kind::Created, &note);
         return Ok(Note { id, ..note });
     }
