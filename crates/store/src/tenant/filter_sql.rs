@@ -210,13 +210,14 @@ fn text(column: &str, test: &TextTest, sql: &mut SqlBuilder) {
     }
 }
 
-/// Case is folded by the database on both sides, so that an index on `lower(column)` serves.
+/// `ILIKE` folds as `lower` on both sides does, and the planner can guess how many rows it lets through: with `lower` it
+/// guessed few, and sorted 100,000 notes for a word that every sixtieth had (670 ms in place of 13).
 fn like(column: &str, pattern: String, sql: &mut SqlBuilder) {
-    sql.push("(lower(");
+    sql.push("(");
     sql.push(column);
-    sql.push(") LIKE lower(");
+    sql.push(" ILIKE ");
     sql.bind(pattern, Type::TEXT);
-    sql.push("))");
+    sql.push(")");
 }
 
 /// `users/{username}`, or `users/{number}` of older clients.
@@ -251,8 +252,18 @@ fn some_tag(test: impl FnOnce(&mut SqlBuilder), sql: &mut SqlBuilder) {
     sql.push(")");
 }
 
+/// A cheap condition that every note with such a tag meets: the tags as one text contain it. It spares nearly all rows
+/// the search tag by tag (1.3 ms in place of 3 for a tag that every fiftieth of many notes has).
+fn may_have(value: &str, sql: &mut SqlBuilder) {
+    sql.push("(lower(array_to_string(n.tags, ' ') COLLATE \"C\") LIKE ");
+    sql.bind(format!("%{}%", like_plain(&fold_ascii(value))), Type::TEXT);
+    sql.push(" AND ");
+}
+
 fn has(value: &str, sql: &mut SqlBuilder) {
+    may_have(value, sql);
     some_tag(|sql| one_tag(&TagTest::Equals(value.to_owned()), sql), sql);
+    sql.push(")");
 }
 
 fn each(values: &[String], word: &str, one: fn(&str, &mut SqlBuilder), sql: &mut SqlBuilder) {
@@ -268,6 +279,7 @@ fn each(values: &[String], word: &str, one: fn(&str, &mut SqlBuilder), sql: &mut
 
 fn under(value: &str, sql: &mut SqlBuilder) {
     let below = TagTest::StartsWith(format!("{value}/"));
+    may_have(value, sql);
     some_tag(
         |sql| {
             one_tag(&TagTest::Equals(value.to_owned()), sql);
@@ -276,6 +288,7 @@ fn under(value: &str, sql: &mut SqlBuilder) {
         },
         sql,
     );
+    sql.push(")");
 }
 
 fn tags(test: &TagsTest, sql: &mut SqlBuilder) {
@@ -352,7 +365,7 @@ mod tests {
         assert_eq!(sql("!pinned || has_code == false"), ("((NOT n.pinned) OR (NOT n.has_code))".to_owned(), 0));
         assert_eq!(
             sql("content.contains('100%') && creator != 'users/zoe'"),
-            ("((lower(n.content) LIKE lower($3)) AND (NOT (coalesce(m.username, '') = ANY($4))))".to_owned(), 2)
+            ("((n.content ILIKE $3) AND (NOT (coalesce(m.username, '') = ANY($4))))".to_owned(), 2)
         );
         assert_eq!(sql("creator == 'users/1'").0, "((coalesce(m.username, '') = ANY($3) OR n.creator_id = ANY($4)))");
         assert_eq!(sql("content < 'x'").0, "(n.content COLLATE \"C\" < $3)");
@@ -360,12 +373,14 @@ mod tests {
         assert_eq!(sql("size(tags) in [1, 2]").0, "coalesce(cardinality(n.tags)::bigint = ANY($3), FALSE)");
         assert_eq!(
             sql("'Work' in tags").0,
-            "EXISTS (SELECT FROM unnest(n.tags) AS t(tag) WHERE (lower(t.tag COLLATE \"C\") = $3))"
+            "(lower(array_to_string(n.tags, ' ') COLLATE \"C\") LIKE $3 AND \
+             EXISTS (SELECT FROM unnest(n.tags) AS t(tag) WHERE (lower(t.tag COLLATE \"C\") = $4)))"
         );
         assert_eq!(
             sql("tag in ['a']").0,
-            "(EXISTS (SELECT FROM unnest(n.tags) AS t(tag) WHERE (lower(t.tag COLLATE \"C\") = $3) \
-             OR (lower(t.tag COLLATE \"C\") LIKE $4)))"
+            "((lower(array_to_string(n.tags, ' ') COLLATE \"C\") LIKE $3 AND \
+             EXISTS (SELECT FROM unnest(n.tags) AS t(tag) WHERE (lower(t.tag COLLATE \"C\") = $4) \
+             OR (lower(t.tag COLLATE \"C\") LIKE $5))))"
         );
     }
 
