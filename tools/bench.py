@@ -28,6 +28,8 @@ import time
 import urllib.parse
 from pathlib import Path
 
+import bench_import
+
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
 SEED = 20_261_122
@@ -433,10 +435,13 @@ class Bench:
         self.row("drill", f"{seconds:.1f} s, {found['notes_compared']:,} notes compared, verdict {found['verdict']}, VmHWM {peak:.0f} MiB",
                  seconds <= 60 and found["verdict"] == "pass", ", ".join(f"{phase['name']} {phase['seconds']:.1f} s" for phase in longest))
 
+    def importing(self):
+        bench_import.importing(self, [int(size) for size in self.arguments.imports.split(",")])
+
     def run(self):
         self.fill()
         self.serve()
-        parts = (self.starting, self.memory, self.listing, self.getting, self.tenants, self.stock, self.points, self.creating, self.filtering, self.drill)
+        parts = (self.starting, self.memory, self.listing, self.getting, self.tenants, self.stock, self.points, self.creating, self.filtering, self.drill, self.importing)
         for part in parts:
             if self.arguments.only and part.__name__ not in self.arguments.only.split(","):
                 continue
@@ -498,6 +503,7 @@ def main():
     parser.add_argument("budgets")
     for name, size in (("small", 10_000), ("large", 100_000), ("tenants", 1_000), ("requests", 3_000), ("stock", 100)):
         parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--imports", default="100000,1000000", help="sizes of imported databases, in notes")
     parser.add_argument("--minutes", type=float, default=30, help="no part is begun after these")
     parser.add_argument("--only", default="", help="some of the parts by name, divided by commas")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/performance.md")

@@ -124,6 +124,10 @@ impl Tally {
 }
 
 impl Outlet for Tally {
+    fn looks_inside(&self) -> bool {
+        false
+    }
+
     fn row(&mut self, target: &'static Target, cells: Vec<Cell>) -> Result<(), Error> {
         *self.mapped.entry(target.name.to_owned()).or_default() += 1;
         match target.name {
@@ -182,6 +186,7 @@ fn check_now(source: &Source) -> Result<Report, Error> {
 
 /// A whole check; with the reader when nothing stops an import.
 pub(crate) fn check_first(source: &Source) -> Result<(Option<Reader>, Report), Error> {
+    let started = std::time::Instant::now();
     let Opened { reader, mut findings, mut report } = match open(source)? {
         Ok(opened) => opened,
         Err(refused) => return Ok((None, *refused)),
@@ -202,6 +207,7 @@ pub(crate) fn check_first(source: &Source) -> Result<(Option<Reader>, Report), E
         file_bytes: tally.file_bytes,
         seconds: 1 + rows / 5_000 + tally.file_bytes / 50_000_000,
     };
+    report.phases.check = started.elapsed().as_secs_f64();
     report.mapped = tally.mapped;
     report.aside = tally.aside;
     report.members = tally.members.into_values().collect();

@@ -30,5 +30,5 @@ pub use export::{Exported, Form, export};
 pub use lifecycle::{open_tenant, rollback};
 pub use plan::{Entry, Outcome, Plan, run_plan};
 pub use reader::bucket::BucketAccess;
-pub use report::{Estimate, Finding, Findings, MemberPlan, Report, SourceInfo, Verified};
+pub use report::{Estimate, Finding, Findings, MemberPlan, Phases, Report, SourceInfo, Verified};
 pub use write::{FileKeys, House, Reach, Run, run};

@@ -155,6 +155,17 @@ pub struct Estimate {
     pub seconds: u64,
 }
 
+/// How long each part took, in seconds; 0 for what was not done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Phases {
+    /// The private copy, and the whole mapping without writing.
+    pub check: f64,
+    /// Reading, mapping, COPY, keys; files too.
+    pub load: f64,
+    /// Reading everything back.
+    pub verify: f64,
+}
+
 /// The document of `migrate check` and `migrate run`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -180,6 +191,8 @@ pub struct Report {
     pub members: Vec<MemberPlan>,
     /// What an import costs, roughly.
     pub estimate: Estimate,
+    /// How long it took, in seconds.
+    pub phases: Phases,
     /// What was compared after writing; null for a check.
     pub verified: Option<Verified>,
     /// Whether the tenant is open for its members.
@@ -212,6 +225,7 @@ impl Report {
             unread: BTreeMap::new(),
             members: Vec::new(),
             estimate: Estimate::default(),
+            phases: Phases::default(),
             verified: None,
             opened: false,
         }

@@ -37,19 +37,30 @@ impl Sum {
 
 /// Hashes one row.
 pub fn hash_row(target: &Target, cells: &[Cell]) -> RowHash {
-    let mut key = Sha256::new();
-    for cell in cells.get(..target.key).unwrap_or(cells) {
-        feed(&mut key, cell);
+    let (mut own, mut derived) = (Sha256::new(), Sha256::new());
+    for (at, cell) in cells.iter().enumerate() {
+        match target.derived.iter().find(|(column, _)| *column == at) {
+            None => feed(&mut own, cell),
+            Some((_, Derived::Left)) => feed(&mut derived, cell),
+            // Whether there are bytes at all counts, not which: Memos never writes a file anew.
+            Some((_, Derived::Presence)) => {
+                feed(&mut own, &Cell::Bool(!matches!(cell, Cell::Text(text) if text.is_empty())));
+                feed(&mut derived, cell);
+            }
+        }
     }
-    let mut full = Sha256::new();
-    for cell in cells {
-        feed(&mut full, cell);
+    let own: [u8; 32] = own.finalize().into();
+    let mut full = wide(&own);
+    if !target.derived.is_empty() {
+        full = full.wrapping_add(wide(&derived.finalize().into()).rotate_left(1));
     }
-    let full: [u8; 32] = full.finalize().into();
-    let base = if target.derived.is_empty() { first_eight(&full) } else { base_of(target, cells) };
-    let mut wide = [0_u8; 16];
-    wide.copy_from_slice(&full[..16]);
-    RowHash { key: first_eight(&key.finalize().into()), base, full: u128::from_be_bytes(wide) }
+    RowHash { key: hash_key(cells.get(..target.key).unwrap_or(cells)), base: first_eight(&own), full }
+}
+
+fn wide(full: &[u8; 32]) -> u128 {
+    let mut half = [0_u8; 16];
+    half.copy_from_slice(&full[..16]);
+    u128::from_be_bytes(half)
 }
 
 /// The hash of a key alone: its cells in the order of the columns.
@@ -59,21 +70,6 @@ pub fn hash_key(cells: &[Cell]) -> u64 {
         feed(&mut key, cell);
     }
     first_eight(&key.finalize().into())
-}
-
-fn base_of(target: &Target, cells: &[Cell]) -> u64 {
-    let mut hash = Sha256::new();
-    for (at, cell) in cells.iter().enumerate() {
-        match target.derived.iter().find(|(column, _)| *column == at) {
-            None => feed(&mut hash, cell),
-            Some((_, Derived::Left)) => {}
-            // Whether there are bytes at all counts, not which: Memos never writes a file anew.
-            Some((_, Derived::Presence)) => {
-                feed(&mut hash, &Cell::Bool(!matches!(cell, Cell::Text(text) if text.is_empty())));
-            }
-        }
-    }
-    first_eight(&hash.finalize().into())
 }
 
 fn first_eight(full: &[u8; 32]) -> u64 {

@@ -84,7 +84,10 @@ pub async fn run(house: &House, run: &Run) -> Result<Report, Error> {
     };
     let guard = Discard { house: house.clone(), tenant: Some(tenant.clone()) };
     match complete(house, run, &tenant, reader, &report).await {
-        Ok(verified) => report.verified = Some(verified),
+        Ok((verified, load, verify)) => {
+            report.verified = Some(verified);
+            (report.phases.load, report.phases.verify) = (load, verify);
+        }
         Err(err) => {
             guard.now().await;
             return Err(err);
@@ -127,8 +130,8 @@ async fn complete(
     tenant: &Arc<Tenant>,
     reader: Reader,
     report: &Report,
-) -> Result<Verified, Error> {
-    let verified = fill(house, tenant, reader).await?;
+) -> Result<(Verified, f64, f64), Error> {
+    let filled = fill(house, tenant, reader).await?;
     let registry = house.store.registry();
     let event = |event, detail| AuditEvent { actor: &run.actor, event, object: run.slug.as_str(), detail };
     if !run.reach.hosts.is_empty() {
@@ -149,7 +152,7 @@ async fn complete(
         "notes": report.mapped.get("note"), "warnings": report.warnings.len(), "state": state.as_str(),
     });
     registry.change(tenant.id, &TenantChange::State(state), &event("tenant.imported", detail)).await?;
-    Ok(verified)
+    Ok(filled)
 }
 
 /// One run at a time for a slug; a process that ends, however it ends, gives it back.
@@ -216,7 +219,8 @@ pub(crate) async fn discard(house: &House, tenant: &Tenant) {
     }
 }
 
-async fn fill(house: &House, tenant: &Arc<Tenant>, reader: Reader) -> Result<Verified, Error> {
+/// Loads and verifies; tells how many seconds each took.
+async fn fill(house: &House, tenant: &Arc<Tenant>, reader: Reader) -> Result<(Verified, f64, f64), Error> {
     let started = std::time::Instant::now();
     let scope = TenantScope::for_command(tenant.clone(), "migrate run");
     let there = house.files.list(tenant.id).await.map_err(|err| Error::Files(Box::new(err)))?;
@@ -238,11 +242,9 @@ async fn fill(house: &House, tenant: &Arc<Tenant>, reader: Reader) -> Result<Ver
     let last_id = read?;
     let (load, sent) = writer.into_parts();
     load.finish(last_id + ROOM).await?;
-    let loaded = started.elapsed();
+    let load = started.elapsed().as_secs_f64();
     let verified = verify::verify(house, &scope, &sent).await?;
-    let verifying = started.elapsed().saturating_sub(loaded).as_secs_f64();
-    tracing::info!(tenant = %tenant.slug, load_seconds = loaded.as_secs_f64(), verify_seconds = verifying, "rows are in and verified");
-    Ok(verified)
+    Ok((verified, load, started.elapsed().as_secs_f64() - load))
 }
 
 fn send_all(reader: &Reader, sender: mpsc::Sender<Parcel>) -> Result<i64, Error> {

@@ -117,12 +117,13 @@ pub struct NoteParts {
     pub pinned: bool,
     /// Its card.
     pub card: Card,
+    /// What its text says about itself.
+    pub derived: Derived,
 }
 
 /// As cells of `table::NOTE`. What the text says about itself is computed anew.
 pub fn note_cells(memo: SourceMemo, parts: NoteParts, findings: &mut Findings) -> Vec<Cell> {
-    let Derived { tags, snippet, title, has_link, has_task_list, has_code, has_incomplete_tasks } =
-        markdown::derive(&memo.content);
+    let Derived { tags, snippet, title, has_link, has_task_list, has_code, has_incomplete_tasks } = parts.derived;
     let visibility = visibility(&memo, findings);
     let archived = archived(&memo, findings);
     let location = location(&memo.payload).and_then(|place| serde_json::to_value(place).ok());
@@ -193,7 +194,9 @@ mod tests {
             payload: serde_json::json!({"location": {"placeholder": "Bern", "latitude": 46.9}}),
             ..SourceMemo::default()
         };
-        let parts = NoteParts { uid: "u".into(), creator: 1, parent: None, pinned: true, card: Card::default() };
+        let derived = markdown::derive(&memo.content);
+        let parts =
+            NoteParts { uid: "u".into(), creator: 1, parent: None, pinned: true, card: Card::default(), derived };
         let mut findings = Findings::default();
         let cells = note_cells(memo, parts, &mut findings);
         assert_eq!(cells.len(), NOTE.columns.len());

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use domain::note::{Card, Derived};
+
 use super::hang::settled_uid;
 use super::{Import, Outlet, set_aside, settle};
 use crate::error::Error;
@@ -49,6 +51,14 @@ impl Import<'_> {
         let mut seen = BTreeSet::new();
         let mut done = vec![false; self.notes.len()];
         let numbers = &self.notes;
+        let inside = outlet.looks_inside();
+        let mut anything = vec![false; numbers.len()];
+        self.scratch.each_hanging(&mut |note| {
+            if let Ok(at) = numbers.binary_search(&note) {
+                anything[at] = true;
+            }
+            Ok(())
+        })?;
         reader.each("memo", &asked, "id", self.findings, &mut |findings, mut record| {
             let memo = SourceMemo::read(&mut record);
             settle(findings, scratch, &record)?;
@@ -76,13 +86,13 @@ impl Import<'_> {
                     &serde_json::json!({ "memo_id": id, "user_id": user, "pinned": 1 }),
                 )?;
             }
-            let parts = NoteParts {
-                uid,
-                creator,
-                parent: scratch.parent_of(id)?,
-                pinned: memo.pinned || pins.contains_key(&id),
-                card: card(hanging(scratch, id)?, members),
-            };
+            // Most notes have nothing hanging on them: they are not asked about.
+            let anything = place.is_some_and(|at| anything[at]);
+            let parent = if anything { scratch.parent_of(id)? } else { None };
+            let card = if anything && inside { card(hanging(scratch, id)?, members) } else { Card::default() };
+            let pinned = memo.pinned || pins.contains_key(&id);
+            let derived = if inside { markdown::derive(&memo.content) } else { Derived::default() };
+            let parts = NoteParts { uid, creator, parent, pinned, card, derived };
             outlet.row(&table::NOTE, note_cells(memo, parts, findings))
         })
     }

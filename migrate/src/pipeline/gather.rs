@@ -27,7 +27,7 @@ impl Import<'_> {
     pub(super) fn gather(&mut self) -> Result<(), Error> {
         self.seed = self.source_secret();
         self.gather_members()?;
-        self.notes = self.reader.numbers("memo", "id")?;
+        self.notes = self.numbers_of_notes()?;
         self.shared_uids = self.reader.shared_uids()?;
         let mut last = self.notes.last().copied().unwrap_or_default().max(self.reader.last_number());
         for table in ["reaction", "memo_share", "idp", "user_identity", "inbox", "attachment", "resource"] {
@@ -44,6 +44,20 @@ impl Import<'_> {
         self.gather_attachments()?;
         self.gather_ends()?;
         self.gather_strangers()
+    }
+
+    /// Numbers of the notes that will be there: where rows are damaged or their numbers are none, by reading each whole.
+    fn numbers_of_notes(&self) -> Result<Vec<i64>, Error> {
+        if !self.reader.salvage && !self.reader.lacks_number("memo", "id")? {
+            return self.reader.numbers("memo", "id");
+        }
+        let mut found = BTreeSet::new();
+        let asked = SourceMemo::asked(&self.reader.shape);
+        self.reader.each("memo", &asked, "id", &mut crate::report::Findings::default(), &mut |_, mut record| {
+            found.extend(record.int("id"));
+            Ok(())
+        })?;
+        Ok(found.into_iter().collect())
     }
 
     fn source_secret(&self) -> String {
@@ -83,7 +97,7 @@ impl Import<'_> {
                     missing.insert(id);
                 }
             }
-            nobody |= self.reader.has_null(table, column)?;
+            nobody |= self.reader.lacks_number(table, column)?;
         }
         let missing: Vec<i64> = missing.into_iter().collect();
         self.members = map_members(users, &missing, nobody, self.findings);

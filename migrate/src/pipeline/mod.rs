@@ -22,6 +22,10 @@ use crate::table::{Cell, Target};
 
 /// Where mapped rows go.
 pub(crate) trait Outlet {
+    /// Whether the text of notes and their cards matter; a check only counts them.
+    fn looks_inside(&self) -> bool {
+        true
+    }
     /// A row of a table.
     fn row(&mut self, target: &'static Target, cells: Vec<Cell>) -> Result<(), Error>;
     /// A row of `attachment` whose bytes are still to be moved.

@@ -76,12 +76,13 @@ impl Reader {
         self.conn.query_row(sql, [], |row| row.get(0)).unwrap_or_default()
     }
 
-    /// Whether any row has no value in a column.
-    pub fn has_null(&self, table: &str, column: &str) -> Result<bool, Error> {
+    /// Whether any row has no whole number in a column.
+    pub fn lacks_number(&self, table: &str, column: &str) -> Result<bool, Error> {
         if !self.shape.has(table, column) {
             return Ok(false);
         }
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {} IS NULL)", quoted(table), quoted(column));
+        let sql =
+            format!("SELECT EXISTS (SELECT 1 FROM {} WHERE typeof({}) <> 'integer')", quoted(table), quoted(column));
         match self.conn.query_row(&sql, [], |row| row.get(0)) {
             Err(_) if self.salvage => Ok(true),
             found => found.map_err(|err| damaged(&err)),

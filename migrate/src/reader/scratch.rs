@@ -270,6 +270,13 @@ impl Scratch {
         self.walk(sql, |row| visit(attachment_of(row).map_err(failed)?))
     }
 
+    /// Every note on which anything hangs, possibly more than once.
+    pub fn each_hanging(&self, visit: &mut dyn FnMut(i64) -> Result<(), Error>) -> Result<(), Error> {
+        let sql = "SELECT note_id FROM relation UNION ALL SELECT related_id FROM relation UNION ALL SELECT note_id FROM reaction
+                   UNION ALL SELECT note_id FROM attachment WHERE note_id IS NOT NULL UNION ALL SELECT note_id FROM parent";
+        self.walk(sql, |row| visit(row.get(0).map_err(failed)?))
+    }
+
     /// Everything kept for `import_remainder`.
     pub fn each_kept(
         &self,
