@@ -152,7 +152,14 @@ impl Installation {
         if let Some(sheet) = sheet {
             printer.note(&sheet.text());
         }
-        Ok(Backup::new(self.store.clone(), self.objects.clone(), self.files.clone(), keys))
+        let mut backup = Backup::new(self.store.clone(), self.objects.clone(), self.files.clone(), keys);
+        backup.reader = reader(&self.settings)?;
+        backup.policy = self
+            .settings
+            .retention
+            .parse()
+            .map_err(|e: backup::retention::NoPolicy| CommandError::usage(e.to_string()))?;
+        Ok(backup)
     }
 
     /// What the operators' side needs.
@@ -293,6 +300,18 @@ fn s3_config(settings: &Settings) -> Result<Option<S3Config>, CommandError> {
         );
     }
     Ok(Some(config))
+}
+
+/// The backup store by credentials that only read, where the settings have such.
+fn reader(settings: &Settings) -> Result<Option<ObjectStore>, CommandError> {
+    let (access, secret) = (
+        secret_in(settings.drill_store_access_key_file.as_deref())?,
+        secret_in(settings.drill_store_secret_key_file.as_deref())?,
+    );
+    let (Some(access_key), Some(secret_key), Some(config)) = (access, secret, s3_config(settings)?) else {
+        return Ok(None);
+    };
+    ObjectStore::s3(S3Config { access_key, secret_key, ..config }).map(Some).map_err(of_objects)
 }
 
 fn open_files(place: &FilesPlace, s3: Option<&S3Config>) -> Result<FileStore, CommandError> {

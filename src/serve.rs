@@ -26,6 +26,8 @@ use crate::installation::{Installation, Share};
 
 /// How long requests under way may take when the server is told to stop.
 const GRACE: Duration = Duration::from_secs(20);
+/// How long jobs under way may take then; after that they go back to the queue. Below the TimeoutStopSec of the units.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Jobs a worker does at once.
 const PARALLEL: usize = 2;
 
@@ -248,15 +250,24 @@ pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result
     let handlers = crate::work::handlers(installation, only)?;
     let (stop, stopped) = watch::channel(false);
     let runner = Runner::new(installation.store.clone(), handlers, PARALLEL, &Chance::System);
-    let runner = tokio::spawn(runner.run(stopped));
+    let runner = tokio::spawn(runner.run_with(stopped, PATIENCE));
     tokio::spawn(tend(installation.admin()));
+    let after = installation.settings.backup_changed_after;
+    if after > 0 && (only.is_empty() || only.iter().any(|kind| kind == "backup")) {
+        let store = installation.store.clone();
+        tokio::spawn(backup::pick_up_changed(store, Clock::System, Duration::from_secs(u64::from(after))));
+    }
     let scheduler = Scheduler::start(installation.store.clone(), Clock::System).await.map_err(failed)?;
     Ok(Working { stop, runner, scheduler })
 }
 
-/// Keeps schemas in stock and carries out deletions whose grace has ended.
+/// How often files without a row are looked for.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// Keeps schemas in stock, sweeps files and carries out deletions whose grace has ended.
 async fn tend(admin: Admin) {
     let mut ticks = tokio::time::interval(Duration::from_secs(20));
+    let mut swept = None;
     loop {
         ticks.tick().await;
         if let Err(error) = admin.store.fill_stock().await {
@@ -264,6 +275,15 @@ async fn tend(admin: Admin) {
         }
         if let Err(error) = admin::tenants::delete_due(&admin).await {
             tracing::warn!(%error, "a deletion that is due cannot be carried out");
+        }
+        if let Err(error) = admin::sweep::deleted_tenants(&admin).await {
+            tracing::warn!(%error, "files of a deleted tenant cannot be removed");
+        }
+        if swept.is_none_or(|at: std::time::Instant| at.elapsed() >= SWEEP) {
+            swept = Some(std::time::Instant::now());
+            if let Err(error) = admin::sweep::files_without_rows(&admin).await {
+                tracing::warn!(%error, "files without a row cannot be swept");
+            }
         }
     }
 }
@@ -309,10 +329,12 @@ async fn serve(
     let watchdog =
         tokio::spawn(runtime::notify::watch(shutdown.token(), async move || store.control().ping().await.is_ok()));
     shutdown.asked_for().await;
-    served.stop().await;
-    if let Some(working) = working {
-        working.stop().await;
-    }
+    let worker = async {
+        if let Some(working) = working {
+            working.stop().await;
+        }
+    };
+    tokio::join!(served.stop(), worker);
     watchdog.abort();
     Ok(())
 }

@@ -9,7 +9,11 @@ pub mod members;
 pub mod operators;
 pub mod recovery;
 pub mod schedules;
+pub mod sweep;
 pub mod tenants;
+
+#[cfg(test)]
+mod tests;
 
 pub use console::routes;
 pub use error::Error;

@@ -59,12 +59,29 @@ pub struct Recovery {
     pub last_point_age: Option<i64>,
     /// The newest drill that passed.
     pub last_proof: Option<Proof>,
+    /// Attached files that were already missing when the newest point was taken.
+    pub missing_files: i64,
     /// The verdict of the newest drill, whatever it was.
     pub last_verdict: Option<String>,
 }
 
 /// A change older than this in no point is more than the product promises.
 const RPO_PROMISE: f64 = 24.0 * 3600.0;
+
+/// A proof older than this proves nothing of today, unless drills are scheduled less often.
+const PROOF_PROMISE: i64 = 7 * 24 * 3600;
+
+/// How old a proof may be: seven days, or two periods of the tenant's drill schedule when that is longer.
+async fn proof_may_be(admin: &Admin, tenant: &Tenant, now: OffsetDateTime) -> Result<i64, store::Error> {
+    let schedules = admin.store.control().list_schedules().await?;
+    let own = schedules.iter().filter(|one| one.kind == "drill" && one.tenant.is_none_or(|id| id == tenant.id));
+    let period = own.filter_map(|one| {
+        let cron: jobs::Cron = one.cron.parse().ok()?;
+        let next = cron.after(now)?;
+        Some((cron.after(next)? - next).whole_seconds())
+    });
+    Ok(period.min().map_or(PROOF_PROMISE, |period| PROOF_PROMISE.max(2 * period)))
+}
 
 /// Looks at the tenant's changes, points and drills. What cannot be read is unknown, never ok.
 pub async fn recovery_of(admin: &Admin, tenant: &Arc<Tenant>) -> Recovery {
@@ -82,17 +99,23 @@ pub async fn recovery_of(admin: &Admin, tenant: &Arc<Tenant>) -> Recovery {
     let point = control.newest_point(tenant.id, &["verified", "proven"]).await;
     let passed = control.newest_drill(tenant.id, Some("pass")).await;
     let newest = control.newest_drill(tenant.id, None).await;
-    let readable = point.is_ok() && passed.is_ok() && newest.is_ok();
+    let limit = proof_may_be(admin, tenant, now).await;
+    let readable = point.is_ok() && passed.is_ok() && newest.is_ok() && limit.is_ok();
+    let limit = limit.unwrap_or(PROOF_PROMISE);
     let point = point.ok().flatten();
     let proof = passed.ok().flatten().map(|drill| proof_of(&drill, now));
     let last_verdict = newest.ok().flatten().map(|drill| drill.verdict);
+    let missing_files = point.as_ref().map_or(0, |point| point.missing);
     let status = if !readable || rpo_seconds.is_none() {
         "unknown"
     } else if last_verdict.as_deref() == Some("fail") {
         "failed"
-    } else if point.is_none() || rpo_seconds.is_some_and(|rpo| rpo > RPO_PROMISE) {
+    } else if point.is_none()
+        || rpo_seconds.is_some_and(|rpo| rpo > RPO_PROMISE)
+        || proof.as_ref().is_some_and(|proof| proof.age_seconds > limit)
+    {
         "overdue"
-    } else if proof.is_none() || last_verdict.as_deref() == Some("incomplete") {
+    } else if missing_files > 0 || proof.is_none() || last_verdict.as_deref() == Some("incomplete") {
         "degraded"
     } else {
         "ok"
@@ -103,6 +126,7 @@ pub async fn recovery_of(admin: &Admin, tenant: &Arc<Tenant>) -> Recovery {
         last_point_age: point.as_ref().map(|point| (now - point.created_at).whole_seconds()),
         last_point: point.map(|point| point.point),
         last_proof: proof,
+        missing_files,
         last_verdict,
     }
 }
@@ -136,20 +160,22 @@ pub async fn measure(admin: Admin) {
 async fn measure_once(admin: &Admin) -> Result<(), store::Error> {
     let mut by_status =
         std::collections::BTreeMap::from([("ok", 0), ("degraded", 0), ("failed", 0), ("overdue", 0), ("unknown", 0)]);
-    let (mut rpo, mut point_age, mut proof_age) = (0.0_f64, 0_i64, 0_i64);
+    // what is unknown, or was never there, is the worst there is: not nothing
+    let (mut rpo, mut point_age, mut proof_age) = (0.0_f64, 0.0_f64, 0.0_f64);
+    let worst = |age: Option<i64>| age.map_or(f64::INFINITY, |age| age as f64);
     for tenant in admin.store.registry().list().await? {
         let recovery = recovery_of(admin, &tenant).await;
         *by_status.entry(recovery.status).or_insert(0) += 1;
-        rpo = rpo.max(recovery.rpo_seconds.unwrap_or(0.0));
-        point_age = point_age.max(recovery.last_point_age.unwrap_or(0));
-        proof_age = proof_age.max(recovery.last_proof.map_or(0, |proof| proof.age_seconds));
+        rpo = rpo.max(recovery.rpo_seconds.unwrap_or(f64::INFINITY));
+        point_age = point_age.max(worst(recovery.last_point_age));
+        proof_age = proof_age.max(worst(recovery.last_proof.map(|proof| proof.age_seconds)));
     }
     for (status, count) in by_status {
         metrics::gauge!("holdfast_recovery_tenants", "status" => status).set(f64::from(count));
     }
     metrics::gauge!("holdfast_restore_rpo_seconds").set(rpo);
-    metrics::gauge!("holdfast_backup_verified_age_seconds").set(point_age as f64);
-    metrics::gauge!("holdfast_restore_proven_age_seconds").set(proof_age as f64);
+    metrics::gauge!("holdfast_backup_verified_age_seconds").set(point_age);
+    metrics::gauge!("holdfast_restore_proven_age_seconds").set(proof_age);
     for (state, count) in admin.store.control().count_jobs().await? {
         metrics::gauge!("holdfast_jobs", "state" => state).set(count as f64);
     }

@@ -15,6 +15,7 @@ use store::{AuditEvent, Store};
 use crate::error::Error;
 use crate::format::hash::{HashCheck, Stamp};
 use crate::keys::{Holder, KeyDirectory, KeyError, TenantKey, WrappedKey};
+use crate::retention::Policy;
 use crate::source::Source;
 
 /// Database, stores and keys. Cheap to clone.
@@ -34,6 +35,10 @@ pub struct Backup {
     pub chance: Chance,
     /// Whether hashes are compared; always real outside of tests.
     pub check: HashCheck,
+    /// The backup store by credentials that only read, where there are such: what drills use.
+    pub reader: Option<ObjectStore>,
+    /// How long points stay.
+    pub policy: Policy,
     identity: Option<Identity>,
     known: Arc<Mutex<HashMap<TenantId, Known>>>,
 }
@@ -56,6 +61,8 @@ impl Backup {
             clock: Clock::System,
             chance: Chance::System,
             check: HashCheck::Real,
+            reader: None,
+            policy: Policy::default(),
             identity: None,
             known: Arc::default(),
         }
@@ -67,6 +74,29 @@ impl Backup {
         self.identity = identity;
         self.known = Arc::default();
         self
+    }
+
+    /// The same with the backup store by credentials that only read, where there are such.
+    pub(crate) fn reading(&self) -> Self {
+        let objects = self.reader.clone().unwrap_or_else(|| self.objects.clone());
+        Self { objects, ..self.clone() }
+    }
+
+    /// Whether the backup store refuses to be written with the credentials at hand. Tried, not believed.
+    pub(crate) async fn cannot_write(&self) -> bool {
+        if self.reader.is_none() {
+            return false;
+        }
+        let key = format!("{}{}", layout::PROBE, self.chance.uid());
+        match self.objects.put(&key, "may a drill write?", PutOptions::default()).await {
+            Err(objects::Error::Denied { .. }) => true,
+            Err(_) => false,
+            Ok(()) => {
+                tracing::warn!("the drill's store credentials may write; give it some that only read");
+                self.objects.delete(&key).await.ok();
+                false
+            }
+        }
     }
 
     /// The backup store as it is.

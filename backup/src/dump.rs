@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::format::hash::Hash;
 use crate::format::name::PointName;
 use crate::keys::Holder;
-use crate::seal::{Packing, seal_stream};
+use crate::seal::{END, Packing, seal_stream, until_end};
 use crate::snapshot::{rfc3339, upload};
 
 /// What is read from a tool at once.
@@ -190,13 +190,12 @@ fn output_of(
         what: name.to_owned(),
         said: format!("cannot be started ({error}); install PostgreSQL's client programs or set postgres_bin"),
     })?;
-    let (sender, mut receiver) = mpsc::channel(4);
+    let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(async move {
-        if let Err(error) = pump(name, &mut child, &sender).await {
-            let _ = sender.send(Err(error)).await;
-        }
+        let end = pump(name, &mut child, &sender).await.map(|()| END);
+        let _ = sender.send(end).await;
     });
-    Ok(futures_util::stream::poll_fn(move |context| receiver.poll_recv(context)))
+    Ok(until_end(receiver))
 }
 
 async fn pump(name: &str, child: &mut Child, sender: &mpsc::Sender<std::io::Result<Bytes>>) -> std::io::Result<()> {

@@ -25,12 +25,23 @@ pub enum Error {
     /// No such point.
     #[error("there is no point {0}; `holdfast backup list` names them")]
     NoPoint(String),
+    /// The point does not hold it.
+    #[error("{0} is not in point {1}")]
+    NotInPoint(String, String),
     /// The tenant has no point that may be used.
     #[error("tenant {0} has no {1} point; take one with `holdfast backup run --tenant {0}`")]
     NoUsablePoint(String, &'static str),
     /// Stored objects are not what was stored.
     #[error("point {point} is damaged and was not used: {}", Problem::sentence(.problems))]
     Damaged {
+        /// Which point.
+        point: String,
+        /// Every object that is wrong.
+        problems: Vec<Problem>,
+    },
+    /// A point that was just taken does not read back.
+    #[error("point {point} was taken and does not read back: {}; look at the store, then take another", Problem::sentence(.problems))]
+    ReadsBadly {
         /// Which point.
         point: String,
         /// Every object that is wrong.
@@ -111,8 +122,10 @@ impl Error {
             Self::NoTenant(_)
             | Self::NoPoint(_)
             | Self::NoUsablePoint(..)
+            | Self::NotInPoint(..)
             | Self::Store(store::Error::NotFound(_))
             | Self::Objects(objects::Error::NotFound { .. }) => Code::NotFound,
+            Self::ReadsBadly { .. } => Code::Negative,
             Self::Damaged { .. } | Self::Refused(_) | Self::Store(store::Error::Refused(_)) => Code::Refused,
             Self::Store(store::Error::Conflict { .. } | store::Error::TooBusy) => Code::Conflict,
             Self::Store(store::Error::Unavailable(_))
@@ -127,8 +140,11 @@ impl Error {
         match self {
             Self::NoTenant(_) => "no_tenant",
             Self::NoPoint(_) | Self::NoUsablePoint(..) => "no_point",
-            Self::Damaged { .. } => "damaged",
+            Self::Damaged { .. } | Self::ReadsBadly { .. } => "damaged",
             Self::Unequal { .. } => "unequal",
+            Self::Store(error) if error.is_conflict("note_uid_key") || error.is_conflict("attachment_uid_key") => {
+                "present"
+            }
             Self::Store(store::Error::Conflict { .. }) => "slug_taken",
             other => other.exit().word(),
         }
@@ -141,6 +157,9 @@ impl From<Error> for CommandError {
             Error::Store(inner) if inner.is_conflict("tenant_slug_key") => {
                 "the slug is taken; choose another with --as".to_owned()
             }
+            Error::Store(inner) if inner.is_conflict("note_uid_key") || inner.is_conflict("attachment_uid_key") => {
+                "it is there already, and was left as it is".to_owned()
+            }
             other => other.to_string(),
         };
         let out = Self::new(error.exit(), error.word(), message);
@@ -148,7 +167,9 @@ impl From<Error> for CommandError {
             Error::NoTenant(name) | Error::NoPoint(name) | Error::NoUsablePoint(name, _) | Error::Open { name, .. } => {
                 Some(name.clone())
             }
-            Error::Damaged { problems, .. } => problems.first().map(|problem| problem.object.clone()),
+            Error::Damaged { problems, .. } | Error::ReadsBadly { problems, .. } => {
+                problems.first().map(|problem| problem.object.clone())
+            }
             Error::Unequal { table } => Some(table.clone()),
             _ => None,
         };

@@ -8,9 +8,10 @@ use store::control::points::point::Model as Row;
 use crate::context::Backup;
 use crate::error::Error;
 use crate::format::hash::{Hash, Measure};
-use crate::format::manifest::Manifest;
+use crate::format::manifest::{Kind, Manifest};
 use crate::format::sealed::Sealed;
 use crate::snapshot::{PointReport, object_reports, rfc3339};
+use crate::verify::{Problem, ProblemKind};
 
 /// A line of `backup list`.
 #[derive(Clone, Debug, Serialize)]
@@ -108,13 +109,19 @@ impl Backup {
     pub async fn show_point(&self, point: &str) -> Result<PointReport, Error> {
         let (expected, row) = self.expected(point).await?;
         let stored = self.objects.get(&layout::manifest(expected.tenant, point)).await?;
+        let measure = Measure { bytes: stored.len() as u64, sha256: Hash::of(&stored) };
+        if measure.sha256.to_string() != row.manifest_sha256 {
+            let at = layout::manifest(expected.tenant, point);
+            let message = "it is not the manifest that the log of points knows".to_owned();
+            let problems = vec![Problem::new(&at, Kind::Manifest, ProblemKind::Altered, message)];
+            return Err(Error::Damaged { point: point.to_owned(), problems });
+        }
         let manifest = Manifest::read(&stored).map_err(|source| Error::Manifest { point: point.to_owned(), source })?;
         let sealed = match self.unwrap_key(&self.source(), &manifest.clear.keys).await {
             Ok(key) => manifest.unseal(&key).ok(),
             Err(_) => None,
         };
         let objects = object_reports(&manifest.clear, sealed.as_ref());
-        let measure = Measure { bytes: stored.len() as u64, sha256: Hash::of(&stored) };
         let mut report = PointReport::new(manifest.clear, &sealed.unwrap_or_else(Sealed::default), measure);
         report.objects = objects;
         report.state = row.state;

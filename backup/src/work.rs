@@ -65,7 +65,7 @@ async fn take(backup: &Backup, message: &BackupTenant, context: &Context) -> Res
     context.progress(json!({ "phase": "verifying", "point": point.point }));
     let verified = backup.verify_point(&point.point, &actor).await?;
     if !verified.problems.is_empty() {
-        return Err(Error::Damaged { point: point.point, problems: verified.problems });
+        return Err(Error::ReadsBadly { point: point.point, problems: verified.problems });
     }
     Ok(json!({
         "point": point.point,

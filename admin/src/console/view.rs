@@ -225,6 +225,7 @@ mod tests {
             last_point: None,
             last_point_age: None,
             last_proof: None,
+            missing_files: 0,
             last_verdict: None,
         };
         RecoveryRow { proof_age, ..RecoveryRow::new(slug.to_owned(), "active", &recovery) }

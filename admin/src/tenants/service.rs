@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use domain::id::{MemberId, Slug, TenantId, is_username};
+use domain::id::{MemberId, Slug, is_username};
 use domain::member::{Member, Role};
 use domain::tenant::{Tenant, TenantState};
 use serde_json::json;
 use store::tenant::counts::read_counts;
 use store::tenant::members::insert_member;
-use store::{AuditEvent, TenantChange, TenantScope};
+use store::{AuditEvent, Removal, TenantChange, TenantScope};
 use url::Url;
 
 use super::view::TenantView;
@@ -208,13 +208,17 @@ pub async fn suspend(admin: &Admin, by: &By, slug: &str) -> Result<Arc<Tenant>, 
     change_state(admin, by, &tenant, TenantState::Suspended, "tenant.suspended").await
 }
 
-/// Gives a suspended tenant back to its members, and takes back a deletion that has not begun.
+/// Gives a suspended tenant back to its members, and takes back a deletion that has not begun: the tenant is then what it
+/// was before, so that a copy nobody opened stays quiet.
 pub async fn resume(admin: &Admin, by: &By, slug: &str) -> Result<Arc<Tenant>, Error> {
     let tenant = find(admin, slug).await?;
     if !matches!(tenant.state, TenantState::Suspended | TenantState::PendingDeletion) {
         return Err(not_from(&tenant, "resumed", "suspended"));
     }
-    change_state(admin, by, &tenant, TenantState::Active, "tenant.resumed").await
+    let actor = by.actor();
+    let event =
+        AuditEvent { actor: &actor, event: "tenant.resumed", object: slug, detail: json!({"from": tenant.state}) };
+    Ok(admin.store.registry().change(tenant.id, &TenantChange::Resume, &event).await?)
 }
 
 /// Gives the tenant another slug; links under the old one end.
@@ -244,28 +248,21 @@ pub async fn delete(admin: &Admin, by: &By, slug: &str, grace_days: u32) -> Resu
         admin.store.registry().change(tenant.id, &TenantChange::DeleteAfter(when), &event).await?;
         return Ok(());
     }
-    admin.store.control().audit(Some(tenant.id), &event).await?;
-    remove(admin, tenant.id).await
-}
-
-/// Rows first: then no row refers to a file that is gone.
-async fn remove(admin: &Admin, id: TenantId) -> Result<(), Error> {
-    admin.store.discard_tenant(id).await?;
-    for file in admin.files.list(id).await? {
-        admin.files.delete(&file.key).await?;
-    }
+    admin.store.remove_tenant(tenant.id, Removal::Ordered, Some(&event)).await?;
+    // Rows first: then no row refers to a file that is gone. What fails here is done again by whoever tends.
+    crate::sweep::deleted_tenants(admin).await?;
     Ok(())
 }
 
 /// Deletes the tenants whose grace has ended. Returns how many.
 pub async fn delete_due(admin: &Admin) -> Result<usize, Error> {
     let due = admin.store.registry().due_for_deletion(admin.clock.now()).await?;
+    let mut removed = 0;
     for id in &due {
         let event = AuditEvent { actor: "job:deletion", event: "tenant.removed", object: "", detail: json!({}) };
-        admin.store.control().audit(Some(*id), &event).await?;
-        remove(admin, *id).await?;
+        removed += usize::from(admin.store.remove_tenant(*id, Removal::Due, Some(&event)).await?);
     }
-    Ok(due.len())
+    Ok(removed)
 }
 
 fn checked_hosts(hosts: &[String]) -> Result<Vec<String>, Error> {

@@ -2,7 +2,6 @@
 
 use runtime::exit::{Code, CommandError};
 use runtime::printer::Printer;
-use serde::Serialize;
 use serde_json::json;
 use store::{AuditEvent, TenantScope};
 use time::format_description::well_known::Rfc3339;
@@ -13,6 +12,7 @@ use crate::context::Backup;
 use crate::dump::DumpReport;
 use crate::error::Error;
 use crate::list::PointLine;
+use crate::retention::PruneReport;
 use crate::snapshot::{PointOptions, PointReport, rfc3339};
 use crate::verify::VerifyReport;
 
@@ -53,7 +53,7 @@ pub enum Verb {
         #[arg(long)]
         tenant: Option<String>,
     },
-    /// Tell which points could go. Nothing is removed yet.
+    /// Tell which points may go and why the others stay; remove them with --yes.
     Prune {
         /// Only of this tenant.
         #[arg(long)]
@@ -116,13 +116,14 @@ async fn take(backup: &Backup, slug: &str, printer: Printer) -> Result<PointRepo
     if verified.problems.is_empty() {
         Ok(report)
     } else {
-        Err(Error::Damaged { point: report.point, problems: verified.problems })
+        Err(Error::ReadsBadly { point: report.point, problems: verified.problems })
     }
 }
 
 async fn take_all(backup: &Backup, printer: Printer) -> Result<Code, CommandError> {
     use domain::tenant::TenantState::{Active, ReadOnly};
     let mut worst = Code::Ok;
+    let mut failures = Vec::new();
     for tenant in backup.store.registry().list().await.map_err(Error::from)? {
         if !matches!(tenant.state, Active | ReadOnly) {
             continue;
@@ -135,12 +136,17 @@ async fn take_all(backup: &Backup, printer: Printer) -> Result<Code, CommandErro
                 }
             }
             Err(error) => {
+                failures.push(error.exit());
                 printer.error(&CommandError::from(error).object(tenant.slug.as_str()));
-                worst = Code::Failed;
             }
         }
     }
-    Ok(worst)
+    Ok(match failures.as_slice() {
+        [] => worst,
+        // one reason for all of them: the code says which
+        [first, rest @ ..] if rest.iter().all(|code| code == first) => *first,
+        _ => Code::Failed,
+    })
 }
 
 async fn list(backup: &Backup, tenant: Option<&str>, limit: u64, printer: Printer) -> Result<Code, CommandError> {
@@ -166,47 +172,32 @@ async fn resolve_any(backup: &Backup, point: &str, tenant: Option<&str>) -> Resu
     newest.map(|row| row.point).ok_or_else(|| Error::NoUsablePoint(slug.to_owned(), "restore"))
 }
 
-#[derive(Serialize)]
-struct Pruned {
-    removed: Vec<String>,
-    kept: Vec<Kept>,
-    dry_run: bool,
-}
-
-#[derive(Serialize)]
-struct Kept {
-    point: String,
-    tenant: String,
-    reasons: Vec<String>,
-}
-
-/// Retention by buckets is not built yet: everything is kept, and said so.
 async fn prune(backup: &Backup, tenant: Option<&str>, yes: bool, printer: Printer) -> Result<Code, CommandError> {
-    if yes {
-        let refused = CommandError::refused("no retention rules are set, so nothing may be removed");
-        return Err(refused.next("leave --yes out to see every point with the reasons why it is kept"));
-    }
     let id = match tenant {
         Some(slug) => Some(backup.tenant_id(slug).await?),
         None => None,
     };
-    let points = backup.list_points(id, 100_000).await?;
-    let kept = points.into_iter().map(|point| {
-        let mut reasons = vec!["no retention rules are set".to_owned()];
-        if let Some(reason) = point.kept_reason {
-            reasons.push(format!("kept until {}: {reason}", point.kept_until.unwrap_or_default()));
-        }
-        Kept { point: point.point, tenant: point.tenant, reasons }
-    });
-    let document = Pruned { removed: Vec::new(), kept: kept.collect(), dry_run: true };
-    printer.result(&document, |document| {
-        let lines = document
-            .kept
-            .iter()
-            .map(|kept| format!("keep {}  {}: {}", kept.point, kept.tenant, kept.reasons.join(", ")));
-        lines.chain(["nothing would be removed".to_owned()]).collect::<Vec<_>>().join("\n")
-    });
-    Ok(Code::Ok)
+    let report = backup.prune(id, !yes, "command").await?;
+    for warning in &report.warnings {
+        printer.note(&format!("warning: {warning}"));
+    }
+    printer.result(&report, human_prune);
+    Ok(if report.warnings.is_empty() { Code::Ok } else { Code::Warnings })
+}
+
+fn human_prune(report: &PruneReport) -> String {
+    let verb = if report.dry_run { "would be removed" } else { "removed" };
+    let kept =
+        report.kept.iter().map(|kept| format!("keep {}  {}: {}", kept.point, kept.tenant, kept.reasons.join(", ")));
+    let gone = report.removed.iter().map(|gone| format!("{verb} {}  {}", gone.point, gone.tenant));
+    let mut lines: Vec<String> = kept.chain(gone).collect();
+    lines.push(format!("{} points stay, {} {verb}", report.kept.len(), report.removed.len()));
+    if report.dry_run {
+        lines.push("nothing was removed; add --yes to remove them".to_owned());
+    } else {
+        lines.push(format!("{} objects that no point needs were removed, {}", report.swept, size(report.swept_bytes)));
+    }
+    lines.join("\n")
 }
 
 async fn keep(backup: &Backup, point: &str, reason: &str, until: &str, printer: Printer) -> Result<Code, CommandError> {

@@ -8,7 +8,9 @@ use runtime::printer::Printer;
 
 use super::with_identity;
 use crate::context::Backup;
-use crate::restore::{RestoreOptions, RestoreReport};
+use crate::diff::{CompareReport, Difference};
+use crate::restore::{Part, PartReport, RestoreOptions, RestoreReport};
+use crate::swap::SwapReport;
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
@@ -30,16 +32,120 @@ pub enum Verb {
         #[arg(long, value_name = "FILE")]
         identity: Option<PathBuf>,
     },
+    /// One note with its comments, reactions and files, back into the live tenant.
+    Note {
+        /// Its uid; `memos/UID` will do.
+        note: String,
+        #[command(flatten)]
+        from: From,
+    },
+    /// Every note of one member that is not there any more.
+    Member {
+        /// The username; `users/NAME` will do.
+        name: String,
+        #[command(flatten)]
+        from: From,
+    },
+    /// One attachment, back into the live tenant.
+    Attachment {
+        /// Its uid; `attachments/UID` will do.
+        id: String,
+        #[command(flatten)]
+        from: From,
+    },
+    /// What the second tenant has that the first has not, and the other way round.
+    Compare {
+        /// The first tenant.
+        slug: String,
+        /// The second one.
+        other: String,
+    },
+    /// Put a restored tenant in the place of the live one. The old rows are kept beside for a while.
+    Swap {
+        /// The live tenant.
+        slug: String,
+        /// The restored one, closed and never opened.
+        other: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+        /// How long the old rows are kept, as 30d.
+        #[arg(long, default_value = "30d", value_parser = days)]
+        keep: u32,
+    },
+    /// Take the newest swap of a tenant back.
+    Undo {
+        /// The live tenant.
+        slug: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+        /// How long the rows that are live now are kept, as 30d.
+        #[arg(long, default_value = "30d", value_parser = days)]
+        keep: u32,
+    },
+}
+
+/// From where a part comes.
+#[derive(Debug, clap::Args)]
+pub struct From {
+    /// The point, or latest.
+    #[arg(long)]
+    point: String,
+    /// Slug of the live tenant.
+    #[arg(long)]
+    tenant: String,
+    /// An age identity instead of the drill identity, such as the escrow sheet.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+}
+
+fn days(text: &str) -> Result<u32, String> {
+    text.strip_suffix('d').and_then(|number| number.parse().ok()).ok_or_else(|| "give days, as 30d".to_owned())
 }
 
 pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result<Code, CommandError> {
-    let Verb::Run { point, tenant, slug, dry_run, identity } = verb;
-    let backup = with_identity(backup, identity.as_deref())?;
-    let point = backup.resolve(&point, tenant.as_deref()).await?;
-    let options = RestoreOptions { slug, dry_run, actor: "command".to_owned() };
-    let report = backup.restore_point(&point, &options).await?;
-    printer.result(&report, human);
-    Ok(Code::Ok)
+    let bare = |text: String, before: &str| text.strip_prefix(before).map_or(text.clone(), str::to_owned);
+    match verb {
+        Verb::Run { point, tenant, slug, dry_run, identity } => {
+            let backup = with_identity(backup, identity.as_deref())?;
+            let point = backup.resolve(&point, tenant.as_deref()).await?;
+            let options = RestoreOptions { slug, dry_run, actor: "command".to_owned() };
+            printer.result(&backup.restore_point(&point, &options).await?, human);
+            Ok(Code::Ok)
+        }
+        Verb::Note { note, from } => part(backup, Part::Note(bare(note, "memos/")), &from, printer).await,
+        Verb::Member { name, from } => part(backup, Part::Member(bare(name, "users/")), &from, printer).await,
+        Verb::Attachment { id, from } => part(backup, Part::Attachment(bare(id, "attachments/")), &from, printer).await,
+        Verb::Compare { slug, other } => {
+            printer.result(&backup.compare_tenants(&slug, &other).await?, human_compare);
+            Ok(Code::Ok)
+        }
+        Verb::Swap { slug, other, yes, keep } => {
+            backup.tenant(&slug).await?;
+            backup.tenant(&other).await?;
+            printer.confirm(&format!("Put the rows of {other} in the place of those of {slug}?"), yes)?;
+            printer.result(&backup.swap(&slug, &other, keep, "command").await?, human_swap);
+            Ok(Code::Ok)
+        }
+        Verb::Undo { slug, yes, keep } => {
+            backup.tenant(&slug).await?;
+            printer.confirm(&format!("Give {slug} back the rows it had before the swap?"), yes)?;
+            printer.result(&backup.undo_swap(&slug, keep, "command").await?, human_swap);
+            Ok(Code::Ok)
+        }
+    }
+}
+
+async fn part(backup: &Backup, part: Part, from: &From, printer: Printer) -> Result<Code, CommandError> {
+    let backup = with_identity(backup, from.identity.as_deref())?;
+    let point = backup.resolve(&from.point, Some(&from.tenant)).await?;
+    let report = backup.restore_part(&point, &from.tenant, &part, "command").await?;
+    for warning in &report.warnings {
+        printer.note(&format!("warning: {warning}"));
+    }
+    printer.result(&report, human_part);
+    Ok(if report.warnings.is_empty() { Code::Ok } else { Code::Warnings })
 }
 
 fn human(report: &RestoreReport) -> String {
@@ -51,4 +157,42 @@ fn human(report: &RestoreReport) -> String {
         "point {} of {} restored as {}: {counts}, every table equal, {:.1} s\nit is closed; open it with `holdfast tenant open {}`",
         report.from, report.of, report.tenant, report.seconds, report.tenant
     )
+}
+
+fn human_part(report: &PartReport) -> String {
+    format!(
+        "from point {} into {}: {} notes, {} reactions, {} attachments came back; {} notes were there already",
+        report.from,
+        report.tenant,
+        report.notes.len(),
+        report.reactions,
+        report.attachments,
+        report.present.len()
+    )
+}
+
+fn human_swap(report: &SwapReport) -> String {
+    format!(
+        "{} has the rows that {} had; what it had before is kept there until {}; `holdfast restore undo {}` takes it back",
+        report.tenant, report.other, report.kept_until, report.tenant
+    )
+}
+
+fn human_compare(report: &CompareReport) -> String {
+    let part = |name: &str, difference: &Difference| {
+        let mut lines = vec![format!(
+            "{name}: {} added, {} changed, {} deleted, {} the same",
+            difference.added.len(),
+            difference.changed.len(),
+            difference.deleted.len(),
+            difference.same
+        )];
+        lines.extend(difference.added.iter().map(|one| format!("  + {one}")));
+        lines.extend(difference.changed.iter().map(|one| format!("  ~ {}: {}", one.name, one.diff)));
+        lines.extend(difference.deleted.iter().map(|one| format!("  - {one}")));
+        lines.join("\n")
+    };
+    let head = format!("{} against {}", report.other, report.tenant);
+    [head, part("notes", &report.notes), part("members", &report.members), part("settings", &report.settings)]
+        .join("\n")
 }

@@ -93,11 +93,12 @@ impl DrillOptions {
 impl Backup {
     /// Drills a point. What went wrong is in the report; an error means that not even a report could be kept.
     pub async fn drill(&self, point: &str, options: &DrillOptions) -> Result<DrillReport, Error> {
+        let reading = self.reading();
         let (_, row) = self.expected(point).await?;
         let started_at = self.clock.now();
         let seed = options.seed.unwrap_or_else(|| self.chance.u64());
         let mut run = Run {
-            backup: self,
+            backup: &reading,
             options,
             chance: Chance::seeded(seed),
             watch: Stopwatch::start(),
@@ -206,12 +207,20 @@ struct Run<'a> {
 impl Run<'_> {
     async fn carry_out(&mut self, point: &str) -> Result<(), Error> {
         let (holder, _) = self.backup.holder()?;
+        self.report.isolation.store_read_only = self.backup.cannot_write().await;
         holder.as_str().clone_into(&mut self.report.identity);
         let opened = self.backup.open_point(&self.backup.source(), point).await?;
         self.report.notes_expected = opened.sealed.notes;
         self.report.files_expected = opened.sealed.files.len() as u64;
+        let missing = &opened.sealed.missing;
+        let told = missing.iter().map(|key| format!("file {key} was already missing when the point was taken"));
+        self.report.differences.extend(told);
+        let altered = opened.sealed.altered.iter();
+        let told = altered.map(|key| format!("file {key} was not what its attachment says when the point was taken"));
+        self.report.differences.extend(told);
         self.watch.lap("verify");
         let scratch = Scratch::open(self.options).await?;
+        "a server of its own: own data directory, own socket".clone_into(&mut self.report.isolation.database);
         if scratch.isolated {
             "namespace".clone_into(&mut self.report.isolation.network);
         }
@@ -256,6 +265,7 @@ impl Run<'_> {
             return Err(Error::Refused("the copy cannot be served: no executable was given".to_owned()));
         };
         let server = Server::start(program, scratch, scratch.settings(&tenant)).await?;
+        "a child process on a Unix socket, without worker".clone_into(&mut self.report.isolation.server);
         self.watch.lap("serve");
         let client = Client::new(&server.socket).map_err(scratch::failed("the client of the copy"))?;
         self.report.checks.push(rehearse::sign_in(&client, &people).await);
@@ -270,7 +280,9 @@ impl Run<'_> {
         }
         self.report.checks.extend(rehearse::use_it(&client, &people, &wanted).await);
         self.watch.lap("use");
-        server.stop().await;
+        let ended = server.stop().await;
+        self.report.checks.push(ended);
+        self.watch.lap("stop");
         Ok(())
     }
 
@@ -329,10 +341,9 @@ fn blank(
         rto_seconds: None,
         identity: String::new(),
         isolation: Isolation {
-            database: "a server of its own: own data directory, own socket".to_owned(),
+            database: "none: the drill ended before one was started".to_owned(),
             network: "host".to_owned(),
-            server: "a child process on a Unix socket, without worker".to_owned(),
-            // The code of a drill only reads, but its credentials may write: that is not isolation.
+            server: "none: the drill ended before one was started".to_owned(),
             store_read_only: false,
         },
         faults: Vec::new(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::report::Check;
 use super::scratch::Scratch;
 use crate::error::Error;
 
@@ -65,11 +66,20 @@ impl Server {
         Ok(Self { child, socket })
     }
 
-    /// Ends it.
-    pub(super) async fn stop(mut self) {
+    /// Asks it to end, as the system does, and tells whether it did so in order.
+    pub(super) async fn stop(mut self) -> Check {
+        let check = |passed, message: String| Check { name: "stop".to_owned(), passed, message };
+        let asked = self.child.id().is_some_and(runtime::shutdown::ask_to_end);
+        let ended = match tokio::time::timeout(PATIENCE, self.child.wait()).await {
+            Ok(Ok(status)) if asked && status.success() => return check(true, "ended in order".to_owned()),
+            Ok(Ok(status)) => format!("it ended with {status}"),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("it did not end within {} s", PATIENCE.as_secs()),
+        };
         if let Err(error) = self.child.kill().await {
             tracing::debug!(%error, "the server of the copy had ended already");
         }
+        check(false, ended)
     }
 }
 

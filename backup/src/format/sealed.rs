@@ -20,6 +20,13 @@ pub struct Sealed {
     pub note_hashes: Vec<String>,
     /// Attached files.
     pub files: Vec<FileEntry>,
+    /// Places of files that attachments name and that were not in the file store when the point was taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// Places of files whose bytes were not what their attachment says when the point was taken; the point has them as
+    /// they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub altered: Vec<String>,
     /// The stream with every note's Markdown file, where the point has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub markdown: Option<String>,

@@ -13,6 +13,7 @@ use super::Fetch;
 use crate::error::Error;
 use crate::format::copytext::{Columns, escaped};
 use crate::format::sealed::{Sealed, TableEntry};
+use crate::seal::{END, until_end};
 
 /// Files loaded at the same time.
 const TOGETHER: usize = 4;
@@ -67,10 +68,10 @@ pub(crate) async fn load_files(
     futures_util::stream::iter(loads).buffer_unordered(TOGETHER).try_collect::<()>().await
 }
 
-async fn load_file(fetch: Arc<Fetch>, files: ObjectStore, name: String, key: String) -> Result<(), Error> {
+pub(super) async fn load_file(fetch: Arc<Fetch>, files: ObjectStore, name: String, key: String) -> Result<(), Error> {
     let mut opened = fetch.stream(&name).await?;
-    let (sender, mut receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(4);
-    let portions = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
+    let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(4);
+    let portions = until_end(receiver);
     let pump = async {
         while let Some(portion) = opened.next_portion().await {
             if sender.send(Ok(portion)).await.is_err() {
@@ -78,10 +79,9 @@ async fn load_file(fetch: Arc<Fetch>, files: ObjectStore, name: String, key: Str
             }
         }
         let outcome = fetch.finish(&name, opened).await;
-        if let Err(error) = &outcome {
-            // the upload must not complete with what is wrong
-            let _ = sender.send(Err(std::io::Error::other(error.to_string()))).await;
-        }
+        // the upload must not complete with what is wrong
+        let end = outcome.as_ref().map(|_| END).map_err(|error| std::io::Error::other(error.to_string()));
+        let _ = sender.send(end).await;
         drop(sender);
         outcome
     };

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod load;
+mod part;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,9 +12,12 @@ use domain::tenant::TenantState;
 use serde::Serialize;
 use serde_json::json;
 use store::{AuditEvent, TenantChange, TenantScope};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 pub(crate) use self::fetch::Fetch;
 pub(crate) use self::load::{Place, load_files, load_rows, rewritten, table_of};
+pub use self::part::{Part, PartReport};
 use crate::compare::{TableResult, compare};
 use crate::context::Backup;
 use crate::error::Error;
@@ -197,6 +201,12 @@ impl Backup {
         if let Some(table) = tables.iter().find(|table| !table.equal) {
             return Err(Error::Unequal { table: table.name.clone() });
         }
+        let shown = OffsetDateTime::parse(&opened.clear.snapshot.at, &Rfc3339)
+            .map_err(|_| Error::Refused(format!("the time in point {} cannot be read", opened.clear.point)))?;
+        // what was revoked, erased or archived since must not come back
+        self.store.replay_ledger(scope.tenant(), opened.clear.tenant, shown).await?;
+        self.store.note_restored(scope.tenant().id, opened.clear.tenant, shown).await?;
+        watch.lap("ledger");
         // no point holds the new tenant yet
         let mut tx = self.store.begin(&scope);
         tx.touch().await?;

@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use age::x25519::{Identity, Recipient};
 use bytes::Bytes;
 
+pub(crate) use self::channel::{END, until_end};
 pub use self::stream::{OpenStream, SealStream, open_stream, seal_stream};
 use crate::format::hash::{Measure, Stamp};
 

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
 
-use super::channel::{ChannelReader, ChannelWriter, DEPTH, PORTION, from_source};
+use super::channel::{ChannelReader, ChannelWriter, DEPTH, END, PORTION, from_source, until_end};
 use super::{LEVEL, OpenError, Packing, age_reader, damaged};
 use crate::format::hash::{Measure, Stamp, Tally};
 
@@ -21,14 +21,14 @@ pub struct SealStream {
 }
 
 /// The bytes of a [`SealStream`].
-pub struct Portions(Receiver<io::Result<Bytes>>);
+pub struct Portions(Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>);
 
 impl SealStream {
     /// The bytes, and what tells the measures of the plain and of the stored bytes once they have ended without an error.
     pub fn split(self) -> (Portions, impl Future<Output = io::Result<(Measure, Stamp)>> + Send) {
         let measures = self.measures;
         let finished = async { measures.await.map_err(|_| io::Error::other("the stream did not reach its end")) };
-        (Portions(self.portions), finished)
+        (Portions(Box::pin(until_end(self.portions))), finished)
     }
 }
 
@@ -36,7 +36,7 @@ impl Stream for Portions {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context)
+        self.0.as_mut().poll_next(context)
     }
 }
 
@@ -74,7 +74,7 @@ pub struct OpenStream {
 impl OpenStream {
     /// The next portion; `None` at the end and after a failure, which [`OpenStream::finish`] tells.
     pub async fn next_portion(&mut self) -> Option<Bytes> {
-        self.portions.recv().await?.ok()
+        self.portions.recv().await?.ok().filter(|portion| !portion.is_empty())
     }
 
     /// Measures of the plain and of the stored bytes, or what went wrong.
@@ -109,11 +109,15 @@ where
     tokio::spawn(async move {
         let mut input = std::pin::pin!(input.map(|portion| portion.map_err(from_source)));
         while let Some(portion) = input.next().await {
-            let ended = portion.is_err();
-            if sender.send(portion).await.is_err() || ended {
+            if portion.as_ref().is_ok_and(Bytes::is_empty) {
+                continue;
+            }
+            let failed = portion.is_err();
+            if sender.send(portion).await.is_err() || failed {
                 return;
             }
         }
+        let _ = sender.send(Ok(END)).await;
     });
     receiver
 }
@@ -139,9 +143,10 @@ fn seal_all(
             writer.write_all(portion)
         })?;
     }
-    let mut output = writer.finish()?;
-    output.flush()?;
-    Ok((plain.finish(), output.tally.stamp()))
+    let output = writer.finish()?;
+    let stamp = output.tally.stamp();
+    output.inner.end()?;
+    Ok((plain.finish(), stamp))
 }
 
 fn open_all(
@@ -163,7 +168,7 @@ fn open_all(
         })
         .map_err(damaged)?;
     }
-    let _ = output.flush();
+    let _ = output.end();
     copy(&mut counted, |_| Ok(())).map_err(damaged)?;
     Ok((plain.finish(), counted.tally.stamp()))
 }
@@ -240,6 +245,23 @@ mod tests {
         assert_eq!(all, plain);
         let cut = open_stream(identity, portions(&stored[..stored.len() - 1], 999));
         assert!(matches!(cut.finish().await, Err(OpenError::Damaged(_))));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_sender_that_is_gone_in_the_middle_is_no_end() {
+        // a task that panics drops its sender: exactly this
+        let (sender, receiver) = mpsc::channel(4);
+        sender.send(Ok(Bytes::from_static(b"half of a dump"))).await.unwrap();
+        drop(sender);
+        let identity = Identity::generate();
+        let half = until_end(receiver);
+        assert!(collect(seal_stream(Packing::of_point(identity.to_public()), half)).await.is_err());
+        let (sender, receiver) = mpsc::channel(4);
+        sender.send(Ok(Bytes::from_static(b"all of it"))).await.unwrap();
+        sender.send(Ok(END)).await.unwrap();
+        drop(sender);
+        let whole = collect(seal_stream(Packing::of_point(identity.to_public()), until_end(receiver))).await.unwrap();
+        assert_eq!(whole.1, Measure::of(b"all of it"));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

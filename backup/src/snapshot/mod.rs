@@ -23,7 +23,6 @@ use time::format_description::well_known::Rfc3339;
 pub(crate) use self::report::objects as object_reports;
 pub use self::report::{ObjectReport, PointReport};
 use self::rows::{Files, Rows};
-#[cfg(test)]
 pub(crate) use self::shown::shown_file;
 pub(crate) use self::writer::upload;
 use self::writer::{Sent, Stream, Streamed, Writer};
@@ -52,7 +51,7 @@ pub struct PointOptions {
 /// Files sent at the same time.
 const TOGETHER: usize = 4;
 
-/// A file that was to be in the point and is not in the file store.
+/// What someone should look at.
 pub(crate) type Warnings = Vec<String>;
 
 impl Backup {
@@ -190,10 +189,12 @@ impl Backup {
             let SentFile { key, storage_key, sha256, streamed } = file?;
             let Some(streamed) = streamed else {
                 warnings.push(format!("file {storage_key} is not in the file store; the point is without it"));
+                sealed.missing.push(storage_key);
                 continue;
             };
             if !sha256.is_empty() && streamed.plain.sha256.to_string() != sha256 {
                 warnings.push(format!("file {storage_key} is not what its attachment says; the point has it as it is"));
+                sealed.altered.push(storage_key.clone());
             }
             let name = enter(sealed, storage_key);
             writer.streamed(key, Stream { name, kind: Kind::File, rows: None }, streamed);
@@ -223,6 +224,7 @@ impl Backup {
             rows: report.rows as i64,
             notes: report.notes as i64,
             files: report.files as i64,
+            missing: report.missing.len() as i64,
             bytes_plain: report.bytes_plain as i64,
             bytes_stored: report.bytes_stored as i64,
             bytes_sent: report.bytes_sent as i64,

@@ -40,6 +40,9 @@ pub struct PointReport {
     pub notes: u64,
     /// Attached files.
     pub files: u64,
+    /// Attached files that were already missing, or not what they should be, when it was taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// It holds every note as a Markdown file.
     pub markdown: bool,
     /// Before compression.
@@ -94,6 +97,7 @@ impl PointReport {
             rows: sealed.tables.iter().map(|table| table.rows).sum(),
             notes: sealed.notes,
             files: sealed.files.len() as u64,
+            missing: sealed.missing.iter().chain(&sealed.altered).cloned().collect(),
             markdown: sealed.markdown.is_some(),
             bytes_plain: sealed.plain.values().map(|plain| plain.bytes).sum(),
             bytes_stored: objects.iter().map(|object| object.bytes_stored).sum::<u64>() + manifest.bytes,

@@ -9,7 +9,7 @@ use super::Lab;
 use crate::drill::{Copy, DrillOptions, Fault, Tamper, Verdict};
 use crate::keys::read_identity;
 
-fn options(lab: &Lab) -> DrillOptions {
+pub(super) fn options(lab: &Lab) -> DrillOptions {
     let reports = lab.folder.path().join("reports");
     // the database of the copy runs as another user, who must be able to get there
     let scratch = PathBuf::from("/tmp");

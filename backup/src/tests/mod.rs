@@ -4,6 +4,7 @@ mod damage;
 mod drills;
 mod dumps;
 mod points;
+mod return_trip;
 mod stock_tools;
 mod work;
 
@@ -90,6 +91,13 @@ impl Lab {
     pub(crate) async fn point(&self) -> PointReport {
         let options = PointOptions { trigger: "command", actor: "command".to_owned(), markdown: true };
         self.backup.take_point(&self.scope(), &options).await.unwrap()
+    }
+
+    /// A point of the tenant that has this slug now.
+    pub(crate) async fn point_of(&self, slug: &str) -> String {
+        let scope = TenantScope::for_command(self.backup.tenant(slug).await.unwrap(), "test");
+        let options = PointOptions { trigger: "command", actor: "command".to_owned(), markdown: false };
+        self.backup.take_point(&scope, &options).await.unwrap().point
     }
 
     /// The file of an object of the backup store.

@@ -113,6 +113,18 @@ async fn what_sql_adds_to_a_tenant_is_in_the_point_or_named() {
     let rows = lab.backup.store.begin(&scope).read_once("SELECT nickname FROM member", &[]).await.unwrap();
     assert!(rows.iter().all(|row| row.get::<_, String>(0) == "nick"));
 
+    for (make, named, drop) in [
+        ("CREATE TABLE counted (id bigserial PRIMARY KEY)", "counted_id_seq", "DROP TABLE counted"),
+        ("CREATE TABLE heir () INHERITS (reaction)", "heir", "DROP TABLE heir"),
+        ("CREATE TABLE parted (id bigint PRIMARY KEY) PARTITION BY RANGE (id)", "parted", "DROP TABLE parted"),
+    ] {
+        lab.sql(&format!("{make}; GRANT SELECT ON ALL TABLES IN SCHEMA {role} TO {role}")).await;
+        let options =
+            crate::snapshot::PointOptions { trigger: "command", actor: "command".to_owned(), markdown: false };
+        let refused = lab.backup.take_point(&lab.scope(), &options).await.unwrap_err();
+        assert!(refused.to_string().contains(named), "{make}: {refused}");
+        lab.sql(drop).await;
+    }
     lab.sql("CREATE TABLE hidden (id bigint PRIMARY KEY)").await;
     let options = crate::snapshot::PointOptions { trigger: "command", actor: "command".to_owned(), markdown: false };
     let refused = lab.backup.take_point(&lab.scope(), &options).await.unwrap_err();
@@ -168,4 +180,37 @@ async fn a_missing_file_is_told_and_does_not_stop_the_point() {
     let point = lab.point().await;
     assert_eq!((point.files, point.warnings.len()), (2, 1));
     assert!(point.warnings[0].contains("f/none/aa/none"));
+    assert_eq!(point.missing, ["f/none/aa/none"]);
+    lab.backup.verify_point(&point.point, "command").await.unwrap();
+    let row = lab.backup.store.control().find_point(&point.point).await.unwrap().unwrap();
+    assert_eq!((row.state.as_str(), row.missing), ("verified", 1));
+    let drill = lab.backup.drill(&point.point, &super::drills::options(&lab)).await.unwrap();
+    assert!(drill.differences[0].contains("f/none/aa/none was already missing"), "{:?}", drill.differences);
+    assert!(!drill.isolation.store_read_only, "no credentials that only read were given");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manifest_that_the_log_does_not_know_is_not_shown_as_the_point() {
+    let lab = Lab::new().await;
+    lab.fill(3, &Chance::seeded(7)).await;
+    let point = lab.point().await;
+    lab.backup.show_point(&point.point).await.unwrap();
+    let file = lab.file_of(&point.manifest);
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("\"trigger\":\"command\"", "\"trigger\":\"nothing\"", 1)).unwrap();
+    let error = lab.backup.show_point(&point.point).await.unwrap_err();
+    assert!(matches!(&error, Error::Damaged { problems, .. } if problems[0].object == point.manifest), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verification_says_when_a_key_file_is_broken() {
+    let lab = Lab::new().await;
+    lab.fill(3, &Chance::seeded(8)).await;
+    let point = lab.point().await;
+    assert!(lab.backup.verify_point(&point.point, "command").await.unwrap().seal_checked);
+    let key = lab.folder.path().join("keys/drill.key");
+    std::fs::write(&key, "no key at all\n").unwrap();
+    assert!(matches!(lab.backup.verify_point(&point.point, "command").await, Err(Error::Key(_))));
+    std::fs::remove_file(&key).unwrap();
+    assert!(!lab.backup.verify_point(&point.point, "command").await.unwrap().seal_checked, "hashes alone, and said so");
 }

@@ -45,6 +45,8 @@ pub struct Identity {
     throttle: Throttle,
     /// When the last use of a token or session was last written down, in nanoseconds since 1970.
     noted: Arc<Mutex<HashMap<(TenantId, String), i64>>>,
+    /// When a failed sign-in of an unknown name was last written down, and how many were not since.
+    strangers: Arc<Mutex<HashMap<TenantId, (i64, u64)>>>,
 }
 
 impl Identity {
@@ -55,6 +57,7 @@ impl Identity {
             passwords: Passwords::new(cores, chance.clone()),
             throttle: Throttle::new(clock.clone()),
             noted: Arc::default(),
+            strangers: Arc::default(),
             store,
             clock,
             chance,

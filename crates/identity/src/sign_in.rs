@@ -249,12 +249,32 @@ impl Identity {
     }
 
     async fn tell_failure(&self, scope: &TenantScope, username: &str, client: &Client, why: &str) -> Result<(), Error> {
-        let detail = json!({"address": address(client), "reason": why});
+        let mut detail = json!({"address": address(client), "reason": why});
+        if username.is_empty() {
+            // Every audit event waits for one lock: strangers guessing names get one line a minute between them.
+            let Some(unwritten) = self.stranger_is_told(scope.tenant().id) else { return Ok(()) };
+            if let Some(detail) = detail.as_object_mut().filter(|_| unwritten > 0) {
+                detail.insert("unwritten_before".to_owned(), unwritten.into());
+            }
+        }
         let event = AuditEvent { actor: "stranger", event: "signin.failed", object: username, detail };
         let mut tx = self.store.begin(scope);
         tx.audit(&event).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// How many failures of unknown names were not written down before this one; none when this one is not either.
+    fn stranger_is_told(&self, tenant: domain::id::TenantId) -> Option<u64> {
+        let now = self.clock.seconds();
+        let mut strangers = self.strangers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (at, unwritten) = strangers.entry(tenant).or_insert((now - 60, 0));
+        if now - *at < 60 {
+            *unwritten += 1;
+            return None;
+        }
+        *at = now;
+        Some(std::mem::take(unwritten))
     }
 
     async fn open_session(

@@ -43,6 +43,25 @@ impl Cron {
     }
 }
 
+impl Cron {
+    /// The last due time that is not later than `moment`, when there is one after `from`. Looks back from `moment` in
+    /// widening steps, so that a schedule of seconds that was away for a month costs no more than one of days.
+    pub fn last_before(&self, from: OffsetDateTime, moment: OffsetDateTime) -> Option<OffsetDateTime> {
+        const LOOK_BACK: [i64; 6] = [60, 3_600, 86_400, 31 * 86_400, 366 * 86_400, 5 * 366 * 86_400];
+        for seconds in LOOK_BACK {
+            let start = (moment - time::Duration::seconds(seconds)).max(from);
+            let mut last = self.after(start).filter(|due| *due <= moment);
+            while let Some(later) = last.and_then(|due| self.after(due)).filter(|due| *due <= moment) {
+                last = Some(later);
+            }
+            if last.is_some() || start == from {
+                return last;
+            }
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +73,24 @@ mod tests {
         let first = cron.after(start).unwrap();
         assert_eq!(first.unix_timestamp(), 1_700_000_005);
         assert_eq!(cron.after(first).unwrap().unix_timestamp(), 1_700_000_010);
+    }
+
+    #[test]
+    fn the_last_due_time_is_found_from_behind() {
+        let from = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
+        for (text, away) in
+            [("*/5 * * * * *", 40 * 86_400), ("7 * * * * *", 9_000), ("0 0 3 1 1 *", 800 * 86_400), ("0 0 3 * * *", 10)]
+        {
+            let cron: Cron = text.parse().unwrap();
+            let now = from + time::Duration::seconds(away);
+            let last = cron.last_before(from, now);
+            match last {
+                Some(due) => {
+                    assert!(due > from && due <= now && cron.after(due).unwrap() > now, "{text}: {due}");
+                }
+                None => assert!(cron.after(from).unwrap() > now, "{text}"),
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ mod cron;
 mod message;
 mod runner;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 pub use store::control::jobs::JobRow;
 

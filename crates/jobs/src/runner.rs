@@ -63,6 +63,7 @@ pub struct Runner {
     name: String,
     handlers: HashMap<&'static str, Arc<dyn Handler>>,
     parallel: usize,
+    lease: i64,
 }
 
 impl Runner {
@@ -76,11 +77,44 @@ impl Runner {
             name: format!("worker-{:012x}", chance.u64() >> 16),
             handlers: by_kind,
             parallel: parallel.max(1),
+            lease: LEASE,
+        }
+    }
+
+    /// The same with another lease, in seconds.
+    #[must_use]
+    pub const fn with_lease(mut self, seconds: i64) -> Self {
+        self.lease = seconds;
+        self
+    }
+
+    /// Runs until `stop` turns true, then lets the running jobs end; what has not ended after `patience` is given back to
+    /// the queue as if this try had never been.
+    pub async fn run_with(self, stop: watch::Receiver<bool>, patience: Duration) {
+        let (give_up, given_up) = watch::channel(false);
+        let mut asked = stop.clone();
+        let wait = async move {
+            // an error means that nobody can ask any more
+            if asked.wait_for(|asked| *asked).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(patience).await;
+            give_up.send_replace(true);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = self.work(stop, given_up) => {}
+            () = wait => {}
         }
     }
 
     /// Runs until `stop` turns true, then lets the running jobs end.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let (_keep, never) = watch::channel(false);
+        self.work(stop, never).await;
+    }
+
+    async fn work(self, mut stop: watch::Receiver<bool>, give_up: watch::Receiver<bool>) {
         let places = Arc::new(Semaphore::new(self.parallel));
         let kinds: Vec<String> = self.handlers.keys().map(|kind| (*kind).to_owned()).collect();
         while !*stop.borrow() {
@@ -89,7 +123,7 @@ impl Runner {
             if *stop.borrow() {
                 break;
             }
-            let claimed = match self.store.control().claim_job(&kinds, &self.name, LEASE).await {
+            let claimed = match self.store.control().claim_job(&kinds, &self.name, self.lease).await {
                 Ok(claimed) => claimed,
                 Err(error) => {
                     tracing::warn!(%error, "cannot look for jobs");
@@ -105,9 +139,10 @@ impl Runner {
                 continue;
             };
             let Some(handler) = self.handlers.get(job.kind.as_str()).map(Arc::clone) else { continue };
-            let (store, name) = (self.store.clone(), self.name.clone());
+            let held = Held { store: self.store.clone(), worker: self.name.clone(), job, lease: self.lease };
+            let given_up = give_up.clone();
             tokio::spawn(async move {
-                carry_out(&store, &name, job, handler).await;
+                held.carry_out(handler, given_up).await;
                 drop(place);
             });
         }
@@ -116,50 +151,97 @@ impl Runner {
     }
 }
 
-async fn carry_out(store: &Store, worker: &str, job: JobRow, handler: Arc<dyn Handler>) {
-    let began = Instant::now();
-    let (sender, mut receiver) = watch::channel(None);
-    let work = handler.run(job.clone(), Context { progress: sender });
-    tokio::pin!(work);
-    let mut beat = tokio::time::interval(Duration::from_secs(1));
-    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut last_hold = Instant::now();
-    let outcome = loop {
-        tokio::select! {
-            outcome = &mut work => break outcome,
-            _ = beat.tick() => {
-                let progress = if receiver.has_changed().unwrap_or(false) { receiver.borrow_and_update().clone() } else { None };
-                if progress.is_none() && last_hold.elapsed() < Duration::from_secs(LEASE as u64 / 3) {
-                    continue;
+/// A job that this worker holds.
+struct Held {
+    store: Store,
+    worker: String,
+    job: JobRow,
+    lease: i64,
+}
+
+/// How work on a job came to its end.
+enum End {
+    /// The handler has ended.
+    Done(Result<Value, Failure>),
+    /// Another worker has it, or may have it: nothing is noted.
+    Lost,
+    /// The worker is told to end now.
+    GivenUp,
+}
+
+type Holding<'a> = Pin<Box<dyn Future<Output = Result<bool, store::Error>> + Send + 'a>>;
+
+impl Held {
+    async fn carry_out(&self, handler: Arc<dyn Handler>, give_up: watch::Receiver<bool>) {
+        let (job, began) = (&self.job, Instant::now());
+        let end = self.work(handler, give_up).await;
+        metrics::histogram!("holdfast_job_duration_seconds", "kind" => job.kind.clone())
+            .record(began.elapsed().as_secs_f64());
+        let control = self.store.control();
+        let ended = match end {
+            End::Lost => return,
+            End::GivenUp => control.release_job(job, &self.worker).await,
+            End::Done(Ok(result)) => {
+                metrics::counter!("holdfast_jobs_total", "kind" => job.kind.clone(), "result" => "done").increment(1);
+                control.finish_job(job, &self.worker, &result).await
+            }
+            End::Done(Err(failure)) => {
+                metrics::counter!("holdfast_jobs_total", "kind" => job.kind.clone(), "result" => "failed").increment(1);
+                tracing::warn!(job = job.id, kind = job.kind, attempt = job.attempts, error = %failure, "a job failed");
+                let delay = 2_i64.saturating_pow(job.attempts.clamp(0, 10).unsigned_abs()).min(600);
+                control.fail_job(job, &self.worker, &failure.to_string(), delay).await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::warn!(job = job.id, %error, "cannot note the end of a job; its lease will run out");
+        }
+    }
+
+    /// Runs the handler and renews the lease beside it. Work whose lease may have run out is dropped: another worker may
+    /// have begun the same job.
+    async fn work(&self, handler: Arc<dyn Handler>, mut give_up: watch::Receiver<bool>) -> End {
+        let (sender, mut receiver) = watch::channel(None);
+        let mut work = handler.run(self.job.clone(), Context { progress: sender });
+        let mut beat = tokio::time::interval(Duration::from_millis(500));
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let lease = Duration::from_secs(self.lease.unsigned_abs());
+        let (mut asked, mut good) = (Instant::now(), Instant::now());
+        let mut holding: Option<Holding<'_>> = None;
+        loop {
+            let held = async {
+                match holding.as_mut() {
+                    Some(holding) => holding.await,
+                    None => std::future::pending().await,
                 }
-                last_hold = Instant::now();
-                match store.control().hold_job(&job, worker, LEASE, progress).await {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        tracing::warn!(job = job.id, kind = job.kind, "another worker has taken the job over");
-                        return;
+            };
+            tokio::select! {
+                outcome = &mut work => return End::Done(outcome),
+                _ = give_up.wait_for(|given_up| *given_up) => return End::GivenUp,
+                held = held => {
+                    holding = None;
+                    match held {
+                        Ok(true) => good = asked,
+                        Ok(false) => {
+                            tracing::warn!(job = self.job.id, kind = self.job.kind, "another worker has taken the job over");
+                            return End::Lost;
+                        }
+                        Err(error) => tracing::warn!(job = self.job.id, %error, "cannot renew the lease"),
                     }
-                    Err(error) => tracing::warn!(job = job.id, %error, "cannot renew the lease"),
+                }
+                _ = beat.tick() => {
+                    if good.elapsed() >= lease {
+                        tracing::warn!(job = self.job.id, kind = self.job.kind, "the lease could not be renewed in time; the work is dropped");
+                        return End::Lost;
+                    }
+                    let told = receiver.has_changed().unwrap_or(false) && asked.elapsed() >= Duration::from_secs(1);
+                    if holding.is_none() && (told || asked.elapsed() >= lease / 3) {
+                        let progress = if told { receiver.borrow_and_update().clone() } else { None };
+                        asked = Instant::now();
+                        holding = Some(Box::pin(self.store.control().hold_job(&self.job, &self.worker, self.lease, progress)));
+                    }
                 }
             }
         }
-    };
-    metrics::histogram!("holdfast_job_duration_seconds", "kind" => job.kind.clone())
-        .record(began.elapsed().as_secs_f64());
-    let ended = match outcome {
-        Ok(result) => {
-            metrics::counter!("holdfast_jobs_total", "kind" => job.kind.clone(), "result" => "done").increment(1);
-            store.control().finish_job(&job, worker, &result).await
-        }
-        Err(failure) => {
-            metrics::counter!("holdfast_jobs_total", "kind" => job.kind.clone(), "result" => "failed").increment(1);
-            tracing::warn!(job = job.id, kind = job.kind, attempt = job.attempts, error = %failure, "a job failed");
-            let delay = 2_i64.saturating_pow(job.attempts.clamp(0, 10).unsigned_abs()).min(600);
-            store.control().fail_job(&job, worker, &failure.to_string(), delay).await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::warn!(job = job.id, %error, "cannot note the end of a job; its lease will run out");
     }
 }
 

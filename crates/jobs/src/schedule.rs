@@ -17,6 +17,9 @@ use crate::message::kind;
 /// Later than this after its due time, a run is a catch-up.
 const LATE: Duration = Duration::from_secs(5);
 
+/// Missed due times recorded one by one; what goes beyond is one record.
+const RECORDED: usize = 500;
+
 /// Asks every second what is due, until dropped or stopped.
 pub struct Scheduler {
     inner: JobScheduler,
@@ -74,10 +77,24 @@ async fn run_due(
 ) -> Result<bool, store::Error> {
     let mut due = schedule.next_at;
     let mut next = cron.after(due);
-    while let Some(later) = next.filter(|later| *later <= now) {
-        tx.note_run(schedule.id, due, "missed", None).await?;
+    let mut missed = Vec::new();
+    while let Some(later) = next.filter(|later| *later <= now && missed.len() < RECORDED) {
+        missed.push(due);
         due = later;
         next = cron.after(due);
+    }
+    let mut until = None;
+    if next.is_some_and(|later| later <= now)
+        && let Some(last) = cron.last_before(due, now)
+    {
+        // more than are recorded one by one: the last record stands for all up to the one that is caught up
+        missed.push(due);
+        until = Some(last);
+        due = last;
+        next = cron.after(due);
+    }
+    if !missed.is_empty() {
+        tx.note_missed(schedule.id, &missed, until).await?;
     }
     let outcome = if now - due > LATE || due != schedule.next_at { "caught_up" } else { "enqueued" };
     let job = enqueue(tx, schedule, due).await?;

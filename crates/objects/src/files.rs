@@ -151,9 +151,29 @@ impl FileStore {
         self.store.exists(storage_key).await
     }
 
-    /// Everything stored for a tenant, unfinished uploads included: what a sweeper, which is not built yet, will go through.
+    /// Everything stored for a tenant, unfinished uploads and what is set aside included: what the sweeper goes through.
     pub async fn list(&self, tenant: TenantId) -> Result<Vec<Listed>, Error> {
         self.store.list(&keys::live_files(tenant)).await
+    }
+
+    /// Whether this is the place of a file that was set aside.
+    pub fn is_aside(&self, key: &str) -> bool {
+        key.split('/').nth(2) == Some(keys::ASIDE)
+    }
+
+    /// Takes a file away from its place without losing it: [`FileStore::bring_back`] undoes it.
+    pub async fn set_aside(&self, storage_key: &str) -> Result<(), Error> {
+        self.store.promote(storage_key, &keys::live_aside(storage_key)).await
+    }
+
+    /// Puts a file that was set aside back to its place.
+    pub async fn bring_back(&self, storage_key: &str) -> Result<(), Error> {
+        self.store.promote(&keys::live_aside(storage_key), storage_key).await
+    }
+
+    /// Removes a file that was set aside for good.
+    pub async fn remove_aside(&self, storage_key: &str) -> Result<(), Error> {
+        self.store.delete(&keys::live_aside(storage_key)).await
     }
 }
 

@@ -193,6 +193,17 @@ pub fn live_upload(tenant: TenantId, name: &str) -> String {
     format!("f/{tenant}/tmp/{name}")
 }
 
+/// The folder of files that were set aside.
+pub(crate) const ASIDE: &str = "aside";
+
+/// Where a live attachment waits before it is removed.
+pub fn live_aside(storage_key: &str) -> String {
+    let mut parts = storage_key.splitn(3, '/');
+    let (kind, tenant, rest) =
+        (parts.next().unwrap_or("f"), parts.next().unwrap_or("none"), parts.next().unwrap_or("x"));
+    format!("{kind}/{tenant}/{ASIDE}/{}", rest.replace('/', "-"))
+}
+
 /// The first two letters of a hash: folders stay small.
 fn fan(hash: &str) -> &str {
     hash.get(..2).unwrap_or("xx")

@@ -15,6 +15,12 @@ pub struct Shutdown {
     reloads: watch::Sender<u64>,
 }
 
+/// Asks another process of ours to end (SIGTERM); false when there is none of that number.
+pub fn ask_to_end(pid: u32) -> bool {
+    let pid = i32::try_from(pid).map(nix::unistd::Pid::from_raw);
+    pid.is_ok_and(|pid| nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).is_ok())
+}
+
 impl Default for Shutdown {
     fn default() -> Self {
         Self { token: CancellationToken::new(), reloads: watch::Sender::new(0) }

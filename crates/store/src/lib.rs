@@ -6,14 +6,17 @@
 
 mod ahead;
 mod audit;
+mod changes;
 mod config;
 pub mod control;
 mod error;
 pub mod foreign;
+pub mod graft;
 mod group;
 mod health;
 mod hot;
 mod import;
+mod ledger;
 mod listen;
 mod load;
 mod pool;
@@ -23,21 +26,26 @@ mod schema;
 mod scope;
 mod snapshot;
 mod store;
+mod swap;
 pub mod tenant;
 mod tx;
 
 pub use audit::AuditEvent;
+pub use changes::Changed;
 pub use config::{Config, ConfigError, Limits};
 pub use error::Error;
 pub use health::ServerFacts;
 pub use hot::Hot;
+pub use ledger::Replayed;
 pub use listen::LIVE_BYTES;
 pub use load::{CopySink, Load};
+pub use provision::Removal;
 pub use registry::{Registry, TenantChange};
 pub use schema::{CONTROL_VERSION, TENANT_VERSION};
 pub use scope::TenantScope;
 pub use snapshot::{Column, CopyOut, Snapshot, SnapshotInfo, Table};
 pub use store::Store;
+pub use swap::{SwapPlan, SwapRow};
 pub use tx::{Param, Statement, TenantTx};
 
 pub use tokio_postgres::Row;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use domain::id::{SchemaId, Slug, TenantId};
 use domain::tenant::{Tenant, TenantState};
 
+use crate::audit::{APPEND, AuditEvent};
 use crate::error::Error;
 use crate::pool::Shard;
 use crate::schema::{TENANT_STEPS, TENANT_VERSION, tables_made};
@@ -112,6 +113,22 @@ impl Store {
     async fn shard_with_room(&self) -> Result<(i32, String), Error> {
         let connection = self.pools().owner.get().await?;
         let client = &connection.client;
+        // one process at a time: two that found no room would make a role of the same number
+        client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(7235419881123005)").await?;
+        let found = self.find_or_make_shard(client).await;
+        client.batch_execute(if found.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        let (id, role, made) = found?;
+        if let Some(password) = made {
+            self.pools().set_shard(id, Shard { role: role.clone(), password });
+        }
+        Ok((id, role))
+    }
+
+    /// Number and name of a role with room, and its password when it was made now.
+    async fn find_or_make_shard(
+        &self,
+        client: &tokio_postgres::Client,
+    ) -> Result<(i32, String, Option<String>), Error> {
         let found = client
             .query_opt(
                 "SELECT l.id, l.role FROM holdfast.login_shard l WHERE \
@@ -121,48 +138,88 @@ impl Store {
             )
             .await?;
         if let Some(row) = found {
-            return Ok((row.try_get(0)?, row.try_get(1)?));
+            return Ok((row.try_get(0)?, row.try_get(1)?, None));
         }
         let last: i32 =
             client.query_one("SELECT coalesce(max(id), 0) FROM holdfast.login_shard", &[]).await?.try_get(0)?;
         let (id, letters) = (last + 1, b"abcdefghijklmnopqrstuvwxyz0123456789");
         let role = format!("hf_{}_s{id:02}", self.chance().text(letters, 8));
         let password = self.chance().text(letters, 40);
-        let script = format!(
-            "BEGIN; CREATE ROLE {role} LOGIN NOINHERIT PASSWORD '{password}'; \
-             INSERT INTO holdfast.login_shard (id, role, password) VALUES ({id}, '{role}', '{password}'); COMMIT"
-        );
-        if let Err(error) = client.batch_execute(&script).await {
-            client.batch_execute("ROLLBACK").await?;
-            return Err(error.into());
-        }
-        self.pools().set_shard(id, Shard { role: role.clone(), password });
-        Ok((id, role))
+        // a verifier, not the password: statements end up in server logs and in pg_stat_activity
+        let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
+        client.batch_execute(&format!("CREATE ROLE {role} LOGIN NOINHERIT PASSWORD '{verifier}'")).await?;
+        client
+            .execute(
+                "INSERT INTO holdfast.login_shard (id, role, password) VALUES ($1, $2, $3)",
+                &[&id, &role, &password],
+            )
+            .await?;
+        Ok((id, role, Some(password)))
     }
 
-    /// Removes a tenant altogether: its rows, its role, its place in the registry. Files are the caller's.
+    /// Removes a tenant altogether: its rows, its role, its place in the registry; its files are removed afterwards by
+    /// whoever tends to deletions. For a tenant that never was given to anyone.
     pub async fn discard_tenant(&self, id: TenantId) -> Result<(), Error> {
+        self.remove_tenant(id, Removal::Discarded, None).await.map(|_| ())
+    }
+
+    /// Removes a tenant with the audit event in the same transaction. False when there is none, or when its deletion is
+    /// not due any more.
+    pub async fn remove_tenant(
+        &self,
+        id: TenantId,
+        removal: Removal,
+        event: Option<&AuditEvent<'_>>,
+    ) -> Result<bool, Error> {
         let connection = self.pools().owner.get().await?;
         let client = &connection.client;
-        let Some(row) = client.query_opt("SELECT schema_id FROM holdfast.tenant WHERE id = $1", &[&id.0]).await? else {
-            return Ok(());
-        };
-        let text: String = row.try_get(0)?;
-        let schema: SchemaId = text.parse().map_err(|_| Error::Corrupt {
-            table: "tenant",
-            id: id.to_string(),
-            what: "its schema id".to_owned(),
-        })?;
-        let script = format!(
-            "BEGIN; DROP SCHEMA IF EXISTS {schema} CASCADE; DROP ROLE IF EXISTS {schema}; \
-             DELETE FROM holdfast.tenant_host WHERE tenant_id = '{id}'; DELETE FROM holdfast.tenant WHERE id = '{id}'; \
-             SELECT pg_notify('holdfast_registry', '{id}'); COMMIT"
-        );
-        if let Err(error) = client.batch_execute(&script).await {
-            client.batch_execute("ROLLBACK").await?;
-            return Err(error.into());
-        }
+        client.batch_execute("BEGIN").await?;
+        let removed = remove(client, id, removal, event).await;
+        client.batch_execute(if removed.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         self.registry().forget().await;
-        Ok(())
+        removed
     }
+}
+
+/// Why a tenant is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It was never given to anyone.
+    Discarded,
+    /// An operator said so.
+    Ordered,
+    /// The grace of its deletion has ended; refused when somebody took the deletion back meanwhile.
+    Due,
+}
+
+async fn remove(
+    client: &tokio_postgres::Client,
+    id: TenantId,
+    removal: Removal,
+    event: Option<&AuditEvent<'_>>,
+) -> Result<bool, Error> {
+    let due = "SELECT schema_id, slug FROM holdfast.tenant WHERE id = $1 AND state = 'pending_deletion' AND delete_after <= now() FOR UPDATE";
+    let any = "SELECT schema_id, slug FROM holdfast.tenant WHERE id = $1 FOR UPDATE";
+    let sql = if removal == Removal::Due { due } else { any };
+    let Some(row) = client.query_opt(sql, &[&id.0]).await? else { return Ok(false) };
+    let (text, slug): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    let schema: SchemaId = text.parse().map_err(|_| Error::Corrupt {
+        table: "tenant",
+        id: id.to_string(),
+        what: "its schema id".to_owned(),
+    })?;
+    let script = format!(
+        "DROP SCHEMA IF EXISTS {schema} CASCADE; DROP ROLE IF EXISTS {schema}; \
+         DELETE FROM holdfast.tenant_host WHERE tenant_id = '{id}'; DELETE FROM holdfast.tenant WHERE id = '{id}'; \
+         SELECT pg_notify('holdfast_registry', '{id}')"
+    );
+    client.batch_execute(&script).await?;
+    let note =
+        "INSERT INTO holdfast.tenant_deletion (tenant_id, slug, ordered) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    client.execute(note, &[&id.0, &slug, &(removal != Removal::Discarded)]).await?;
+    if let Some(event) = event {
+        let object = if event.object.is_empty() { slug.as_str() } else { event.object };
+        client.query_one(APPEND, &[&id.0, &event.actor, &event.event, &object, &event.detail]).await?;
+    }
+    Ok(true)
 }

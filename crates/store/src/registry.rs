@@ -43,6 +43,8 @@ pub enum TenantChange {
     PublicUrl(Option<String>),
     /// Refused to members, and to be deleted then.
     DeleteAfter(OffsetDateTime),
+    /// Back from being suspended (to active), or from a deletion that has not begun (to what it was before).
+    Resume,
 }
 
 const SELECT: &str = "SELECT t.id, t.slug, t.schema_id, t.shard, t.state, t.public_url, t.epoch, \
@@ -115,8 +117,15 @@ impl Registry {
             }
             TenantChange::Slug(slug) => ("UPDATE holdfast.tenant SET slug = $2 WHERE id = $1", slug.as_str().into()),
             TenantChange::DeleteAfter(when) => (
-                "UPDATE holdfast.tenant SET state = 'pending_deletion', delete_after = $2 WHERE id = $1",
+                "UPDATE holdfast.tenant SET delete_after = $2, state = 'pending_deletion', origin = CASE WHEN state = 'pending_deletion' \
+                 THEN origin ELSE origin || jsonb_build_object('before_deletion', state) END WHERE id = $1",
                 (*when).into(),
+            ),
+            TenantChange::Resume => (
+                "UPDATE holdfast.tenant SET state = CASE WHEN state = 'suspended' THEN 'active' \
+                 ELSE coalesce(origin->>'before_deletion', $2) END, delete_after = NULL, origin = origin - 'before_deletion' \
+                 WHERE id = $1 AND state IN ('suspended', 'pending_deletion')",
+                "closed".into(),
             ),
             TenantChange::PublicUrl(url) => {
                 ("UPDATE holdfast.tenant SET public_url = $2 WHERE id = $1", url.clone().into())
@@ -134,6 +143,17 @@ impl Registry {
         let changed = tx.tx.execute_raw(statement(sql, vec![id.0.into(), value])).await?.rows_affected();
         if changed == 0 && !matches!(change, TenantChange::Hosts(_)) {
             return Err(Error::NotFound("tenant"));
+        }
+        if matches!(change, TenantChange::State(TenantState::Active) | TenantChange::Resume) {
+            // rows that changed places with others are fenced off until they are in use again
+            let sql = "SELECT schema_id FROM holdfast.tenant WHERE id = $1";
+            if let Some(row) = tx.tx.query_one_raw(statement(sql, vec![id.0.into()])).await? {
+                let text: String = row.try_get("", "schema_id")?;
+                if let Ok(schema) = text.parse::<SchemaId>() {
+                    let grant = format!("GRANT INSERT ON {schema}.change_mark TO {schema}");
+                    tx.tx.execute_unprepared(&grant).await?;
+                }
+            }
         }
         tx.tx.execute_raw(statement("SELECT pg_notify('holdfast_registry', $1)", vec![id.to_string().into()])).await?;
         tx.audit(Some(id), event).await?;

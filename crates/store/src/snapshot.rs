@@ -154,7 +154,9 @@ const AFTER: &str = concat!(
     columns!(),
     " FROM note n LEFT JOIN member m ON m.id = n.creator_id WHERE n.id > $1 ORDER BY n.id LIMIT $2"
 );
-const RELATIONS: &str = "SELECT c.oid, c.relname::text, c.relkind::text, has_table_privilege(c.oid, 'SELECT') \
+const RELATIONS: &str = "SELECT c.oid, c.relname::text, c.relkind::text, \
+    CASE WHEN c.relkind IN ('r', 'p') THEN has_table_privilege(c.oid, 'SELECT') ELSE true END, \
+    c.relispartition OR EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) \
     FROM pg_catalog.pg_class c WHERE c.relnamespace = $1::text::regnamespace AND c.relkind NOT IN ('i', 'I', 't', 'c') ORDER BY c.relname";
 const COLUMNS: &str = "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull \
     FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
@@ -181,10 +183,22 @@ impl Snapshot {
         for row in client.query(RELATIONS, &[&self.schema.as_str()]).await.map_err(Error::from)? {
             let (oid, name, kind, readable): (u32, String, String, bool) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+            let child: bool = row.try_get(4)?;
             match kind.as_str() {
-                "S" | "v" => continue,
-                "r" | "p" if readable => {}
-                "r" | "p" => {
+                "v" => continue,
+                "S" if name == "id_seq" => continue,
+                "S" => {
+                    return Err(Error::Refused(format!(
+                        "sequence {name} of the tenant is not in a point, only id_seq is; take numbers from id_seq and drop it"
+                    )));
+                }
+                "r" if child => {
+                    return Err(Error::Refused(format!(
+                        "table {name} of the tenant inherits from another or is a partition, which a point cannot hold; make it a plain table"
+                    )));
+                }
+                "r" if readable => {}
+                "r" => {
                     return Err(Error::Refused(format!(
                         "table {name} of the tenant cannot be read by the tenant's role; grant it or drop the table"
                     )));

@@ -49,6 +49,10 @@ pub struct Settings {
     pub store_access_key_file: Option<PathBuf>,
     /// File with the secret key.
     pub store_secret_key_file: Option<PathBuf>,
+    /// File with an access key of the store that may only read: for drills.
+    pub drill_store_access_key_file: Option<PathBuf>,
+    /// File with the secret key that belongs to it.
+    pub drill_store_secret_key_file: Option<PathBuf>,
     /// File with the certificate authority of the store's endpoint, beside those of the system.
     pub store_ca_file: Option<PathBuf>,
     /// A folder as backup store, instead of S3.
@@ -59,6 +63,10 @@ pub struct Settings {
     pub keys_directory: Option<PathBuf>,
     /// Folder of import and drill reports; `<data>/reports` when absent.
     pub reports_directory: Option<PathBuf>,
+    /// How long points stay, such as `within=2d,hourly=48`.
+    pub retention: String,
+    /// Seconds after which a changed tenant gets a point by itself; 0: only by schedule.
+    pub backup_changed_after: u32,
     /// Members, operators, REST, Connect and gRPC-Web.
     pub listen: ListenAddress,
     /// Native gRPC.
@@ -111,11 +119,15 @@ impl Settings {
             store_path_style: layers.required("store_path_style", values::boolean)?,
             store_access_key_file: layers.path("store_access_key_file")?,
             store_secret_key_file: layers.path("store_secret_key_file")?,
+            drill_store_access_key_file: layers.path("drill_store_access_key_file")?,
+            drill_store_secret_key_file: layers.path("drill_store_secret_key_file")?,
             store_ca_file: layers.path("store_ca_file")?,
             store_directory: layers.path("store_directory")?,
             files_url: layers.parsed("files_url", FilesPlace::parse)?,
             keys_directory: layers.path("keys_directory")?,
             reports_directory: layers.path("reports_directory")?,
+            retention: layers.required("retention", values::word)?,
+            backup_changed_after: layers.required("backup_changed_after", values::seconds)?,
             listen: layers.required("listen", ListenAddress::parse)?,
             grpc_listen: layers.required("grpc_listen", ListenAddress::parse)?,
             ops_listen: layers.required("ops_listen", ListenAddress::parse)?,
@@ -143,6 +155,11 @@ impl Settings {
         }
         if self.store_access_key_file.is_some() != self.store_secret_key_file.is_some() {
             return clash("store_access_key_file and store_secret_key_file belong together; set both or none");
+        }
+        if self.drill_store_access_key_file.is_some() != self.drill_store_secret_key_file.is_some() {
+            return clash(
+                "drill_store_access_key_file and drill_store_secret_key_file belong together; set both or none",
+            );
         }
         Ok(())
     }

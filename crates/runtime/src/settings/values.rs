@@ -127,6 +127,11 @@ pub(super) fn bucket(text: &str) -> Result<String, String> {
     }
 }
 
+/// Whole seconds.
+pub(super) fn seconds(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("expected a number of seconds, found {text}"))
+}
+
 pub(super) fn word(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {
         Err("must not hold control characters".to_owned())

@@ -193,3 +193,9 @@ CREATE TABLE change_mark (
     generation bigint PRIMARY KEY,
     since      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- What must stay so after a restore goes into the ledger of the control plane.
+CREATE TRIGGER access_token_removed AFTER DELETE ON access_token FOR EACH ROW EXECUTE FUNCTION holdfast_audit.note_removal();
+CREATE TRIGGER member_removed AFTER DELETE ON member FOR EACH ROW EXECUTE FUNCTION holdfast_audit.note_removal();
+CREATE TRIGGER member_archived AFTER UPDATE OF archived ON member FOR EACH ROW
+    WHEN (OLD.archived IS DISTINCT FROM NEW.archived) EXECUTE FUNCTION holdfast_audit.note_removal();

@@ -127,6 +127,14 @@ impl Control {
         Ok(self.db.execute_raw(statement(sql, values)).await?.rows_affected() == 1)
     }
 
+    /// Gives a job back to the queue as if this try had never been.
+    pub async fn release_job(&self, job: &JobRow, worker: &str) -> Result<bool, Error> {
+        let sql = "UPDATE holdfast.job SET state = 'queued', attempts = attempts - 1, lease_until = NULL, worker = NULL \
+            WHERE id = $1 AND worker = $2 AND attempts = $3 AND state = 'running'";
+        let values = vec![job.id.into(), worker.into(), job.attempts.into()];
+        Ok(self.db.execute_raw(statement(sql, values)).await?.rows_affected() == 1)
+    }
+
     /// The job with this number.
     pub async fn find_job(&self, id: i64) -> Result<Option<JobRow>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM holdfast.job WHERE id = $1");

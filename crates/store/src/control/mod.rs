@@ -6,6 +6,7 @@ pub mod jobs;
 pub mod operators;
 pub mod points;
 pub mod schedules;
+pub mod sweep;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait};
 use serde_json::Value;

@@ -69,6 +69,8 @@ pub mod point {
         pub proven_at: Option<TimeDateTimeWithTimeZone>,
         /// What verification found wrong.
         pub problems: Option<Json>,
+        /// Attached files that were missing already when it was taken.
+        pub missing: i64,
         /// Not to be removed before.
         pub kept_until: Option<TimeDateTimeWithTimeZone>,
         /// Why it is kept.
@@ -172,6 +174,8 @@ pub struct NewPoint {
     pub notes: i64,
     /// Attached files in it.
     pub files: i64,
+    /// Attached files that were missing already.
+    pub missing: i64,
     /// Bytes before compression.
     pub bytes_plain: i64,
     /// Bytes in the store.
@@ -206,6 +210,7 @@ impl Control {
             rows: ActiveValue::Set(new.rows),
             notes: ActiveValue::Set(new.notes),
             files: ActiveValue::Set(new.files),
+            missing: ActiveValue::Set(new.missing),
             bytes_plain: ActiveValue::Set(new.bytes_plain),
             bytes_stored: ActiveValue::Set(new.bytes_stored),
             bytes_sent: ActiveValue::Set(new.bytes_sent),
@@ -303,6 +308,21 @@ impl Control {
         }
         tx.audit(Some(tenant), event).await?;
         tx.commit().await
+    }
+
+    /// Forgets a point that is about to be removed, with its audit event. Its entry in the log in the store stays.
+    pub async fn remove_point(&self, tenant: TenantId, name: &str, event: &AuditEvent<'_>) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        point::Entity::delete_many().filter(point::Column::Point.eq(name)).exec(&tx.tx).await?;
+        tx.audit(Some(tenant), event).await?;
+        tx.commit().await
+    }
+
+    /// Tenants that have points, whether they are still there or not.
+    pub async fn owners_of_points(&self) -> Result<Vec<TenantId>, Error> {
+        let sql = "SELECT DISTINCT tenant_id FROM holdfast.point ORDER BY tenant_id";
+        let rows = sea_orm::ConnectionTrait::query_all_raw(&self.db, super::statement(sql, Vec::new())).await?;
+        rows.iter().map(|row| Ok(TenantId(row.try_get("", "tenant_id")?))).collect()
     }
 
     /// Remembers a tenant's key by its id and where it lies wrapped.

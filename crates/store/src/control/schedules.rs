@@ -118,6 +118,20 @@ impl ControlTx {
         Ok(self.tx.execute_raw(statement(sql, values)).await?.rows_affected() == 1)
     }
 
+    /// Notes due times of which no job came; `until`: the last one that the last of them stands for.
+    pub async fn note_missed(
+        &self,
+        schedule: i64,
+        due: &[OffsetDateTime],
+        until: Option<OffsetDateTime>,
+    ) -> Result<(), Error> {
+        let sql = "INSERT INTO holdfast.schedule_run (schedule_id, due_at, outcome, until_at) \
+            SELECT $1, due, 'missed', CASE WHEN place = cardinality($2::timestamptz[]) THEN $3::timestamptz END \
+            FROM unnest($2::timestamptz[]) WITH ORDINALITY AS all_due(due, place) ON CONFLICT DO NOTHING";
+        self.tx.execute_raw(statement(sql, vec![schedule.into(), due.to_vec().into(), until.into()])).await?;
+        Ok(())
+    }
+
     /// Moves a schedule to its next due time.
     pub async fn set_next(&self, schedule: i64, next_at: OffsetDateTime) -> Result<(), Error> {
         self.tx

@@ -172,3 +172,50 @@ async fn a_job_that_ends_its_workers_fails_in_the_end() {
     assert!(control.claim_job(&kinds, "worker", 30).await.unwrap().is_none());
     assert_eq!(control.find_job(id).await.unwrap().unwrap().state, "failed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_cannot_be_encoded_leaves_nothing_of_its_flight() {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    let (_, scope) = tenant(&store, "one", TenantState::Active).await;
+    let first = store::Statement { sql: "INSERT INTO setting (key, value) VALUES ('half', '1')", params: &[] };
+    // a text where a number is announced
+    let wrong: [store::Param<'_>; 1] = [(&"text", Type::INT8)];
+    let second = store::Statement { sql: "UPDATE setting SET key = key WHERE $1 = 1", params: &wrong };
+    store.begin(&scope).write_once(&[first, second]).await.unwrap_err();
+    let rows = store.begin(&scope).read_once("SELECT key FROM setting WHERE key = 'half'", &[]).await.unwrap();
+    assert!(rows.is_empty(), "the first statement was committed without the second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_together_fill_the_stock_together() {
+    let database = TestDatabase::create().await;
+    let (one, other) = (
+        Store::connect(database.config.clone()).await.unwrap(),
+        Store::connect(database.config.clone()).await.unwrap(),
+    );
+    let (first, second) = tokio::join!(one.prepare(), other.prepare());
+    first.unwrap();
+    second.unwrap();
+    let roles = database.superuser().await;
+    let shards = roles.query("SELECT role FROM holdfast.login_shard", &[]).await.unwrap();
+    assert_eq!(shards.len(), 1);
+    let role: String = shards[0].get(0);
+    let verifier: String =
+        roles.query_one("SELECT rolpassword FROM pg_authid WHERE rolname = $1", &[&role]).await.unwrap().get(0);
+    assert!(verifier.starts_with("SCRAM-SHA-256$4096:"), "{verifier}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_line_feed_makes_two_audit_events_look_alike() {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    for (event, object) in [("a", "b\nc"), ("a\nb", "c"), ("a", "b\\nc")] {
+        store.control().audit(None, &AuditEvent { actor: "command", event, object, detail: json!({}) }).await.unwrap();
+    }
+    let rows = store.control().audit_newest(None, 3).await.unwrap();
+    let told: std::collections::HashSet<String> =
+        rows.iter().map(|row| format!("{}\n{}\n{}", row.actor, row.event, row.object)).collect();
+    assert_eq!(told.len(), 3);
+    assert!(rows.iter().all(|row| !row.object.contains('\n') && !row.event.contains('\n')), "{rows:?}");
+}

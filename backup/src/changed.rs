@@ -1,0 +1,49 @@
+//! Points of what has changed, without a schedule: every few seconds one question for all tenants together.
+
+use std::time::Duration;
+
+use domain::clock::Clock;
+use jobs::{BackupTenant, Failure, Trigger, enqueue};
+use store::Store;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_secs(5);
+/// A point is not taken again before this many times the time that the last one took: a large tenant written all the time
+/// must not keep the worker and the store busy with itself alone.
+const REST: f64 = 10.0;
+
+/// Looks until the task is dropped. `after`: how old the oldest change must be.
+pub async fn pick_up_changed(store: Store, clock: Clock, after: Duration) {
+    let mut ticks = tokio::time::interval(LOOK.min(after));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = pick_up_once(&store, &clock, after).await {
+            tracing::warn!(%error, "changed tenants cannot be found");
+        }
+    }
+}
+
+/// Asks for a point of each tenant whose oldest unheld change is older than `after`. Tenants with a schedule of their own
+/// are left to it. Returns how many were asked for.
+pub async fn pick_up_once(store: &Store, clock: &Clock, after: Duration) -> Result<usize, Failure> {
+    let (now, control) = (clock.now(), store.control());
+    let schedules = control.list_schedules().await?;
+    let mut asked = 0;
+    for changed in store.changed_tenants().await? {
+        let scheduled = schedules.iter().any(|schedule| {
+            schedule.kind == "backup" && !schedule.paused && schedule.tenant.is_none_or(|id| id == changed.tenant)
+        });
+        if scheduled || now - changed.since < after {
+            continue;
+        }
+        let newest = control.newest_point(changed.tenant, &[]).await?;
+        let resting = newest.is_some_and(|point| (now - point.created_at).as_seconds_f64() < point.seconds * REST);
+        if resting {
+            continue;
+        }
+        let trigger = Trigger::Schedule { schedule: 0, due: now.unix_timestamp() };
+        asked += usize::from(enqueue(store, &BackupTenant { tenant: changed.tenant, trigger }).await?.is_some());
+    }
+    Ok(asked)
+}

@@ -1,0 +1,204 @@
+//! Removing points: planned by rules, dry unless confirmed, never across tenants; then what no point refers to is swept.
+
+mod policy;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::id::TenantId;
+use objects::keys as layout;
+use serde::Serialize;
+use serde_json::json;
+use store::AuditEvent;
+use store::control::points::point::Model as Row;
+use time::Duration;
+
+pub use self::policy::{Known, NoPolicy, Policy, plan};
+use crate::context::Backup;
+use crate::error::Error;
+use crate::format::hash::Hash;
+use crate::format::manifest::Manifest;
+
+/// What nothing refers to stays this long: a point under way may be about to refer to it.
+const YOUNG: Duration = Duration::hours(24);
+/// Points looked at per tenant.
+const MANY: u64 = 1_000_000;
+
+/// What `backup prune` tells.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PruneReport {
+    /// Points that went, or would go.
+    pub removed: Vec<Gone>,
+    /// Points that stay, each with its reasons.
+    pub kept: Vec<Kept>,
+    /// Objects of the store that no point refers to and that went.
+    pub swept: u64,
+    /// Their bytes.
+    pub swept_bytes: u64,
+    /// Nothing was written.
+    pub dry_run: bool,
+    /// What someone should look at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// A point that stays.
+#[derive(Clone, Debug, Serialize)]
+pub struct Kept {
+    /// Its name.
+    pub point: String,
+    /// The tenant's slug then.
+    pub tenant: String,
+    /// Its state.
+    pub state: String,
+    /// Why it stays.
+    pub reasons: Vec<String>,
+}
+
+/// A point that goes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Gone {
+    /// Its name.
+    pub point: String,
+    /// The tenant's slug then.
+    pub tenant: String,
+}
+
+impl Backup {
+    /// Plans, and carries out unless `dry_run`, for one tenant or for each.
+    pub async fn prune(&self, tenant: Option<TenantId>, dry_run: bool, actor: &str) -> Result<PruneReport, Error> {
+        let owners = match tenant {
+            Some(tenant) => vec![tenant],
+            None => self.store.control().owners_of_points().await?,
+        };
+        let mut report = PruneReport { dry_run, ..PruneReport::default() };
+        for owner in owners {
+            self.prune_one(owner, actor, &mut report).await?;
+        }
+        Ok(report)
+    }
+
+    async fn prune_one(&self, tenant: TenantId, actor: &str, report: &mut PruneReport) -> Result<(), Error> {
+        let rows = self.store.control().list_points(Some(tenant), MANY).await?;
+        let known: Vec<Known> = rows.iter().map(known).collect();
+        let mut reasons = plan(&known, &self.policy, self.clock.now());
+        self.distrust(tenant, &rows, &mut reasons, report).await?;
+        for row in &rows {
+            let (point, slug) = (row.point.clone(), row.slug.clone());
+            match reasons.remove(&point).filter(|reasons| !reasons.is_empty()) {
+                Some(reasons) => report.kept.push(Kept { point, tenant: slug, state: row.state.clone(), reasons }),
+                None => {
+                    if !report.dry_run {
+                        self.remove_point(tenant, row, actor).await?;
+                    }
+                    report.removed.push(Gone { point, tenant: slug });
+                }
+            }
+        }
+        if !report.dry_run {
+            self.sweep(tenant, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Someone who can write to the store could add points under other times, so that good ones fall out of their buckets:
+    /// when the store's own time of a manifest is far from ours, nothing of the tenant goes.
+    async fn distrust(
+        &self,
+        tenant: TenantId,
+        rows: &[Row],
+        reasons: &mut BTreeMap<String, Vec<String>>,
+        report: &mut PruneReport,
+    ) -> Result<(), Error> {
+        if reasons.values().all(|reasons| !reasons.is_empty()) {
+            return Ok(());
+        }
+        let listed = self.objects.list(&layout::points(tenant)).await?;
+        for row in rows {
+            let at = layout::manifest(tenant, &row.point);
+            let Some(object) = listed.iter().find(|object| object.key == at) else { continue };
+            if (object.modified - row.created_at).abs() > YOUNG {
+                let why = format!("the store says that {} was written at another time than we know", row.point);
+                report.warnings.push(why.clone());
+                reasons.values_mut().for_each(|reasons| reasons.push(why.clone()));
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The row first: from then on nothing counts on the point. Its entry in the log stays.
+    async fn remove_point(&self, tenant: TenantId, row: &Row, actor: &str) -> Result<(), Error> {
+        let detail = json!({ "state": row.state, "created_at": crate::snapshot::rfc3339(row.created_at) });
+        let event = AuditEvent { actor, event: "point.removed", object: &row.point, detail };
+        self.store.control().remove_point(tenant, &row.point, &event).await?;
+        let own = self.objects.list(&layout::point(tenant, &row.point)).await?;
+        let mut keys: Vec<String> = own.into_iter().map(|object| object.key).collect();
+        // the manifest first: half a point must not look like one
+        keys.sort_by_key(|key| !key.ends_with("/manifest.json"));
+        for key in keys {
+            self.objects.delete(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what no point of the tenant refers to: chunks, files, and what is left of points that were never completed.
+    async fn sweep(&self, tenant: TenantId, report: &mut PruneReport) -> Result<(), Error> {
+        // listed first: what a point sends from now on is not in the list
+        let mut stored = self.objects.list(&layout::chunks(tenant)).await?;
+        stored.extend(self.objects.list(&layout::files(tenant)).await?);
+        let points = self.objects.list(&layout::points(tenant)).await?;
+        let Some(referred) = self.referred(tenant, report).await? else { return Ok(()) };
+        let whole: BTreeSet<&str> =
+            points.iter().filter_map(|object| object.key.strip_suffix("manifest.json")).collect();
+        stored.extend(points.iter().filter(|object| !whole.contains(folder(&object.key))).cloned());
+        let now = self.clock.now();
+        let idle: Vec<_> = stored
+            .into_iter()
+            .filter(|object| !referred.contains(&object.key) && now - object.modified > YOUNG)
+            .collect();
+        report.swept += idle.len() as u64;
+        report.swept_bytes += idle.iter().map(|object| object.size).sum::<u64>();
+        let keys: Vec<String> = idle.into_iter().map(|object| object.key).collect();
+        for some in keys.chunks(500) {
+            self.objects.delete_many(some).await?;
+        }
+        Ok(())
+    }
+
+    /// Every object that a point of the tenant needs; none when that cannot be said of all of them.
+    async fn referred(&self, tenant: TenantId, report: &mut PruneReport) -> Result<Option<BTreeSet<String>>, Error> {
+        let mut referred = BTreeSet::new();
+        for row in self.store.control().list_points(Some(tenant), MANY).await? {
+            let stored = match self.objects.get(&layout::manifest(tenant, &row.point)).await {
+                Ok(stored) => stored,
+                Err(objects::Error::NotFound { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let manifest =
+                Manifest::read(&stored).ok().filter(|_| Hash::of(&stored).to_string() == row.manifest_sha256);
+            let Some(manifest) = manifest else {
+                let warning =
+                    format!("the manifest of {} is not as it was written; nothing of its tenant was swept", row.point);
+                report.warnings.push(warning);
+                return Ok(None);
+            };
+            referred.extend(manifest.clear.objects.into_iter().map(|object| object.key));
+        }
+        Ok(Some(referred))
+    }
+}
+
+fn folder(key: &str) -> &str {
+    key.rfind('/').and_then(|at| key.get(..=at)).unwrap_or_default()
+}
+
+fn known(row: &Row) -> Known {
+    Known {
+        point: row.point.clone(),
+        seq: row.seq,
+        at: row.created_at,
+        state: row.state.clone(),
+        kept_until: row.kept_until,
+        kept_reason: row.kept_reason.clone(),
+    }
+}

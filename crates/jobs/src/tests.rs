@@ -1,0 +1,99 @@
+//! Schedules after a long absence, and jobs whose lease is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use domain::chance::Chance;
+use serde_json::json;
+use store::control::jobs::NewJob;
+use testkit::pg::TestDatabase;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use crate::{Context, Handler, JobRow, Outcome, Runner, enqueue_due};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_month_away_is_caught_up_in_a_moment() {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    let start = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
+    let row = store.control().set_schedule("dump", None, "*/5 * * * * *", start).await.unwrap();
+    let now = start + time::Duration::days(30) + time::Duration::seconds(2);
+    let began = std::time::Instant::now();
+    assert_eq!(enqueue_due(&store, now).await.unwrap(), 1, "one job stands for all that was missed");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let runs = store.control().list_schedule_runs(row.id, 10_000).await.unwrap();
+    assert!(runs.len() < 1_000, "{} records", runs.len());
+    assert_eq!(runs[0].outcome, "caught_up");
+    assert_eq!(runs[0].due_at, start + time::Duration::days(30));
+    assert!(runs[1..].iter().all(|run| run.outcome == "missed"));
+    assert_eq!(enqueue_due(&store, now).await.unwrap(), 0);
+}
+
+/// Works until it is dropped.
+struct Endless {
+    begun: Arc<AtomicUsize>,
+    dropped: Arc<AtomicUsize>,
+}
+
+struct Told(Arc<AtomicUsize>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Handler for Endless {
+    fn kind(&self) -> &'static str {
+        "dump"
+    }
+
+    fn run(&self, _: JobRow, _: Context) -> Outcome {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let told = Told(Arc::clone(&self.dropped));
+        Box::pin(async move {
+            let _told = told;
+            std::future::pending().await
+        })
+    }
+}
+
+async fn until(what: &str, done: impl Fn() -> bool) {
+    for _ in 0..600 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what} did not happen within 30 s");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_whose_lease_cannot_be_renewed_is_dropped() {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    let (begun, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let handler = Arc::new(Endless { begun: Arc::clone(&begun), dropped: Arc::clone(&dropped) });
+    let runner = Runner::new(store.clone(), vec![handler], 1, &Chance::System).with_lease(2);
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(runner.run_with(stopped, Duration::from_millis(200)));
+    let new = NewJob { kind: "dump", tenant: None, payload: json!({}), once_key: None, max_attempts: 3 };
+    let id = store.control().enqueue(&new).await.unwrap().unwrap();
+    until("the work", || begun.load(Ordering::SeqCst) == 1).await;
+    // the database does not answer for longer than the lease
+    let mut blocker = database.superuser().await;
+    let lock = blocker.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE holdfast.job IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    until("the end of the work", || dropped.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(begun.load(Ordering::SeqCst), 1, "nobody has begun it a second time before");
+    lock.rollback().await.unwrap();
+    until("the second try", || begun.load(Ordering::SeqCst) == 2).await;
+    // told to end, it gives the job back without counting this try
+    stop.send(true).unwrap();
+    running.await.unwrap();
+    until("the end of the second try", || dropped.load(Ordering::SeqCst) == 2).await;
+    let row = store.control().find_job(id).await.unwrap().unwrap();
+    assert_eq!((row.state.as_str(), row.attempts), ("queued", 1));
+}
