@@ -3,6 +3,7 @@
 // Tests are read as stories; the finer points of style bind the product only.
 #![allow(clippy::pedantic, clippy::type_complexity)]
 
+mod dialects;
 mod drills;
 mod flights;
 mod isolation;
@@ -11,3 +12,4 @@ mod live;
 mod mcp;
 mod replay;
 mod support;
+mod uploads;

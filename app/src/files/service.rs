@@ -8,6 +8,7 @@ use serde_json::Value;
 use store::TenantTx;
 use store::tenant::attachments::{self, Attachment, AttachmentQuery, NewAttachment};
 use store::tenant::{cards, filter_sql, notes, settings};
+use tokio::io::AsyncRead;
 use tokio::sync::Semaphore;
 
 use super::{kind, motion, strip};
@@ -133,19 +134,82 @@ async fn holder(tx: &mut TenantTx, desk: &Desk<'_>, name: &str) -> Result<NoteId
     if note.creator_id == desk.member()?.id { Ok(note.id) } else { Err(Error::Denied) }
 }
 
+/// Puts a file's bytes into the file store while they arrive.
+pub async fn put<R: AsyncRead + Send>(desk: &Desk<'_>, files: &FileStore, source: R) -> Result<Stored, Error> {
+    desk.author()?;
+    let mut tx = desk.begin();
+    let key = file_key(&mut tx).await?;
+    tx.commit().await?;
+    Ok(files.put_file(desk.scope.tenant().id, &key, source).await?)
+}
+
+/// Makes the row of a file whose bytes are in the file store already; `upload.content` is how they begin.
+pub async fn create_stored(desk: &Desk<'_>, upload: Upload, stored: Stored) -> Result<Attachment, Error> {
+    let member = desk.author()?;
+    kind::check_filename(&upload.filename)?;
+    let media_type = kind::media_type(&upload.kind, &upload.filename, &upload.content)?;
+    let uid = input::chosen_uid(&upload.uid)?.map_or_else(|| desk.chance.uid(), str::to_owned);
+    if let Some(motion) = &upload.motion {
+        motion::check(motion)?;
+    }
+    let mut tx = desk.begin();
+    let holder = match &upload.memo {
+        None => None,
+        Some(name) => Some(holder(&mut tx, desk, name).await?),
+    };
+    tx.commit().await?;
+    let row = Attachment {
+        id: AttachmentId(0),
+        uid,
+        creator_id: member.id,
+        created_ts: desk.now(),
+        updated_ts: desk.now(),
+        filename: upload.filename,
+        kind: media_type,
+        size: i64::try_from(stored.size).unwrap_or(i64::MAX),
+        sha256: stored.sha256.clone(),
+        storage_key: stored.storage_key.clone(),
+        external_link: String::new(),
+        payload: motion::payload(upload.motion.as_ref()),
+        note: None,
+    };
+    let id = insert(desk, &row, &stored, holder).await?;
+    Ok(Attachment { id, ..row })
+}
+
+/// Whether a file that begins so is a photo that [`strip`] may have to change.
+pub fn is_photo(start: &[u8]) -> bool {
+    start.starts_with(&[0xFF, 0xD8]) || start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP")
+}
+
+/// The longest file that the caller may store here, in bytes.
+pub async fn size_limit(desk: &Desk<'_>) -> Result<u64, Error> {
+    desk.author()?;
+    let mut tx = desk.begin();
+    let limit = limit_mib(&mut tx).await?;
+    tx.commit().await?;
+    Ok(limit.saturating_mul(1024 * 1024))
+}
+
+/// The refusal of a file longer than `limit` bytes.
+pub fn too_large(limit: u64) -> Error {
+    Error::invalid(format!("file size exceeds the limit of {} MiB", limit / (1024 * 1024)))
+}
+
+async fn limit_mib(tx: &mut TenantTx) -> Result<u64, Error> {
+    let set = settings::find_setting(tx, "STORAGE").await?;
+    let limit = set.as_ref().and_then(|value| value.get("uploadSizeLimitMb"));
+    let limit = limit.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
+    Ok(limit.filter(|limit| *limit > 0).unwrap_or(DEFAULT_LIMIT_MIB))
+}
+
 async fn check_size(tx: &mut TenantTx, size: usize) -> Result<(), Error> {
     // Whatever the tenant has set, a MiB is always allowed: most files need no look at the setting.
     if size <= 1024 * 1024 {
         return Ok(());
     }
-    let set = settings::find_setting(tx, "STORAGE").await?;
-    let limit = set.as_ref().and_then(|value| value.get("uploadSizeLimitMb"));
-    let limit = limit.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
-    let limit = limit.filter(|limit| *limit > 0).unwrap_or(DEFAULT_LIMIT_MIB);
-    if size as u64 > limit.saturating_mul(1024 * 1024) {
-        return Err(Error::invalid(format!("file size exceeds the limit of {limit} MiB")));
-    }
-    Ok(())
+    let limit = limit_mib(tx).await?.saturating_mul(1024 * 1024);
+    if size as u64 > limit { Err(too_large(limit)) } else { Ok(()) }
 }
 
 /// One file's row: its creator, admins, and whoever may read the note it hangs on.

@@ -28,6 +28,14 @@ pub async fn delete(desk: &Desk<'_>, uid: &str, id: i64) -> Result<(), Error> {
     let member = desk.member()?;
     let mut tx = desk.begin();
     tx.touch().await?;
+    let uid = &match uid {
+        // Before 0.26 a reaction was named by its number alone.
+        "-" => {
+            let known = reactions::find_reaction(&mut tx, id).await?.ok_or(Error::Denied)?;
+            notes::find_note_by_id(&mut tx, known.note_id).await?.ok_or(Error::Denied)?.uid
+        }
+        uid => uid.to_owned(),
+    };
     let note = notes::find_note_locked(&mut tx, uid).await?.ok_or(Error::Denied)?;
     let found = reactions::find_reaction(&mut tx, id).await?.filter(|found| found.note_id == note.id);
     let reaction = found.ok_or(Error::Denied)?;

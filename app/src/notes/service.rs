@@ -1,6 +1,6 @@
 //! Reading, listing, writing and deleting notes.
 
-use domain::filter;
+use domain::filter::{self, OldFilter};
 use domain::id::NoteId;
 use domain::note::{Card, Location, Note, RelationKind, Visibility};
 use store::TenantTx;
@@ -37,6 +37,8 @@ pub struct ListInput<'a> {
     pub order_by: &'a str,
     /// As the client wrote it.
     pub filter: &'a str,
+    /// Whether the filter may be in the dialect of older clients.
+    pub old: bool,
 }
 
 /// Part of a list.
@@ -51,28 +53,42 @@ pub struct Listed {
 /// Notes (never comments) that the caller may see.
 pub async fn list(desk: &Desk<'_>, wanted: &ListInput<'_>) -> Result<Listed, Error> {
     desk.enter()?;
-    let order = order::parse(wanted.order_by)?;
-    let condition = match wanted.filter {
-        "" => None,
-        text => {
-            let parsed = filter::parse(text, desk.now()).map_err(|e| Error::invalid(format!("invalid filter: {e}")))?;
-            Some(filter_sql::compile(&parsed, 2))
-        }
-    };
-    if wanted.archived && desk.actor.member_id().is_none() {
+    let mut order = order::parse(wanted.order_by)?;
+    let (mut archived, mut page) = (wanted.archived, wanted.page);
+    let mut parsed = None;
+    if !wanted.filter.is_empty() {
+        let understood = understood(wanted, desk.now())?;
+        archived = understood.archived.unwrap_or(archived);
+        order.pinned_first |= understood.pinned_first;
+        order.ascending |= understood.oldest_first;
+        page.limit = understood.limit.map_or(page.limit, |limit| limit.clamp(1, 1000));
+        parsed = understood.filter;
+    }
+    let condition = parsed.map(|parsed| filter_sql::compile(&parsed, 2));
+    if archived && desk.actor.member_id().is_none() {
         return Ok(Listed { notes: Vec::new(), next_page_token: String::new() });
     }
     let params = condition.as_ref().map(filter_sql::Condition::params).unwrap_or_default();
     let query = FeedQuery {
         viewer: desk.viewer(),
-        archived: wanted.archived,
+        archived,
         order,
         filter: condition.as_ref().map(|condition| (condition.sql.as_str(), params.as_slice())),
-        limit: wanted.page.limit + 1,
-        offset: wanted.page.offset,
+        limit: page.limit + 1,
+        offset: page.offset,
     };
     let found = feed::list_notes(desk.store, desk.scope, &query).await?;
-    Ok(cut(found, wanted.page))
+    Ok(cut(found, page))
+}
+
+/// The filter in the present language, or, where the caller may speak it, in that of older clients.
+fn understood(wanted: &ListInput<'_>, now: i64) -> Result<OldFilter, Error> {
+    let refused = match filter::parse(wanted.filter, now) {
+        Ok(filter) => return Ok(OldFilter { filter: Some(filter), ..OldFilter::default() }),
+        Err(error) => error,
+    };
+    let old = if wanted.old { filter::parse_old(wanted.filter, now).ok() } else { None };
+    old.ok_or_else(|| Error::invalid(format!("invalid filter: {refused}")))
 }
 
 /// The newest public notes, for feeds.

@@ -2,8 +2,8 @@
 
 use domain::filter;
 use domain::id::MemberId;
+use store::tenant::filter_sql;
 use store::tenant::stats::{self, CountedNote};
-use store::tenant::{filter_sql, members};
 
 use super::{Desk, Error};
 
@@ -11,7 +11,7 @@ use super::{Desk, Error};
 pub async fn of_member(desk: &Desk<'_>, username: &str) -> Result<Vec<CountedNote>, Error> {
     desk.enter()?;
     let mut tx = desk.begin();
-    let member = members::find_member_by_name(&mut tx, username).await?;
+    let member = crate::people::service::find(&mut tx, desk, username).await?;
     tx.commit().await?;
     let member = member.ok_or_else(|| Error::NotFound("user not found".into()))?;
     Ok(stats::list_counted(desk.begin(), desk.viewer(), false, Some(member.id), None).await?)

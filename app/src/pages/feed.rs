@@ -94,7 +94,7 @@ async fn build(
     let filter = filter_of(wanted);
     let from = Page::read(PAGE, &wanted.page).map_err(|e| web::Error::invalid(e.to_string()))?;
     let order_by = if wanted.is_archive() { "create_time desc" } else { "pinned desc, create_time desc" };
-    let input = ListInput { page: from, archived: wanted.is_archive(), order_by, filter: &filter };
+    let input = ListInput { page: from, archived: wanted.is_archive(), order_by, filter: &filter, old: false };
     let listed = service::list(&desk, &input).await?;
     let base = visit.place.base.as_str();
     let offered = offered(&desk).await?;

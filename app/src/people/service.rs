@@ -1,11 +1,12 @@
 //! Finding members and adding them.
 
+use domain::filter;
 use domain::id::{MemberId, is_username};
 use domain::member::{Member, Role};
 use identity::Identity;
 use serde_json::json;
-use store::AuditEvent;
 use store::tenant::members;
+use store::{AuditEvent, TenantTx};
 use wire::page::Page;
 
 use super::Error;
@@ -21,9 +22,21 @@ const LARGEST_BATCH: usize = 100;
 /// Not found.
 pub async fn get(desk: &Desk<'_>, username: &str) -> Result<Member, Error> {
     let mut tx = desk.begin();
-    let found = members::find_member_by_name(&mut tx, username).await?;
+    let found = find(&mut tx, desk, username).await?;
     tx.commit().await?;
     found.ok_or(Error::NotFound)
+}
+
+/// The member of this name. Where nobody has it, a number means the member with that number, as clients of Memos up to
+/// 0.26 write it; only members may ask so.
+pub(crate) async fn find(tx: &mut TenantTx, desk: &Desk<'_>, username: &str) -> Result<Option<Member>, store::Error> {
+    let found = members::find_member_by_name(tx, username).await?;
+    match filter::member_number(username) {
+        Some(number) if found.is_none() && desk.actor.member().is_some() => {
+            members::find_member(tx, MemberId(number)).await
+        }
+        _ => Ok(found),
+    }
 }
 
 /// Members, the newest first, and whether more follow. `only` asks for one name. For admins.

@@ -69,7 +69,7 @@ pub async fn update(
 ) -> Result<Member, Error> {
     let mut tx = desk.begin();
     tx.touch().await?;
-    let was = members::find_member_by_name(&mut tx, username).await?.ok_or(Error::NotFound)?;
+    let was = super::service::find(&mut tx, desk, username).await?.ok_or(Error::NotFound)?;
     may(me, &was, &change)?;
     let general = settings::general(&mut tx).await?;
     if change.username.is_some() && general.disallow_change_username {

@@ -22,17 +22,22 @@ pub fn rows() -> Vec<RpcRow> {
 }
 
 async fn create_attachment(ctx: Ctx, request: v1::CreateAttachmentRequest) -> Result<v1::Attachment, ApiError> {
+    let upload = upload_of(request)?;
+    let stored = service::create(&Desk::of(&ctx), &ctx.state().files, upload).await?;
+    Ok(view::attachment(&stored))
+}
+
+/// The file that a request wants stored.
+pub(super) fn upload_of(request: v1::CreateAttachmentRequest) -> Result<Upload, ApiError> {
     let file = request.attachment.ok_or_else(|| ApiError::invalid("attachment is required"))?;
-    let upload = Upload {
+    Ok(Upload {
         uid: request.attachment_id,
         motion: file.motion_media.as_ref().map(motion),
         memo: file.memo.filter(|name| !name.is_empty()),
         filename: file.filename,
         kind: file.r#type,
         content: file.content,
-    };
-    let stored = service::create(&Desk::of(&ctx), &ctx.state().files, upload).await?;
-    Ok(view::attachment(&stored))
+    })
 }
 
 fn motion(wire: &v1::MotionMedia) -> MotionMedia {

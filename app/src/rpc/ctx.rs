@@ -1,10 +1,11 @@
 //! What a handler knows about the request besides its message.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use domain::tenant::Tenant;
-use identity::{Actor, Credentials, MemberActor};
+use identity::{Actor, Credentials, MemberActor, Via};
 use store::{TenantScope, TenantTx};
 
 use crate::error::ApiError;
@@ -65,12 +66,20 @@ struct Inner {
     actor: Actor,
     info: RequestInfo,
     cookies: Mutex<Vec<String>>,
+    old: AtomicBool,
 }
 
 impl Ctx {
     /// For one request to one tenant.
     pub fn new(state: AppState, scope: TenantScope, actor: Actor, info: RequestInfo) -> Self {
-        Self(Arc::new(Inner { state, scope, actor, info, cookies: Mutex::new(Vec::new()) }))
+        Self(Arc::new(Inner {
+            state,
+            scope,
+            actor,
+            info,
+            cookies: Mutex::new(Vec::new()),
+            old: AtomicBool::new(false),
+        }))
     }
 
     /// What all requests share.
@@ -143,6 +152,18 @@ impl Ctx {
         if let Ok(mut cookies) = self.0.cookies.lock() {
             cookies.push(header);
         }
+    }
+
+    /// Whether the forms of older clients are understood where the present one refuses them: on their own routes, and to
+    /// whoever comes with a personal access token, since a session of 0.30 speaks 0.30.
+    pub fn speaks_old(&self) -> bool {
+        let token = matches!(&self.0.actor, Actor::Member(me) if matches!(me.via, Via::PersonalToken(_)));
+        token || self.0.old.load(Ordering::Relaxed)
+    }
+
+    /// Called on the routes of older clients.
+    pub(crate) fn speak_old(&self) {
+        self.0.old.store(true, Ordering::Relaxed);
     }
 
     /// Whether cookies may be left in the client: not by a request that another site's page made, or that site could

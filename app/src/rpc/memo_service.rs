@@ -52,6 +52,7 @@ async fn list_memos(ctx: Ctx, request: v1::ListMemosRequest) -> Answer<v1::ListM
         archived: request.state() == v1::State::Archived,
         order_by: &request.order_by,
         filter: &request.filter,
+        old: ctx.speaks_old(),
     };
     let found = service::list(&desk, &wanted).await?;
     Ok(v1::ListMemosResponse { memos: listed(&ctx, found.notes), next_page_token: found.next_page_token })
@@ -248,7 +249,8 @@ fn change(ctx: &Ctx, memo: v1::Memo, mask: &FieldMask) -> Answer<Change> {
     if mask.names("relations") {
         change.references = Some(reference_uids(&memo.relations)?);
     }
-    if mask.names("location") {
+    // Parts of a place mean the whole to clients that send no mask; to a session of 0.30 they mean nothing, as recorded.
+    if mask.names("location") || ctx.speaks_old() && mask.touches("location") {
         change.location = Some(memo.location.map(location));
     }
     if mask.names("content") {

@@ -8,7 +8,9 @@ pub mod attachment_service;
 pub mod auth_service;
 pub(crate) mod buffers;
 pub mod connect;
+mod content_member;
 mod ctx;
+mod dialect;
 pub mod document;
 pub mod door;
 pub(crate) mod framing;
@@ -22,6 +24,7 @@ pub mod rest;
 mod row;
 pub mod shortcut_service;
 pub mod stats_service;
+mod upload;
 pub mod user_service;
 
 pub use ctx::{Ctx, RequestInfo};

@@ -31,13 +31,20 @@ async fn rest(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
+    let head = head(&request);
+    if super::upload::is_large(&head, announced(&request)) {
+        let info = info(&visit, &request);
+        let ctx = Ctx::new(state.get_ref().clone(), visit.scope, visit.actor, info);
+        let answer = super::upload::answer(&ctx, &head, payload).await?;
+        return bound(Reply::new(200, "application/json", answer));
+    }
     let (body, _room) = read(payload, &request, &visit.actor).await?;
     // Memos' gateway passes a browser's cookies on only under this name.
     let forwarded = text(request.headers(), "grpc-metadata-cookie");
     let mut info = info(&visit, &request);
     info.forwarded = Some(Credentials::read(None, forwarded));
     let ctx = Ctx::new(state.get_ref().clone(), visit.scope, visit.actor, info);
-    bound(super::rest::answer(ctx, &head(&request), body).await?)
+    bound(super::rest::answer(ctx, &head, body).await?)
 }
 
 async fn connect(
@@ -60,7 +67,7 @@ pub(crate) async fn read(
 ) -> Result<(Bytes, Room), ApiError> {
     let limit = if *actor == Actor::Anonymous { web::FORM_LIMIT } else { web::API_LIMIT };
     let mut room = Room::default();
-    if let Some(announced) = text(request.headers(), CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok()) {
+    if let Some(announced) = announced(request) {
         if announced > limit {
             return Err(ApiError::too_large(limit));
         }
@@ -76,6 +83,11 @@ pub(crate) async fn read(
         body.extend_from_slice(&piece);
     }
     Ok((body.freeze(), room))
+}
+
+/// The length that a request announces.
+fn announced(request: &HttpRequest) -> Option<usize> {
+    text(request.headers(), CONTENT_LENGTH.as_str())?.parse().ok()
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use wire::table::{Found, find};
 
 use super::door::{Head, Reply, admit, run};
-use super::{Ctx, Payload};
+use super::{Ctx, Payload, dialect};
 use crate::error::{ApiError, Code};
 
 /// Answers a request below `/api/v1/`.
@@ -17,16 +17,30 @@ use crate::error::{ApiError, Code};
 pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiError> {
     let path = percent_decode_str(&head.path).decode_utf8().map_err(|_| ApiError::invalid("the path is not UTF-8"))?;
     let found = match find(&head.verb, &path) {
-        Found::Rpc(found) => found,
+        // Verbs of old routes look like part of a name to the table.
+        Found::Rpc(found) if !path.ends_with(":getSetting") && !path.ends_with(":updateSetting") => found,
+        _ if dialect::knows(&ctx, &head.verb, &path) => {
+            let answer = dialect::answer(&ctx, head, &path, &body).await?;
+            return Ok(with_cookies(&ctx, Reply::new(200, "application/json", answer)));
+        }
         Found::OtherVerb => return Err(ApiError::new(Code::Unimplemented, "Method Not Allowed")),
-        Found::Nothing => return Err(ApiError::not_found("Not Found")),
+        _ => return Err(ApiError::not_found("Not Found")),
     };
     admit(found.rpc, &ctx)?;
-    let message = wire::rest::request(&found, &head.query, &body).map_err(|refusal| ApiError::invalid(refusal.0))?;
+    if dialect::is_old_sign_in(found.rpc.method, head, &body) {
+        let answer = dialect::sign_in(&ctx, head, &body).await.map_err(|error| dialect::refusal(error, head))?;
+        let answer = serde_json::to_vec(&answer).map_err(ApiError::internal)?;
+        return Ok(with_cookies(&ctx, Reply::new(200, "application/json", answer)));
+    }
+    let (query, body) = dialect::present(&ctx, &found, &head.query, body);
+    let message = wire::rest::request(&found, &query, &body).map_err(|refusal| ApiError::invalid(refusal.0))?;
     drop(body);
     refuse_nul(&message)?;
     let answer = run(found.rpc, ctx.clone(), Payload::Rest(message)).await?;
-    let mut reply = Reply::new(200, "application/json", answer);
+    Ok(with_cookies(&ctx, Reply::new(200, "application/json", answer)))
+}
+
+fn with_cookies(ctx: &Ctx, mut reply: Reply) -> Reply {
     for cookie in ctx.take_cookies() {
         // Memos' own REST gives the cookie under the prefixed name only; some clients read that one.
         reply = reply.with("Grpc-Metadata-Set-Cookie", cookie.clone());
@@ -34,7 +48,7 @@ pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiErro
             reply = reply.with("Set-Cookie", cookie);
         }
     }
-    Ok(reply)
+    reply
 }
 
 /// Postgres text cannot hold a NUL; it is refused here, once, for every field of every message.

@@ -186,7 +186,14 @@ async fn get_setting(ctx: Ctx, request: v1::GetUserSettingRequest) -> Answer<v1:
 async fn update_setting(ctx: Ctx, request: v1::UpdateUserSettingRequest) -> Answer<v1::UserSetting> {
     let setting = request.setting.ok_or_else(|| ApiError::invalid("setting is required"))?;
     let (member, key) = setting_of(&ctx, &setting.name).await?;
-    let mask = request.update_mask.unwrap_or_default();
+    let mut mask = request.update_mask.unwrap_or_default();
+    if ctx.speaks_old() {
+        for path in &mut mask.paths {
+            for prefix in ["general_setting.", "tags_setting."] {
+                *path = path.strip_prefix(prefix).unwrap_or(path).to_owned();
+            }
+        }
+    }
     Ok(settings::update(&Desk::of(&ctx), &member, key, setting.value, &mask).await?)
 }
 

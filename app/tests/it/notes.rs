@@ -23,7 +23,7 @@ fn uids(notes: &[Note]) -> Vec<&str> {
 }
 
 fn list(order_by: &'static str, filter: &'static str) -> ListInput<'static> {
-    ListInput { page: FIRST, archived: false, order_by, filter }
+    ListInput { page: FIRST, archived: false, order_by, filter, old: false }
 }
 
 #[tokio::test(flavor = "multi_thread")]

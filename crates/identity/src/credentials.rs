@@ -6,6 +6,9 @@ pub const REFRESH_COOKIE: &str = "memos_refresh";
 /// The cookie of a page session.
 pub const PAGE_COOKIE: &str = "holdfast_session";
 
+/// The cookie in which Memos before 0.25 kept a token.
+pub const OLD_COOKIE: &str = "memos.access-token";
+
 /// At most so many cookies of one name are looked at.
 const COOKIES: usize = 4;
 
@@ -19,6 +22,8 @@ pub struct Credentials {
     pub page: Vec<String>,
     /// The values of [`REFRESH_COOKIE`] in the same order.
     pub refresh: Vec<String>,
+    /// The value of [`OLD_COOKIE`].
+    pub old: Option<String>,
 }
 
 impl Credentials {
@@ -29,6 +34,10 @@ impl Credentials {
             let list = match name {
                 PAGE_COOKIE => &mut out.page,
                 REFRESH_COOKIE => &mut out.refresh,
+                OLD_COOKIE => {
+                    out.old = Some(value.to_owned()).filter(|value| !value.is_empty());
+                    continue;
+                }
                 _ => continue,
             };
             if list.len() < COOKIES && !value.is_empty() {
@@ -47,7 +56,16 @@ impl Credentials {
 
     /// Whether a browser may have sent something of ours by itself.
     pub fn has_cookies(&self) -> bool {
-        !self.page.is_empty() || !self.refresh.is_empty()
+        !self.page.is_empty() || !self.refresh.is_empty() || self.old.is_some()
+    }
+
+    /// With the token of the old cookie in the place of a bearer token, where nothing else was shown.
+    #[must_use]
+    pub fn with_old_cookie(mut self) -> Self {
+        if self.bearer.is_none() && self.page.is_empty() {
+            self.bearer = self.old.clone();
+        }
+        self
     }
 }
 

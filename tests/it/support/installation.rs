@@ -90,7 +90,17 @@ impl Installation {
     /// Starts the server on free ports, without a worker, and waits until it is ready.
     pub(crate) fn serve(&self) -> Server {
         let mut child = self
-            .command(&["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--no-worker", "--json"])
+            .command(&[
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--grpc-listen",
+                "127.0.0.1:0",
+                "--ops-listen",
+                "127.0.0.1:0",
+                "--no-worker",
+                "--json",
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -112,6 +122,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A client that calls it by this host name.
     pub(crate) fn by_host(&self, host: &str) -> Http {
         Http { address: self.address, host: host.to_owned(), base: String::new() }

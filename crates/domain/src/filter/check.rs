@@ -30,7 +30,7 @@ enum Operand {
 }
 
 pub(super) fn filter(text: &str, now: i64, about: About) -> Result<Filter, FilterError> {
-    Checker { text, now, about }.condition(&tree(text)?)
+    Checker { text, now, about, old: false }.condition(&tree(text)?)
 }
 
 pub(super) fn username(text: &str) -> Result<String, FilterError> {
@@ -44,10 +44,12 @@ pub(super) fn username(text: &str) -> Result<String, FilterError> {
     Err(error_at(text, expr.at, "only username == \"name\" is supported"))
 }
 
-struct Checker<'t> {
-    text: &'t str,
-    now: i64,
-    about: About,
+pub(super) struct Checker<'t> {
+    pub(super) text: &'t str,
+    pub(super) now: i64,
+    pub(super) about: About,
+    /// Whether the dialect of older clients is understood, too.
+    pub(super) old: bool,
 }
 
 type Checked<T> = Result<T, FilterError>;
@@ -57,7 +59,7 @@ impl Checker<'_> {
         Err(error_at(self.text, expr.at, message))
     }
 
-    fn condition(&self, expr: &Expr) -> Checked<Filter> {
+    pub(super) fn condition(&self, expr: &Expr) -> Checked<Filter> {
         match &expr.kind {
             Kind::Bool(value) => Ok(Filter::Always(*value)),
             Kind::Not(inner) => Ok(Filter::Not(Box::new(self.condition(inner)?))),
@@ -135,7 +137,15 @@ impl Checker<'_> {
             Kind::Null => Ok(Value::Null),
             Kind::Name(name) if name == "now" => Ok(constant::moment(self.now)),
             Kind::Negative(inner) => constant::negative(&self.known(inner)?),
-            Kind::Arithmetic(sign, left, right) => constant::arithmetic(*sign, &self.known(left)?, &self.known(right)?),
+            Kind::Call(None, name, arguments) if self.old && name == "now" && arguments.is_empty() => {
+                Ok(Value::Int(self.now))
+            }
+            Kind::Arithmetic(sign, left, right) => match (self.known(left)?, self.known(right)?) {
+                (Value::Int(seconds), span @ Value::Span(_)) if self.old => {
+                    constant::arithmetic(*sign, &constant::moment(seconds), &span)
+                }
+                (left, right) => constant::arithmetic(*sign, &left, &right),
+            },
             Kind::Call(None, name, arguments) => match (name.as_str(), arguments.as_slice()) {
                 ("timestamp", [argument]) => constant::timestamp(&self.known(argument)?),
                 ("duration", [argument]) => constant::duration(&self.known(argument)?),
@@ -184,6 +194,21 @@ impl Checker<'_> {
         {
             return Ok(Filter::Text(TextField::Visibility, TextTest::OneOf(self.texts(expr, values)?)));
         }
+        if self.old
+            && op == Op::Eq
+            && let (Kind::Name(name), Kind::List(values)) = (&left.kind, &right.kind)
+        {
+            match name.as_str() {
+                "content_search" => {
+                    let has = |text| Filter::Text(TextField::Content, TextTest::Contains(text));
+                    let mut all: Vec<Filter> = self.texts(expr, values)?.into_iter().map(has).collect();
+                    let only = if all.len() == 1 { all.pop() } else { None };
+                    return Ok(only.unwrap_or(Filter::All(all)));
+                }
+                "tag_search" => return Ok(Filter::Tags(TagsTest::HasAll(self.texts(expr, values)?))),
+                _ => {}
+            }
+        }
         let op = match &left.kind {
             Kind::Name(name) if name == "display_time_before" && op == Op::Eq => Op::Lt,
             Kind::Name(name) if name == "display_time_after" && op == Op::Eq => Op::Gt,
@@ -221,6 +246,10 @@ impl Checker<'_> {
             (Operand::Moment(field), Value::Moment(at)) => {
                 Ok(Filter::Number(NumberField::Time(*field), op, constant::seconds(at)))
             }
+            (Operand::Moment(field), Value::Int(seconds)) if self.old => {
+                Ok(Filter::Number(NumberField::Time(*field), op, seconds))
+            }
+            (Operand::Tag, Value::Text(tag)) if self.old && op == Op::Eq => Ok(Filter::Tags(TagsTest::Has(tag))),
             (Operand::Note, Value::Null) if op == Op::Eq => Ok(Filter::Unused),
             (Operand::Note, Value::Null) if op == Op::Ne => Ok(Filter::Not(Box::new(Filter::Unused))),
             (Operand::Note, Value::Int(number)) if equality => Ok(Filter::Number(NumberField::NoteId, op, number)),
@@ -277,6 +306,10 @@ impl Checker<'_> {
             return self.sets(expr, name, arguments);
         }
         match (self.operand(target)?, arguments) {
+            (Operand::Tags, [tag]) if self.old && name == "contains" => match self.known(tag)? {
+                Value::Text(tag) => Ok(Filter::Tags(TagsTest::Has(tag))),
+                _ => self.error(tag, "contains() takes a string"),
+            },
             (Operand::Tags, [variable, test]) => {
                 let test = self.tag_test(variable, test)?;
                 match name {

@@ -8,6 +8,7 @@ mod check;
 mod constant;
 mod lex;
 mod matches;
+mod old;
 mod parse;
 mod pattern;
 
@@ -17,6 +18,7 @@ mod tests;
 pub use check::member_number;
 pub use constant::{CALENDAR_BEGIN, CALENDAR_END};
 pub use matches::{AttachmentFacts, Facts, NoteFacts, fold_ascii, fold_case, part_of};
+pub use old::{OldFilter, parse_old};
 pub use pattern::Pattern;
 
 /// Longest filter, in bytes.
