@@ -275,7 +275,9 @@ mod tests {
         let hash = |key: &str, n: i64| hash_row(&SETTING, &[Cell::from(key), Cell::Json(n.into())]);
         let sum = |rows: &[RowHash]| {
             let mut sum = Sum::default();
-            rows.iter().for_each(|row| sum.add(row));
+            for row in rows {
+                sum.add(row);
+            }
             sum
         };
         assert_eq!(sum(&[hash("a", 1), hash("b", 2)]), sum(&[hash("b", 2), hash("a", 1)]));

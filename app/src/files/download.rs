@@ -84,7 +84,13 @@ async fn find(desk: &Desk<'_>, ask: &Ask) -> Result<Attachment, web::Error> {
         return Err(missing());
     }
     let mut tx = desk.begin();
-    let found = attachments::find_attachment(&mut tx, &ask.uid).await.map_err(Error::from)?;
+    let mut found = attachments::find_attachment(&mut tx, &ask.uid).await.map_err(Error::from)?;
+    if found.is_none()
+        && let Ok(number) = ask.uid.parse()
+    {
+        // Links of Memos before 0.23 name files by their number; an exact public id wins.
+        found = attachments::find_attachment_by_number(&mut tx, number).await.map_err(Error::from)?;
+    }
     let shared = match &found {
         Some(Attachment { note: Some(holder), .. })
             if !ask.share_token.is_empty() && !holder.archived && holder.parent.is_none() =>

@@ -47,11 +47,14 @@ pub(super) struct Wanted {
     tag: String,
     page: String,
     show: String,
+    /// A member's username: only their notes.
+    by: String,
 }
 
 impl Wanted {
     fn address(&self, base: &str, page: &str) -> String {
-        let query = [("show", self.show.as_str()), ("q", &self.q), ("tag", &self.tag), ("page", page)];
+        let query =
+            [("show", self.show.as_str()), ("q", &self.q), ("tag", &self.tag), ("by", &self.by), ("page", page)];
         let pairs: Vec<_> = query.iter().filter(|(_, value)| !value.is_empty()).collect();
         if pairs.is_empty() {
             return base.to_owned();
@@ -138,6 +141,9 @@ fn filter_of(wanted: &Wanted) -> String {
     let mut parts: Vec<String> = words.map(|word| format!("content.contains({})", quoted(word))).collect();
     if !wanted.tag.is_empty() {
         parts.push(format!("tag in [{}]", quoted(&wanted.tag)));
+    }
+    if !wanted.by.is_empty() {
+        parts.push(format!("creator == {}", quoted(&format!("users/{}", wanted.by))));
     }
     parts.join(" && ")
 }

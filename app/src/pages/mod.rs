@@ -7,6 +7,7 @@ mod feed;
 mod form;
 mod frame;
 mod note;
+mod old_links;
 mod sign_in;
 mod upload;
 mod view;
@@ -25,7 +26,8 @@ pub fn routes() -> Vec<Route> {
         Route::get("/", || to(feed::show)).access(Access::Public),
         Route::post("/notes", NOTES, || to(feed::create)).body_limit(UPLOAD_LIMIT),
         Route::get("/memos/{uid}", || to(note::show)).access(Access::Public),
-        Route::get("/m/{uid}", || to(note::old_link)).access(Access::Public),
+        Route::get("/m/{uid}", || to(old_links::note)).access(Access::Public),
+        Route::get("/u/{username}", || to(old_links::member)).access(Access::Public),
         Route::post("/memos/{uid}/comments", NOTES, || to(note::comment)),
         Route::post("/memos/{uid}/react", NOTES, || to(note::react)),
         Route::post("/memos/{uid}/put", NOTES, || to(note::put)),

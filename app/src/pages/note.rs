@@ -104,11 +104,6 @@ pub(super) async fn show(
     answer(&request, &visit, &shown)
 }
 
-/// Links of Memos before 0.26.
-pub(super) async fn old_link(visit: Visit, uid: Path<String>) -> HttpResponse {
-    page::see_other(&visit.place.path(&format!("memos/{}", page::encode(&uid))))
-}
-
 pub(super) async fn comment(
     signed: Signed,
     state: Data<AppState>,

@@ -228,7 +228,7 @@ impl Work<'_> {
                 self.refuse(target, now, "it was edited at the source and here");
                 continue;
             }
-            if self.leads_nowhere(target, change, &missing) {
+            if leads_nowhere(target, change, &missing) {
                 self.refuse(target, &change.cells, "the note it belongs to was removed here");
                 continue;
             }
@@ -261,7 +261,7 @@ impl Work<'_> {
                 } else {
                     self.refuse(target, &change.cells, "it is new at the source, and its number or name is taken here");
                 }
-            } else if self.leads_nowhere(target, change, &missing) {
+            } else if leads_nowhere(target, change, &missing) {
                 self.refuse(
                     target,
                     &change.cells,
@@ -322,10 +322,6 @@ impl Work<'_> {
         }
     }
 
-    fn leads_nowhere(&self, target: &Target, change: &Change, missing: &BTreeSet<i64>) -> bool {
-        notes_of(target, &change.cells).iter().any(|note| missing.contains(note))
-    }
-
     fn note_touched(&mut self, target: &Target, cells: &[Cell]) {
         self.touched.extend(notes_of(target, cells));
         match target.name {
@@ -365,6 +361,11 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a row belongs to a note that is not there.
+fn leads_nowhere(target: &Target, change: &Change, missing: &BTreeSet<i64>) -> bool {
+    notes_of(target, &change.cells).iter().any(|note| missing.contains(note))
 }
 
 /// The notes that a row belongs to.

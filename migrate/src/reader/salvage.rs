@@ -88,7 +88,8 @@ impl Reader {
         tail.reverse();
         let (from, to) = (last.saturating_add(1).max(1), tail.first().map_or(i64::MAX, |first| first - 1));
         let mut lost = 0_u64;
-        let between = if to != i64::MAX && to.saturating_sub(from) < TRIED_ONE_BY_ONE { from..=to } else { 1..=0 };
+        let few = to != i64::MAX && to.saturating_sub(from) < TRIED_ONE_BY_ONE;
+        let between = if few { from..to.saturating_add(1) } else { from..from };
         let counted = to != i64::MAX;
         for rowid in between.chain(tail) {
             let sql = format!("SELECT {columns}, rowid FROM {name} NOT INDEXED WHERE rowid = {rowid}");

@@ -59,6 +59,9 @@ pub(crate) const VERSIONS: [Version; 30] = [
 const USERS: i64 = 3;
 const NOTES: i64 = 14;
 
+/// The bytes of a file, or the link to it.
+type Held = Result<Vec<u8>, String>;
+
 #[derive(Default)]
 pub(crate) struct Old {
     n: u32,
@@ -66,7 +69,7 @@ pub(crate) struct Old {
     notes: BTreeMap<i64, (String, String, bool, i64, Option<String>)>,
     pinned: BTreeSet<i64>,
     /// file → notes, content or link
-    files: BTreeMap<i64, (Vec<i64>, Result<Vec<u8>, String>)>,
+    files: BTreeMap<i64, (Vec<i64>, Held)>,
     reactions: Vec<(i64, &'static str)>,
     comments: BTreeMap<i64, i64>,
     references: usize,
@@ -262,8 +265,7 @@ fn text(chance: &Chance, id: i64) -> String {
         "# Title",
         "e\u{301}",
     ];
-    let picked: Vec<&str> =
-        (0..1 + chance.below(12)).map(|_| words[chance.below(words.len() as u64) as usize]).collect();
+    let picked: Vec<&str> = (0..=chance.below(12)).map(|_| words[chance.below(words.len() as u64) as usize]).collect();
     format!("note {id} {}", picked.join("\n"))
 }
 

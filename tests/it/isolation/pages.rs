@@ -36,6 +36,7 @@ fn sample(route: &Route) -> Option<Sample> {
         ("POST", "/notes") => row("/notes", "content=isolation&visibility=PRIVATE", &[303]),
         ("GET", "/memos/{uid}") => shows("/memos/zoo-headings"),
         ("GET", "/m/{uid}") => row("/m/zoo-headings", "", &[301, 302, 303, 307, 308]),
+        ("GET", "/u/{username}") => row("/u/maria", "", &[303]),
         ("POST", "/memos/{uid}/comments") => row("/memos/zoo-headings/comments", "content=a+comment", &[303]),
         ("POST", "/memos/{uid}/react") => row("/memos/zoo-headings/react", "reaction=%F0%9F%91%8D", &[303]),
         ("POST", "/memos/{uid}/put") => row("/memos/zoo-tasks-done/put", "place=pin", &[303]),

@@ -10,6 +10,7 @@ mod dump;
 mod http;
 mod journey;
 mod kills;
+mod memos;
 mod offline;
 mod process;
 mod reading;

@@ -110,6 +110,11 @@ pub async fn find_attachment(tx: &mut TenantTx, uid: &str) -> Result<Option<Atta
     tx.query_opt(select!("WHERE a.uid = $1"), &[(&uid, Type::TEXT)]).await?.as_ref().map(attachment_of).transpose()
 }
 
+/// The file with this number, as links of releases before 0.23 named it.
+pub async fn find_attachment_by_number(tx: &mut TenantTx, number: i64) -> Result<Option<Attachment>, Error> {
+    tx.query_opt(select!("WHERE a.id = $1"), &[(&number, Type::INT8)]).await?.as_ref().map(attachment_of).transpose()
+}
+
 /// The same as a whole unit of work, in one flight.
 pub async fn read_attachment(tx: TenantTx, uid: &str) -> Result<Option<Attachment>, Error> {
     tx.read_once(select!("WHERE a.uid = $1"), &[(&uid, Type::TEXT)]).await?.first().map(attachment_of).transpose()
