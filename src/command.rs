@@ -33,10 +33,10 @@ enum Command {
     Demo(DemoArguments),
     /// Serve members, operators and the API.
     Serve(ServeArguments),
-    /// Do what is due: points, drills, dumps.
+    /// Do what is due: points, drills, dumps, outgoing messages.
     Worker {
         /// Only these kinds of work.
-        #[arg(long, value_delimiter = ',', value_parser = ["backup", "drill", "dump"])]
+        #[arg(long, value_delimiter = ',', value_parser = ["backup", "drill", "dump", "webhook", "mail"])]
         only: Vec<String>,
     },
     #[command(flatten)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admin::Admin;
+use app::outbound::Reach;
 use backup::{Backup, DumpSource, KeyDirectory};
 use domain::chance::Chance;
 use domain::id::TenantId;
@@ -66,6 +67,11 @@ pub(crate) enum Share {
 }
 
 impl Installation {
+    /// The clients for requests to addresses that members name.
+    pub(crate) fn reach(&self) -> Result<Reach, CommandError> {
+        Reach::new(self.settings.webhook_allow.clone()).map_err(failed)
+    }
+
     /// Opens what the settings name; embedded when they name no database.
     pub(crate) async fn open(settings: Settings, share: Share) -> Result<Self, CommandError> {
         let data = DataDir::open(&settings.data).map_err(|e| CommandError::of(e.exit(), e.to_string()))?;

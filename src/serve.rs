@@ -28,8 +28,10 @@ use crate::installation::{Installation, Share};
 const GRACE: Duration = Duration::from_secs(20);
 /// How long jobs under way may take then; after that they go back to the queue. Below the TimeoutStopSec of the units.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Jobs a worker does at once.
+/// Points, drills and dumps that a worker does at once.
 const PARALLEL: usize = 2;
+/// Outgoing messages that a worker sends at once, beside them.
+const SENDING: usize = 8;
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -107,7 +109,7 @@ impl Served {
 /// A worker that runs.
 pub(crate) struct Working {
     stop: watch::Sender<bool>,
-    runner: JoinHandle<()>,
+    runners: Vec<JoinHandle<()>>,
     scheduler: Scheduler,
 }
 
@@ -116,7 +118,9 @@ impl Working {
     pub(crate) async fn stop(self) {
         self.scheduler.stop().await;
         self.stop.send_replace(true);
-        self.runner.await.ok();
+        for runner in self.runners {
+            runner.await.ok();
+        }
     }
 }
 
@@ -126,7 +130,7 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
     let metrics = Metrics::install(env!("CARGO_PKG_VERSION")).map_err(failed)?;
     let (clock, chance) = (Clock::System, Chance::System);
     let identity = Identity::new(installation.store.clone(), clock.clone(), chance.clone());
-    let app = AppState::with_identity(identity.clone(), installation.files.clone(), chance.clone());
+    let app = AppState::new(identity.clone(), installation.files.clone(), installation.reach()?, chance.clone());
     let state = actix_data(app.clone());
     let admin = actix_data(Admin { identity: identity.clone(), ..installation.admin() });
     let mut routes = app::routes();
@@ -247,10 +251,17 @@ fn ops(installation: &Installation, metrics: Metrics) -> Ops {
 
 /// Starts a worker: the queue's runner and the scheduler.
 pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result<Working, CommandError> {
-    let handlers = crate::work::handlers(installation, only)?;
     let (stop, stopped) = watch::channel(false);
-    let runner = Runner::new(installation.store.clone(), handlers, PARALLEL, &Chance::System);
-    let runner = tokio::spawn(runner.run_with(stopped, PATIENCE));
+    let mut runners = Vec::new();
+    // A drill takes a minute: messages do not wait behind it.
+    for (handlers, parallel) in
+        [(crate::work::handlers(installation, only)?, PARALLEL), (crate::work::senders(installation, only)?, SENDING)]
+    {
+        if !handlers.is_empty() {
+            let runner = Runner::new(installation.store.clone(), handlers, parallel, &Chance::System);
+            runners.push(tokio::spawn(runner.run_with(stopped.clone(), PATIENCE)));
+        }
+    }
     tokio::spawn(tend(installation.admin()));
     let after = installation.settings.backup_changed_after;
     if after > 0 && (only.is_empty() || only.iter().any(|kind| kind == "backup")) {
@@ -258,7 +269,7 @@ pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result
         tokio::spawn(backup::pick_up_changed(store, Clock::System, Duration::from_secs(u64::from(after))));
     }
     let scheduler = Scheduler::start(installation.store.clone(), Clock::System).await.map_err(failed)?;
-    Ok(Working { stop, runner, scheduler })
+    Ok(Working { stop, runners, scheduler })
 }
 
 /// How often files without a row are looked for.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use app::webhooks::Deliveries;
+use domain::clock::Clock;
 use jobs::Handler;
 use runtime::exit::CommandError;
 use runtime::printer::Printer;
@@ -9,10 +11,20 @@ use runtime::printer::Printer;
 use crate::errors::failed;
 use crate::installation::Installation;
 
-/// The handlers of all roofs; only the kinds named, when any are.
+/// The handlers of all roofs that take their time; only the kinds named, when any are.
 pub(crate) fn handlers(installation: &Installation, only: &[String]) -> Result<Vec<Arc<dyn Handler>>, CommandError> {
     let backup = installation.backup(Printer::new(true))?;
     let exe = std::env::current_exe().map_err(failed)?;
     let all = backup::handlers(&backup, exe, installation.reports(), installation.dump_source());
-    Ok(all.into_iter().filter(|handler| only.is_empty() || only.iter().any(|kind| kind == handler.kind())).collect())
+    Ok(wanted(all, only))
+}
+
+/// The handlers that send messages; only the kinds named, when any are.
+pub(crate) fn senders(installation: &Installation, only: &[String]) -> Result<Vec<Arc<dyn Handler>>, CommandError> {
+    let (store, outbound) = (installation.store.clone(), installation.reach()?.services);
+    Ok(wanted(vec![Arc::new(Deliveries::new(store, outbound, Clock::System))], only))
+}
+
+fn wanted(all: Vec<Arc<dyn Handler>>, only: &[String]) -> Vec<Arc<dyn Handler>> {
+    all.into_iter().filter(|handler| only.is_empty() || only.iter().any(|kind| kind == handler.kind())).collect()
 }

@@ -4,16 +4,20 @@
 //! [`rpc`] (REST, Connect, gRPC-Web), [`grpc`] and the pages and files of the features.
 
 pub mod error;
+pub mod feeds;
 pub mod files;
 pub mod grpc;
 pub mod instance;
+pub mod links;
 pub mod live;
 pub mod mcp;
 pub mod notes;
+pub mod outbound;
 mod pages;
 pub mod people;
 pub mod rpc;
 pub mod state;
+pub mod webhooks;
 
 pub use state::AppState;
 
@@ -23,6 +27,7 @@ pub fn routes() -> Vec<web::Route> {
     routes.extend(rpc::document::routes());
     routes.extend(rpc::mount::routes());
     routes.extend(mcp::routes());
+    routes.extend(feeds::routes());
     routes.extend(files::routes::routes());
     routes.extend(pages::routes());
     routes

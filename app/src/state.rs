@@ -9,7 +9,9 @@ use objects::FileStore;
 use store::Store;
 
 use crate::files::thumbnail::Thumbnails;
+use crate::links::Links;
 use crate::live::Live;
+use crate::outbound::{Outbound, Reach};
 use crate::rpc::Services;
 
 /// The version of Memos whose API this is; clients decide by it what they may ask.
@@ -33,6 +35,10 @@ pub struct Parts {
     pub clock: Clock,
     /// Random ids and secrets.
     pub chance: Chance,
+    /// Who makes requests to addresses that members name.
+    pub outbound: Outbound,
+    /// What linked pages say of themselves.
+    pub links: Links,
     /// Who listens to what happens.
     pub live: Live,
     /// Handlers of the RPCs.
@@ -40,14 +46,9 @@ pub struct Parts {
 }
 
 impl AppState {
-    /// With every RPC that has a handler.
-    pub fn new(store: Store, files: FileStore, clock: Clock, chance: Chance) -> Self {
-        let identity = Identity::new(store.clone(), clock.clone(), chance.clone());
-        Self::with_identity(identity, files, chance)
-    }
-
-    /// With an [`Identity`] that others count with, too: wrong passwords on pages and over the API are one count.
-    pub fn with_identity(identity: Identity, files: FileStore, chance: Chance) -> Self {
+    /// With every RPC that has a handler. Others count with the same [`Identity`], too: wrong passwords on pages and over
+    /// the API are one count.
+    pub fn new(identity: Identity, files: FileStore, reach: Reach, chance: Chance) -> Self {
         let (store, clock) = (identity.store().clone(), identity.clock().clone());
         let thumbnails = Thumbnails::default();
         let live = Live::start(&store, &chance);
@@ -58,6 +59,8 @@ impl AppState {
             thumbnails,
             clock,
             chance,
+            outbound: reach.services,
+            links: Links::new(reach.pages),
             live,
             services: crate::rpc::services(),
         }))

@@ -13,3 +13,4 @@ mod mcp;
 mod replay;
 mod support;
 mod uploads;
+mod webhooks;

@@ -30,6 +30,19 @@ pub async fn admin(desk: &Desk<'_>) -> Result<Option<Member>, Error> {
     Ok(found)
 }
 
+/// The tenant's title and description, as feeds and mails name it.
+///
+/// # Errors
+/// The database.
+pub async fn profile_texts(tx: &mut TenantTx) -> Result<(String, String), store::Error> {
+    let profile = match read(tx, Key::General).await? {
+        Some(Value::GeneralSetting(general)) => general.custom_profile.unwrap_or_default(),
+        _ => wire::v1::instance_setting::general_setting::CustomProfile::default(),
+    };
+    let title = if profile.title.is_empty() { "Memos".to_owned() } else { profile.title };
+    Ok((title, profile.description))
+}
+
 /// How much room the tenant takes; for admins.
 ///
 /// # Errors

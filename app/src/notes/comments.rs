@@ -1,12 +1,14 @@
 //! Comments: notes below a note, whose visibility they share.
 
 use domain::note::Note;
+use store::tenant::webhooks::queue_event;
 use store::tenant::{cards, notes};
 use wire::page::Page;
 
 use super::service::{self, Draft, Listed};
 use super::{Desk, Error, access, mentions};
 use crate::live::Kind;
+use crate::webhooks;
 
 /// Stores a comment on the note with `uid`, which the caller must be able to read. Guests may comment.
 pub async fn create(desk: &Desk<'_>, uid: &str, draft: &Draft) -> Result<Note, Error> {
@@ -19,6 +21,8 @@ pub async fn create(desk: &Desk<'_>, uid: &str, draft: &Draft) -> Result<Note, E
     let comment = service::insert_comment(&mut tx, desk, draft, &parent).await?;
     let told = mentions::notify_commented(&mut tx, desk, comment.id, &parent).await?;
     mentions::notify_mentioned(&mut tx, desk, &comment, &[], told).await?;
+    queue_event(&mut tx, comment.id, comment.creator_id, webhooks::CREATED, desk.now()).await?;
+    queue_event(&mut tx, comment.id, parent.creator_id, webhooks::COMMENTED, desk.now()).await?;
     tx.commit().await?;
     desk.tell(Kind::Commented, &parent);
     Ok(comment)

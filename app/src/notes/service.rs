@@ -5,11 +5,13 @@ use domain::id::NoteId;
 use domain::note::{Card, Location, Note, RelationKind, Visibility};
 use store::TenantTx;
 use store::tenant::feed::{self, FeedQuery, Order};
+use store::tenant::webhooks::queue_event;
 use store::tenant::{attachments as attachment_rows, cards, filter_sql, notes, relations as relation_rows};
 use wire::page::Page;
 
 use super::{Desk, Error, access, attachments, input, mentions, order, relations};
 use crate::live::Kind;
+use crate::webhooks;
 
 /// One note, if the caller may read it.
 pub async fn get(desk: &Desk<'_>, uid: &str) -> Result<Note, Error> {
@@ -142,8 +144,9 @@ pub async fn create(desk: &Desk<'_>, draft: &Draft) -> Result<Note, Error> {
         && !input::is_long(&draft.content)
         && (!draft.content.contains('@') || markdown::mentions(&draft.content).is_empty());
     if plain {
-        let id =
-            notes::insert_note_once(desk.store, desk.scope, &row_of(&note)).await.map_err(|e| taken(e, &note.uid))?;
+        let id = notes::insert_note_once(desk.store, desk.scope, &row_of(&note), desk.now())
+            .await
+            .map_err(|e| taken(e, &note.uid))?;
         desk.tell(Kind::Created, &note);
         return Ok(Note { id, ..note });
     }
@@ -154,6 +157,7 @@ pub async fn create(desk: &Desk<'_>, draft: &Draft) -> Result<Note, Error> {
     }
     let note = insert(&mut tx, desk, draft, note).await?;
     mentions::notify_mentioned(&mut tx, desk, &note, &[], None).await?;
+    queue_event(&mut tx, note.id, note.creator_id, webhooks::CREATED, desk.now()).await?;
     tx.commit().await?;
     desk.tell(Kind::Created, &note);
     Ok(note)
@@ -270,6 +274,7 @@ pub async fn delete(desk: &Desk<'_>, uid: &str) -> Result<(), Error> {
     cards::lock_many(&mut tx).await?;
     let note = notes::find_note(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
     access::may_change(desk, &note)?;
+    queue_event(&mut tx, note.id, note.creator_id, webhooks::DELETED, desk.now()).await?;
     delete_threads(&mut tx, note.id).await?;
     tx.commit().await?;
     desk.tell(Kind::Deleted, &note);

@@ -2,10 +2,12 @@
 
 use domain::note::{Location, Note, Visibility};
 use store::TenantTx;
+use store::tenant::webhooks::queue_event;
 use store::tenant::{cards, notes};
 
 use super::{Desk, Error, access, attachments, input, mentions, relations};
 use crate::live::Kind;
+use crate::webhooks;
 
 /// What shall change; what is none stays.
 #[derive(Clone, Debug, Default)]
@@ -78,6 +80,7 @@ pub async fn update(desk: &Desk<'_>, uid: &str, change: &Change) -> Result<Note,
     if change.content.is_some() {
         mentions::notify_mentioned(&mut tx, desk, &note, &named_before, None).await?;
     }
+    queue_event(&mut tx, note.id, note.creator_id, webhooks::UPDATED, desk.now()).await?;
     tx.commit().await?;
     desk.tell(Kind::Updated, &note);
     Ok(note)

@@ -16,6 +16,7 @@ pub mod door;
 pub(crate) mod framing;
 pub mod grpc_web;
 pub mod instance_service;
+pub mod link_service;
 pub mod memo_service;
 pub mod memo_view_service;
 pub mod mount;
@@ -26,6 +27,7 @@ pub mod shortcut_service;
 pub mod stats_service;
 mod upload;
 pub mod user_service;
+pub mod webhook_service;
 
 pub use ctx::{Ctx, RequestInfo};
 pub use row::{Handler, Payload, RpcRow, row};
@@ -63,6 +65,8 @@ fn rows() -> Vec<RpcRow> {
         instance_service::rows(),
         memo_service::rows(),
         notification_service::rows(),
+        webhook_service::rows(),
+        link_service::rows(),
         stats_service::rows(),
         attachment_service::rows(),
         shortcut_service::rows(),
@@ -86,14 +90,7 @@ mod tests {
         "UserService/CreateLinkedIdentity",
         "UserService/GetLinkedIdentity",
         "UserService/DeleteLinkedIdentity",
-        "UserService/ListUserWebhooks",
-        "UserService/CreateUserWebhook",
-        "UserService/UpdateUserWebhook",
-        "UserService/DeleteUserWebhook",
-        "UserService/GetUserWebhookSigningSecret",
         "InstanceService/TestInstanceEmailSetting",
-        "MemoService/GetLinkMetadata",
-        "MemoService/BatchGetLinkMetadata",
         "AIService/Transcribe",
         "IdentityProviderService/ListIdentityProviders",
         "IdentityProviderService/GetIdentityProvider",

@@ -42,7 +42,7 @@ fn username(name: &str) -> Answer<&str> {
 }
 
 /// The member whose things are asked for; an unknown one makes the request invalid rather than the thing unfound.
-async fn owner_of(ctx: &Ctx, name: &str, what: &str) -> Answer<Member> {
+pub(super) async fn owner_of(ctx: &Ctx, name: &str, what: &str) -> Answer<Member> {
     let username = username(name).map_err(|error| ApiError::invalid(format!("{what}: {}", error.message())))?;
     match service::get(&Desk::of(ctx), username).await {
         Err(people::Error::NotFound) => Err(ApiError::invalid(format!("{what}: user not found: users/{username}"))),

@@ -25,6 +25,10 @@ pub mod kind {
     pub const DRILL: &str = "drill";
     /// Dump the database.
     pub const DUMP: &str = "dump";
+    /// Tell a webhook what happened to a note.
+    pub const WEBHOOK: &str = "webhook";
+    /// Send a member a mail about a notification.
+    pub const MAIL: &str = "mail";
     /// Ask for a kind of work for every tenant.
     pub const EACH: &str = "each";
 }
@@ -110,6 +114,16 @@ impl Kind for DumpDatabase {
     fn once_key(&self) -> Option<String> {
         Some("dump".to_owned())
     }
+}
+
+/// Deliver an outgoing message of a tenant, a webhook's or a mail. Asked for in the tenant's own transaction by the
+/// database (`holdfast_outgoing.ask`), which writes this message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// Which tenant.
+    pub tenant: TenantId,
+    /// The row that holds the message.
+    pub id: i64,
 }
 
 /// Ask for a kind of work for every tenant that is in use.

@@ -24,6 +24,9 @@ pub enum Failure {
     /// Trying again may help.
     #[error("{0}")]
     Again(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It is not its turn yet: to be looked at again in so many seconds, which is no failure.
+    #[error("to be looked at again in {0} seconds")]
+    Later(u32),
     /// The message does not have the shape the handler expects.
     #[error("the message cannot be read: {0}")]
     Message(#[from] serde_json::Error),
@@ -185,6 +188,7 @@ impl Held {
                 metrics::counter!("holdfast_jobs_total", "kind" => job.kind.clone(), "result" => "done").increment(1);
                 control.finish_job(job, &self.worker, &result).await
             }
+            End::Done(Err(Failure::Later(seconds))) => control.defer_job(job, &self.worker, i64::from(seconds)).await,
             End::Done(Err(failure)) => {
                 metrics::counter!("holdfast_jobs_total", "kind" => job.kind.clone(), "result" => "failed").increment(1);
                 tracing::warn!(job = job.id, kind = job.kind, attempt = job.attempts, error = %failure, "a job failed");

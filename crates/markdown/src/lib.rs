@@ -4,6 +4,7 @@
 //! flags, title and snippet. `scan` reads the text once into a flat list of events; `derive` folds that list.
 
 mod derive;
+mod feed;
 pub mod file;
 mod html;
 mod inline;
@@ -11,5 +12,6 @@ mod scan;
 mod tag;
 
 pub use derive::{derive, mentions};
+pub use feed::feed_html;
 pub use file::{FileAttachment, FileError, NoteFile, note_file, parse_note_file};
 pub use html::{HtmlOptions, html};

@@ -233,7 +233,7 @@ async fn insert_ours(store: Store, scope: TenantScope) {
         derived: &derived,
         location: None,
     };
-    notes::insert_note_once(&store, &scope, &new).await.expect("a note");
+    notes::insert_note_once(&store, &scope, &new, 0).await.expect("a note");
 }
 
 fn bare_pool(config: &Config, size: usize) -> deadpool_postgres::Pool {

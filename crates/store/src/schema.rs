@@ -13,6 +13,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (3, include_str!("../schema/control/0003_operators.sql")),
     (4, include_str!("../schema/control/0004_points_drills.sql")),
     (5, include_str!("../schema/control/0005_recovery.sql")),
+    (6, include_str!("../schema/control/0006_outgoing.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

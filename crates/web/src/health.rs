@@ -11,5 +11,10 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("Service ready.")
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .insert_header(("Cache-Control", "no-cache, no-store, must-revalidate"))
+        .insert_header(("Expires", "0"))
+        .insert_header(("Pragma", "no-cache"))
+        .body("Service ready.")
 }

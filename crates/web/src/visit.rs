@@ -55,6 +55,14 @@ impl Visit {
         }
     }
 
+    /// What links in feeds begin with: the tenant's public URL, in the scheme by which its own host was asked.
+    pub fn feed_origin(&self) -> String {
+        let origin = self.origin();
+        let asked = self.asked_origin();
+        let bare = |url: &str| url.split_once("://").map_or_else(String::new, |(_, rest)| rest.to_ascii_lowercase());
+        if bare(&origin) == bare(&asked) { asked } else { origin }
+    }
+
     /// The address at which this request reached the tenant, without a slash at the end.
     pub fn asked_origin(&self) -> String {
         let scheme = if self.facts.https { "https" } else { "http" };

@@ -28,6 +28,12 @@ fn sample(route: &Route) -> Option<Sample> {
         // Bearer tokens only; `live` and `mcp` have tests of their own.
         ("GET", "/api/v1/sse") => row("/api/v1/sse", "", &[401]),
         ("*", "/mcp") => row("/mcp", "", &[405]),
+        ("GET", "/explore/rss.xml") => shows("/explore/rss.xml"),
+        ("GET", "/explore/atom.xml") => shows("/explore/atom.xml"),
+        ("GET", "/u/{username}/rss.xml") => shows("/u/maria/rss.xml"),
+        ("GET", "/u/{username}/atom.xml") => shows("/u/maria/atom.xml"),
+        ("GET", "/robots.txt") => row("/robots.txt", "", &[200]),
+        ("GET", "/sitemap.xml") => row("/sitemap.xml", "", &[200]),
         ("GET", "/api/v1/openapi.json") => row("/api/v1/openapi.json", "", &[200]),
         ("*", "/api/v1/{path:.*}" | "/memos.api.v1.{path:.*}") => door,
         // Nothing of the API is below it: not found, for everyone.

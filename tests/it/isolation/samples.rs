@@ -93,7 +93,7 @@ fn user(method: &str) -> Option<Sample> {
             answers(&[200, 400, 404, 501], json!({"name": format!("{OWNER}/linkedIdentities/nope")}))
         }
         "CreateUserWebhook" => {
-            is(json!({"parent": OWNER, "webhook": {"url": "https://hooks.example.com/x", "displayName": "x"}}))
+            is(json!({"parent": OWNER, "webhook": {"url": "http://192.0.2.7/x", "displayName": "x"}}))
         }
         "UpdateUserWebhook" => answers(
             &[200, 404, 501],

@@ -56,7 +56,7 @@ fn placeholder() -> &'static Regex {
 fn form_of(kind: &str) -> &'static str {
     match kind.split(':').next().unwrap_or_default() {
         "time" => {
-            r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT)"
+            r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d (?:GMT|\+0000))"
         }
         "int" | "reaction" => r"-?\d+",
         "jwt" | "refresh" => r"[A-Za-z0-9_.\-]+",
@@ -234,8 +234,12 @@ pub(super) fn differences(exchange: &Exchange, answer: &Answer, bindings: &mut B
         && !(expected.status >= 400 && PARSERS.iter().any(|part| text.contains(part)))
         && !bindings.text(text, &answer.text())
     {
-        let got: String = answer.text().chars().take(200).collect();
-        out.push(format!("text: expected {text:?}, got {got:?}"));
+        let got = answer.text();
+        let lines = text.lines().zip(got.lines());
+        let (text, got) =
+            lines.clone().find(|(one, other)| !one.contains("{{") && one != other).unwrap_or((text, &got));
+        let cut = |text: &str| text.chars().take(300).collect::<String>();
+        out.push(format!("text: expected {:?}, got {:?}", cut(text), cut(got)));
     }
     if let Some(names) = &expected.names {
         listed(names, expected, answer, &mut out);

@@ -29,6 +29,8 @@ const READS: &[&str] = &[
     "user-stats",
     "user-settings",
     "user-things",
+    "link-metadata",
+    "feeds",
 ];
 const WRITES: &[&str] = &[
     "memo-create",
@@ -46,7 +48,7 @@ const WRITES: &[&str] = &[
 ];
 
 /// Groups of reads that are not complete yet: reported, and never fewer equal than now.
-const BEYOND: &[(&str, usize)] = &[("idp", 0), ("link-metadata", 0), ("feeds", 0)];
+const BEYOND: &[(&str, usize)] = &[("idp", 0)];
 
 /// Who calls with which token.
 pub(super) struct Callers(pub(super) HashMap<&'static str, String>);

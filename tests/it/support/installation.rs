@@ -50,6 +50,16 @@ impl Installation {
         }
     }
 
+    /// One more setting for every command from now on.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Starts a worker for these kinds of jobs.
+    pub(crate) fn work(&self, kinds: &str) -> Worker {
+        Worker(self.command(&["worker", "--only", kinds]).stdout(Stdio::null()).spawn().unwrap())
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HOLDFAST_")) {
@@ -112,6 +122,16 @@ impl Installation {
         let url = ready["url"].as_str().unwrap();
         let address = url.strip_prefix("http://").unwrap().trim_end_matches('/').parse().unwrap();
         Server { child, address }
+    }
+}
+
+/// A running worker; it is killed with this value.
+pub(crate) struct Worker(Child);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 

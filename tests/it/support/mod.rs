@@ -3,7 +3,9 @@
 pub(crate) mod http;
 mod installation;
 mod listener;
+mod sink;
 
 pub(crate) use http::{Answer, Http};
 pub(crate) use installation::{Installation, Server};
 pub(crate) use listener::Listener;
+pub(crate) use sink::{Mode, Received, Sink};

@@ -166,6 +166,27 @@ CREATE TABLE notification (
 );
 CREATE INDEX notification_receiver_idx ON notification (receiver_id, id DESC);
 
+-- What a webhook is told, and what came of it: one row per event and webhook. The receiver knows it by message_id on every
+-- try. snapshot: the note's row as it was. state: waiting, delivered, failed (given up).
+CREATE TABLE webhook_delivery (
+    id         bigint PRIMARY KEY,
+    message_id text   NOT NULL,
+    member_id  bigint NOT NULL,
+    webhook_id text   NOT NULL,
+    note_id    bigint NOT NULL,
+    activity   text   NOT NULL,
+    creator    text   NOT NULL,
+    snapshot   jsonb  NOT NULL,
+    state      text   NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'failed')),
+    attempts   integer NOT NULL DEFAULT 0,
+    busy_until bigint NOT NULL DEFAULT 0,
+    status     integer,
+    error      text,
+    created_ts bigint NOT NULL,
+    ended_ts   bigint
+);
+CREATE INDEX webhook_delivery_waiting_idx ON webhook_delivery (webhook_id, note_id, id) WHERE state = 'waiting';
+
 -- What an import found and no other table holds: kept so that nothing is lost (original rows as JSON).
 CREATE TABLE import_remainder (
     id      bigint PRIMARY KEY,

@@ -135,6 +135,15 @@ impl Control {
         Ok(self.db.execute_raw(statement(sql, values)).await?.rows_affected() == 1)
     }
 
+    /// Puts the job back as if this try had not been, to be taken again after `delay` seconds.
+    pub async fn defer_job(&self, job: &JobRow, worker: &str, delay: i64) -> Result<bool, Error> {
+        let sql = "UPDATE holdfast.job SET state = 'queued', attempts = attempts - 1, lease_until = NULL, \
+            run_at = now() + make_interval(secs => $4::double precision) \
+            WHERE id = $1 AND worker = $2 AND attempts = $3 AND state = 'running'";
+        let values = vec![job.id.into(), worker.into(), job.attempts.into(), (delay as f64).into()];
+        Ok(self.db.execute_raw(statement(sql, values)).await?.rows_affected() == 1)
+    }
+
     /// The job with this number.
     pub async fn find_job(&self, id: i64) -> Result<Option<JobRow>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM holdfast.job WHERE id = $1");

@@ -10,7 +10,7 @@ use domain::note::Note;
 use super::notes::{columns, note_of};
 use crate::ahead::Value;
 use crate::tx::Param;
-use crate::{Error, Hot, Store, TenantScope, Type};
+use crate::{Error, Hot, Store, TenantScope, TenantTx, Type};
 
 /// Whose eyes a list is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,4 +176,37 @@ fn text_of(query: &FeedQuery<'_>) -> String {
         query.limit,
         query.offset
     )
+}
+
+/// Which public notes a feed shows.
+#[derive(Clone, Copy, Debug)]
+pub struct PublicNotes {
+    /// Of this member only.
+    pub creator: Option<MemberId>,
+    /// At most this many.
+    pub limit: i64,
+}
+
+/// The newest public notes that are neither archived nor comments.
+pub async fn list_public(tx: &mut TenantTx, wanted: PublicNotes) -> Result<Vec<Note>, Error> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM note n LEFT JOIN member m ON m.id = n.creator_id
+          WHERE n.parent_id IS NULL AND NOT n.archived AND n.visibility = 'PUBLIC'
+          AND ($1::bigint IS NULL OR n.creator_id = $1) ORDER BY n.created_ts DESC, n.id DESC LIMIT $2"
+    );
+    let creator = wanted.creator.map(|member| member.0);
+    let params: [Param<'_>; 2] = [(&creator, Type::INT8), (&wanted.limit, Type::INT8)];
+    tx.query(sql, &params).await?.iter().map(note_of).collect()
+}
+
+/// The public ids of what strangers may read, comments included, the newest first.
+pub async fn list_public_uids(tx: &mut TenantTx, limit: i64) -> Result<Vec<String>, Error> {
+    let sql = "SELECT uid FROM note n WHERE NOT n.archived
+      AND coalesce(n.card->'parent'->>'visibility', n.visibility) = 'PUBLIC'
+      AND NOT coalesce((n.card->'parent'->>'archived')::boolean, false)
+      ORDER BY n.created_ts DESC, n.id DESC LIMIT $1";
+    let rows = tx.query(sql, &[(&limit, Type::INT8)]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }

@@ -18,3 +18,4 @@ pub mod settings;
 pub mod shares;
 pub mod stats;
 pub mod tokens;
+pub mod webhooks;

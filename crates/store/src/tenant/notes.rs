@@ -156,12 +156,21 @@ macro_rules! insert {
   has_link, has_task_list, has_code, has_incomplete_tasks, location)
   VALUES (nextval('",
             $s,
-            "id_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id"
+            "id_seq'), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
         )
     };
 }
-const INSERT: &str = insert!("");
-const INSERT_HOT: Hot = Hot { name: "insert note", text: marking!(insert!("{s}.")) };
+const INSERT: &str = concat!(insert!(""), " RETURNING id");
+const INSERT_HOT: Hot = Hot {
+    name: "insert note",
+    text: marking!(concat!(
+        ", made AS (",
+        insert!("{s}."),
+        " RETURNING *), told AS (",
+        super::webhooks::queue!("{s}.", "made n", "n.creator_id", "'memos.memo.created'", "$16"),
+        ") SELECT id, (SELECT count(holdfast_outgoing.ask('webhook', told.id)) FROM told) FROM made"
+    )),
+};
 
 /// Parameters of [`INSERT`], held together so that they can travel in one flight with other statements.
 struct InsertValues<'a> {
@@ -212,9 +221,14 @@ pub async fn insert_note(tx: &mut TenantTx, new: &NewNote<'_>) -> Result<NoteId,
     inserted(&tx.query(INSERT, &InsertValues::of(new).params()).await?)
 }
 
-/// Stores a plain note as a whole unit of work: begin, mark, insert and commit in one flight, shared with others that
-/// come at the same time.
-pub async fn insert_note_once(store: &Store, scope: &TenantScope, new: &NewNote<'_>) -> Result<NoteId, Error> {
+/// Stores a plain note as a whole unit of work: begin, mark, insert, queue what its creator's webhooks are told at
+/// `now`, and commit in one flight, shared with others that come at the same time.
+pub async fn insert_note_once(
+    store: &Store,
+    scope: &TenantScope,
+    new: &NewNote<'_>,
+    now: i64,
+) -> Result<NoteId, Error> {
     let derived = new.derived;
     let params: Vec<Owned> = vec![
         Box::new(new.uid.to_owned()),
@@ -232,6 +246,7 @@ pub async fn insert_note_once(store: &Store, scope: &TenantScope, new: &NewNote<
         Box::new(derived.has_code),
         Box::new(derived.has_incomplete_tasks),
         Box::new(new.location.cloned().map(Json)),
+        Box::new(now),
     ];
     inserted(&store.write_grouped(scope, INSERT_HOT, params).await?)
 }

@@ -112,7 +112,7 @@ async fn writers_at_the_same_time_share_transactions_and_not_mistakes() {
                 derived: &derived,
                 location: None,
             };
-            insert_note_once(&store, &scope, &new).await
+            insert_note_once(&store, &scope, &new, 0).await
         }
     };
     note("first".to_owned()).await.unwrap();
