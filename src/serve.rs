@@ -148,6 +148,7 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
         tls,
         workers: 0,
         grace: GRACE,
+        tenant_requests: settings.tenant_requests,
         proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
         default_tenant,
     };

@@ -16,6 +16,7 @@ pub mod outbound;
 mod pages;
 pub mod people;
 pub mod rpc;
+pub mod speech;
 pub mod state;
 pub mod webhooks;
 

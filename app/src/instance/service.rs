@@ -8,7 +8,10 @@ use store::tenant::{members, providers, settings as rows};
 use store::{AuditEvent, TenantTx};
 use wire::v1::InstanceSetting;
 use wire::v1::instance_setting::notification_setting::EmailSetting;
-use wire::v1::instance_setting::{AiSetting, GeneralSetting, NotificationSetting, StorageSetting, TagsSetting, Value};
+use wire::v1::instance_setting::{
+    AiProviderConfig, AiSetting, GeneralSetting, NotificationSetting, StorageSetting, TagsSetting, TranscriptionConfig,
+    Value,
+};
 
 use super::settings::{Key, PREFIX, read, shown};
 use super::{Error, provider};
@@ -41,6 +44,19 @@ pub async fn profile_texts(tx: &mut TenantTx) -> Result<(String, String), store:
     };
     let title = if profile.title.is_empty() { "Memos".to_owned() } else { profile.title };
     Ok((title, profile.description))
+}
+
+/// The service that turns speech into text and what is asked of it; none when none is set up.
+///
+/// # Errors
+/// The database.
+pub async fn transcription_set_up(
+    tx: &mut TenantTx,
+) -> Result<Option<(AiProviderConfig, TranscriptionConfig)>, store::Error> {
+    let Some(Value::AiSetting(setting)) = read(tx, Key::Ai).await? else { return Ok(None) };
+    let Some(wanted) = setting.transcription else { return Ok(None) };
+    let provider = setting.providers.into_iter().find(|one| !one.id.is_empty() && one.id == wanted.provider_id);
+    Ok(provider.map(|provider| (provider, wanted)))
 }
 
 /// How much room the tenant takes; for admins.

@@ -4,6 +4,7 @@
 //! where `async fn get_memo(ctx: Ctx, request: v1::GetMemoRequest) -> Result<v1::Memo, ApiError>`. The table in
 //! `wire::table` says how each is reached and who may call it; the door checks that before the handler runs.
 
+pub mod ai_service;
 pub mod attachment_service;
 pub mod auth_service;
 pub(crate) mod buffers;
@@ -67,6 +68,7 @@ fn rows() -> Vec<RpcRow> {
         notification_service::rows(),
         webhook_service::rows(),
         link_service::rows(),
+        ai_service::rows(),
         stats_service::rows(),
         attachment_service::rows(),
         shortcut_service::rows(),
@@ -91,7 +93,6 @@ mod tests {
         "UserService/GetLinkedIdentity",
         "UserService/DeleteLinkedIdentity",
         "InstanceService/TestInstanceEmailSetting",
-        "AIService/Transcribe",
         "IdentityProviderService/ListIdentityProviders",
         "IdentityProviderService/GetIdentityProvider",
         "IdentityProviderService/CreateIdentityProvider",

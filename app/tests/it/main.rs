@@ -3,4 +3,5 @@
 
 mod files;
 mod house;
+mod links;
 mod notes;

@@ -12,9 +12,10 @@ use identity::credentials::pairs;
 use identity::{Actor, Credentials, Identity, OPERATOR_COOKIE, Reached};
 use store::TenantScope;
 
+use crate::crowd::Seat;
 use crate::edge::facts::Facts;
 use crate::edge::headers::is_own;
-use crate::edge::{Located, RouteFace};
+use crate::edge::{Edge, Located, RouteFace};
 use crate::error::{Error, Face, Result};
 use crate::page;
 use crate::route::{Access, Route};
@@ -42,7 +43,11 @@ pub(crate) async fn guard(
 ) -> Result<ServiceResponse<EitherBody<BoxBody>>, actix_web::Error> {
     request.extensions_mut().insert(RouteFace(gate.face));
     match enter(gate, &request).await {
-        Ok(Entry::Go) => next.call(request).await.map(ServiceResponse::map_into_left_body),
+        Ok(Entry::Go(seat)) => {
+            let answer = next.call(request).await.map(ServiceResponse::map_into_left_body);
+            drop(seat);
+            answer
+        }
         Ok(Entry::SignIn(location)) => {
             let answer = HttpResponse::SeeOther().insert_header((LOCATION, location)).finish();
             Ok(request.into_response(answer).map_into_right_body())
@@ -52,7 +57,8 @@ pub(crate) async fn guard(
 }
 
 enum Entry {
-    Go,
+    /// To the handler; the seat is held until it has answered.
+    Go(Option<Seat>),
     SignIn(String),
 }
 
@@ -63,7 +69,7 @@ async fn enter(gate: Gate, request: &ServiceRequest) -> Result<Entry> {
         return Err(Error::too_large(gate.body_limit));
     }
     if gate.access == Access::Bootstrap {
-        return Ok(Entry::Go);
+        return Ok(Entry::Go(None));
     }
     let facts = Facts::of(request).ok_or_else(|| Error::internal("a request that did not pass the edge"))?;
     let located = request.extensions().get::<Located>().cloned();
@@ -77,6 +83,9 @@ async fn enter(gate: Gate, request: &ServiceRequest) -> Result<Entry> {
 
 async fn tenant(gate: Gate, request: &ServiceRequest, located: Located, facts: Facts) -> Result<Entry> {
     let place = located.place?;
+    let edge = request.app_data::<web::Data<Edge>>().ok_or_else(|| Error::internal("the edge is not set up"))?;
+    let seat = edge.crowd.seat(place.tenant.id);
+    let seat = seat.ok_or_else(|| Error::too_often("this workspace is very busy; try again in a moment", 1))?;
     let credentials = credentials(request.headers());
     let asks = Asks { gate, cookies: credentials.has_cookies(), bearer: credentials.bearer.is_some() };
     same_origin(asks, request, &facts, place.tenant.public_url.as_deref())?;
@@ -106,7 +115,7 @@ async fn tenant(gate: Gate, request: &ServiceRequest, located: Located, facts: F
     }
     let foreign = !is_from_here(request.headers(), &facts, place.tenant.public_url.as_deref());
     request.extensions_mut().insert(Visit { place, scope, actor, credentials, facts, foreign });
-    Ok(Entry::Go)
+    Ok(Entry::Go(Some(seat)))
 }
 
 async fn console(gate: Gate, request: &ServiceRequest, located: &Located, facts: Facts) -> Result<Entry> {
@@ -120,9 +129,9 @@ async fn console(gate: Gate, request: &ServiceRequest, located: &Located, facts:
     match operator {
         Some(operator) => {
             request.extensions_mut().insert(OperatorVisit { operator, cookies, facts });
-            Ok(Entry::Go)
+            Ok(Entry::Go(None))
         }
-        None if gate.access == Access::Console => Ok(Entry::Go),
+        None if gate.access == Access::Console => Ok(Entry::Go(None)),
         None => stranger(gate, request, page::CONSOLE_SIGN_IN),
     }
 }

@@ -5,6 +5,7 @@
 //! route → [`gate`] (cross-site check, actor, access) → handler of a roof.
 
 pub mod assets;
+mod crowd;
 pub mod edge;
 pub mod error;
 pub mod gate;

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use runtime::settings::ListenAddress as Listen;
 
+use crate::crowd::Crowd;
 use crate::edge::proxies::TrustedProxies;
 use crate::edge::{Edge, pass};
 use crate::route::Route;
@@ -40,6 +41,8 @@ pub struct Options {
     pub grace: Duration,
     /// Whose forwarding headers count.
     pub proxies: TrustedProxies,
+    /// Requests of one tenant that are answered at a time.
+    pub tenant_requests: usize,
     /// The tenant at `/`.
     pub default_tenant: Option<Slug>,
 }
@@ -150,6 +153,7 @@ pub async fn start(options: Options, site: Site) -> Result<Running, StartError> 
         store: site.identity.store().clone(),
         default_tenant: options.default_tenant.clone(),
         proxies: options.proxies.clone(),
+        crowd: Arc::new(Crowd::new(options.tenant_requests)),
         chance: site.chance.clone(),
         stopping: stopping.clone(),
     });

@@ -56,7 +56,7 @@ async fn tools_reach_what_their_caller_may_reach() {
 }
 
 /// The program and the folder beside it that `tools/prerequisites.sh test` has put in place; none without them.
-fn prepared(name: &str) -> Option<PathBuf> {
+pub(crate) fn prepared(name: &str) -> Option<PathBuf> {
     let found = std::env::var_os("PATH")
         .and_then(|path| std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.exists()))
         .or_else(|| {

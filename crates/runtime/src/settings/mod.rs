@@ -79,6 +79,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Private networks that webhooks may reach; others are refused.
     pub webhook_allow: Vec<IpNet>,
+    /// Requests of one tenant that a process answers at a time.
+    pub tenant_requests: usize,
     /// Certificate chains (PEM), one per host name set; the first answers unknown names.
     pub tls_cert: Vec<PathBuf>,
     /// The key of each chain, in the same order.
@@ -134,6 +136,7 @@ impl Settings {
             default_tenant: layers.parsed("default_tenant", values::word)?,
             trusted_proxies: layers.list("trusted_proxies", values::network)?,
             webhook_allow: layers.list("webhook_allow", values::network)?,
+            tenant_requests: layers.required("tenant_requests", values::count)?,
             tls_cert: layers.paths("tls_cert")?,
             tls_key: layers.paths("tls_key")?,
             log_format: layers.required("log_format", LogFormat::parse)?,

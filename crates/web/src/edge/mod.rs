@@ -8,6 +8,7 @@ pub(crate) mod headers;
 pub mod proxies;
 mod stream;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
@@ -25,6 +26,7 @@ use store::Store;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::crowd::Crowd;
 use crate::error::face::{Setting, dress};
 use crate::error::{Code, Error, Face};
 use facts::Facts;
@@ -39,6 +41,8 @@ pub struct Edge {
     pub default_tenant: Option<Slug>,
     /// Whose forwarding headers count.
     pub proxies: TrustedProxies,
+    /// How many requests of a tenant are under way.
+    pub crowd: Arc<Crowd>,
     /// For request ids.
     pub chance: Chance,
     /// Ends event streams when the server is told to stop.

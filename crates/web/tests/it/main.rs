@@ -110,6 +110,7 @@ pub(crate) fn options() -> Options {
         workers: 1,
         grace: Duration::from_secs(20),
         proxies: TrustedProxies::default(),
+        tenant_requests: 64,
         default_tenant: Some("alpha".parse().unwrap()),
     }
 }
