@@ -132,7 +132,7 @@ impl Backup {
                     load_file(Arc::clone(&opened.fetch), self.files.objects().clone(), file.name.clone(), to).await?;
                 }
                 None => {
-                    report.warnings.push(format!("file {storage_key} was already missing when the point was taken"))
+                    report.warnings.push(format!("file {storage_key} was already missing when the point was taken"));
                 }
             }
         }

@@ -119,7 +119,9 @@ impl Backup {
             if (object.modified - row.created_at).abs() > YOUNG {
                 let why = format!("the store says that {} was written at another time than we know", row.point);
                 report.warnings.push(why.clone());
-                reasons.values_mut().for_each(|reasons| reasons.push(why.clone()));
+                for reasons in reasons.values_mut() {
+                    reasons.push(why.clone());
+                }
                 return Ok(());
             }
         }

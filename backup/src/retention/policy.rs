@@ -98,10 +98,14 @@ pub fn plan(points: &[Known], policy: &Policy, now: OffsetDateTime) -> BTreeMap<
         }
     };
     if !order.iter().any(|point| point.proven()) {
-        order.iter().for_each(|point| keep(point, "no point is proven yet".to_owned()));
+        for point in &order {
+            keep(point, "no point is proven yet".to_owned());
+        }
     }
     if order.first().is_some_and(|newest| !newest.good()) {
-        order.iter().for_each(|point| keep(point, "the newest point is not verified".to_owned()));
+        for point in &order {
+            keep(point, "the newest point is not verified".to_owned());
+        }
     }
     for point in order.iter().filter(|point| point.proven()).take(3) {
         keep(point, "one of the newest three proven".to_owned());
