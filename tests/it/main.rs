@@ -6,6 +6,7 @@
 mod dialects;
 mod drills;
 mod flights;
+mod identity;
 mod isolation;
 mod journeys;
 mod live;

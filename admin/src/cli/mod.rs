@@ -1,6 +1,7 @@
 //! Commands of the operators' side. Each prints one document and ends with a documented code.
 
 mod audit;
+mod identity;
 mod operator;
 mod schedule;
 mod status;
@@ -27,6 +28,9 @@ pub enum Noun {
     /// Personal access tokens of a tenant's members.
     #[command(subcommand)]
     Token(user::TokenVerb),
+    /// How a tenant's members sign in: identity providers and directories.
+    #[command(subcommand)]
+    Identity(identity::Verb),
     /// People who run the appliance; they sign in at /console.
     #[command(subcommand)]
     Operator(operator::Verb),
@@ -46,6 +50,7 @@ pub async fn run(noun: Noun, admin: &Admin, printer: Printer) -> Result<Code, Co
         Noun::Tenant(verb) => tenant::run(verb, admin, printer).await,
         Noun::User(verb) => user::run(verb, admin, printer).await,
         Noun::Token(verb) => user::run_token(verb, admin, printer).await,
+        Noun::Identity(verb) => identity::run(verb, admin, printer).await,
         Noun::Operator(verb) => operator::run(verb, admin, printer).await,
         Noun::Schedule(verb) => schedule::run(verb, admin, printer).await,
         Noun::Audit(verb) => audit::run(verb, admin, printer).await,

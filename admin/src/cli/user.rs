@@ -45,6 +45,14 @@ pub enum UserVerb {
         #[arg(long)]
         password_file: PathBuf,
     },
+    /// End a member's second factor: for whoever lost his phone and his recovery codes.
+    ResetFactor {
+        /// Username.
+        name: String,
+        /// Slug of the tenant.
+        #[arg(long)]
+        tenant: String,
+    },
     /// Archive a member: no sign-in any more, the notes stay.
     Archive {
         /// Username.
@@ -81,6 +89,9 @@ pub enum TokenVerb {
         /// Days until it ends; 0: never.
         #[arg(long, default_value_t = 0)]
         days: i64,
+        /// What it may: read, write or admin (everything its owner may).
+        #[arg(long, default_value = "admin", value_parser = ["read", "write", "admin"])]
+        scope: String,
     },
     /// Revoke a token.
     Revoke {
@@ -119,6 +130,12 @@ pub(super) async fn run(verb: UserVerb, admin: &Admin, printer: Printer) -> Resu
                 format!("{name} has a new password; the sessions are ended")
             });
         }
+        UserVerb::ResetFactor { name, tenant } => {
+            let gone = crate::identities::reset_factor(admin, &by, &tenant, &name).await?;
+            printer.result(&json!({"tenant": tenant, "user": name, "reset": gone}), |_| {
+                if gone { format!("{name} has no second factor any more") } else { format!("{name} had none") }
+            });
+        }
         UserVerb::Archive { name, tenant } => {
             members::archive(admin, &by, &tenant, &name).await?;
             printer
@@ -134,15 +151,17 @@ pub(super) async fn run_token(verb: TokenVerb, admin: &Admin, printer: Printer) 
             let all = members::list_tokens(admin, &tenant, &user).await?;
             let rows: Vec<_> = all
                 .iter()
-                .map(|t| json!({"id": t.token_id, "description": t.description, "created_ns": t.created_ns, "expires_ns": t.expires_ns, "last_used_ns": t.last_used_ns}))
+                .map(|t| json!({"id": t.token_id, "description": t.description, "created_ns": t.created_ns, "expires_ns": t.expires_ns, "last_used_ns": t.last_used_ns, "scope": t.scope}))
                 .collect();
             printer.result(&rows, |_| {
                 all.iter().map(|t| format!("{}  {}", t.token_id, t.description)).collect::<Vec<_>>().join("\n")
             });
         }
-        TokenVerb::Create { tenant, user, description, days } => {
+        TokenVerb::Create { tenant, user, description, days, scope } => {
+            let scope = scope.parse().unwrap_or_default();
             let made =
-                members::create_token(admin, &tenant, &user, NewToken { description: &description, days }).await?;
+                members::create_token(admin, &tenant, &user, NewToken { description: &description, days, scope })
+                    .await?;
             printer.result(
                 &json!({"tenant": tenant, "user": user, "id": made.row.token_id, "token": made.secret}),
                 |_| made.secret.clone(),

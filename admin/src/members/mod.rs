@@ -91,13 +91,15 @@ pub async fn archive(admin: &Admin, by: &By, slug: &str, name: &str) -> Result<(
     let mut tx = admin.store.begin(&scope);
     tx.touch().await?;
     let mut member = members::find_member_by_name(&mut tx, name).await?.ok_or_else(|| missing(name))?;
-    if member.role == Role::Owner && !member.archived && members::count_owners(&mut tx).await? <= 1 {
+    let owners = members::lock_owners(&mut tx).await?;
+    if member.role == Role::Owner && !member.archived && owners.all <= 1 {
         return Err(Error::Refused(format!("{name} is the last owner of {slug}; make another member owner first")));
     }
     member.archived = true;
     member.updated_ts = admin.clock.seconds();
     let was = member.username.clone();
     members::update_member(&mut tx, &was, &member).await?;
+    identity::provider::keep_a_way_in(&mut tx, owners).await?;
     sessions::delete_sessions_of(&mut tx, member.id, "").await?;
     tx.audit(&AuditEvent { actor: &actor, event: "member.archived", object: name, detail: json!({}) }).await?;
     Ok(tx.commit().await?)

@@ -40,7 +40,9 @@ const EXPECTS: &[web::Expect] = &[
 async fn listen(visit: Visit, state: Data<AppState>) -> Result<HttpResponse, ApiError> {
     // Neither cookies nor a token in the address: only what a page of another site cannot send.
     let member = match &visit.actor {
-        Actor::Member(member) if matches!(member.via, Via::AccessToken | Via::PersonalToken(_)) => member.clone(),
+        Actor::Member(member) if matches!(member.via, Via::AccessToken(_) | Via::PersonalToken { .. }) => {
+            member.clone()
+        }
         _ => {
             return Ok(
                 HttpResponse::build(StatusCode::UNAUTHORIZED).json(json!({ "error": "authentication required" }))
@@ -97,7 +99,7 @@ impl Listening {
     }
 
     /// Whether the member may still listen. An access token is good for a quarter of an hour and a stream for longer: it
-    /// ends with the member's account, not with that token; a personal token must still be there.
+    /// ends with the member's account or session, not with that token; a personal token must still be there.
     async fn still_may(&mut self) -> Option<()> {
         let tenant = self.scope.tenant();
         let now = self.state.store.registry().by_id(tenant.id).await.ok()??;
@@ -105,12 +107,18 @@ impl Listening {
             return None;
         }
         let is_admin = match &self.member.via {
-            Via::PersonalToken(_) => {
+            Via::PersonalToken { .. } => {
                 let actor = self.state.identity.authenticate(&self.scope, &self.credentials).await.ok()?;
                 actor.member()?;
                 actor.is_admin()
             }
-            _ => {
+            via => {
+                if let Via::AccessToken(session) = via
+                    && !session.is_empty()
+                    && !self.state.identity.session_lasts(&self.scope, self.member.id(), session).await.ok()?
+                {
+                    return None;
+                }
                 let mut tx = self.state.store.begin(&self.scope);
                 let found = members::find_member_by_name(&mut tx, &self.member.member.username).await.ok()??;
                 tx.commit().await.ok()?;

@@ -8,12 +8,15 @@ mod form;
 mod frame;
 mod note;
 mod old_links;
+mod providers;
+mod security;
 mod sign_in;
+mod sso;
 mod upload;
 mod view;
 
 use actix_web::web::to;
-use web::{Access, Audit, Route};
+use web::{Access, Audit, Face, Route};
 
 use form::UPLOAD_LIMIT;
 
@@ -36,10 +39,33 @@ pub fn routes() -> Vec<Route> {
         Route::post("/memos/{uid}/delete", NOTES, || to(note::delete)),
         Route::get("/signin", || to(sign_in::show)).access(Access::Public),
         Route::post("/signin", Audit::Event("signin.made"), || to(sign_in::sign_in)).access(Access::Public),
+        Route::post("/signin/code", Audit::Event("signin.made"), || to(sso::second)).access(Access::Public),
+        Route::get("/auth/start/{uid}", || to(sso::start)).access(Access::Public),
+        Route::get("/auth/callback", || to(sso::finish)).access(Access::Public),
+        Route::post("/auth/logout/{uid}", Audit::Event("session.revoked"), || to(sso::back_channel))
+            .access(Access::Public)
+            .face(Face::Short),
         Route::post("/signout", Audit::Event("signout.made"), || to(sign_in::sign_out)),
         Route::get("/account", || to(account::show)),
         Route::post("/account/password", Audit::Event("password.changed"), || to(account::change_password)),
         Route::post("/account/tokens", Audit::Event("token.created"), || to(account::create_token)),
         Route::post("/account/tokens/{id}/revoke", Audit::Event("token.revoked"), || to(account::revoke_token)),
+        Route::post("/account/sessions/{id}/revoke", Audit::Event("session.revoked"), || to(security::revoke_session)),
+        Route::post("/account/sessions/revoke", Audit::Event("session.revoked"), || to(security::revoke_others)),
+        Route::post("/account/links/{uid}", Audit::Event("identity.linked"), || to(sso::link)),
+        Route::post("/account/links/{uid}/remove", Audit::Event("identity.unlinked"), || to(sso::unlink)),
+        Route::post("/account/factor", Audit::Event("factor.begun"), || to(security::begin_factor)),
+        Route::post("/account/factor/confirm", Audit::Event("factor.on"), || to(security::confirm_factor)),
+        Route::post("/account/factor/end", Audit::Event("factor.off"), || to(security::end_factor)),
+        Route::get("/settings/signin", || to(providers::show)).access(Access::Admin),
+        Route::post("/settings/signin", Audit::Event("provider.created"), || to(providers::create))
+            .access(Access::Admin),
+        Route::get("/settings/signin/{uid}", || to(providers::edit)).access(Access::Admin),
+        Route::post("/settings/signin/{uid}", Audit::Event("provider.updated"), || to(providers::update))
+            .access(Access::Admin),
+        Route::post("/settings/signin/{uid}/test", Audit::None("saves nothing"), || to(providers::test))
+            .access(Access::Admin),
+        Route::post("/settings/signin/{uid}/remove", Audit::Event("provider.deleted"), || to(providers::remove))
+            .access(Access::Admin),
     ]
 }

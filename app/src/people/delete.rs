@@ -23,12 +23,13 @@ pub async fn delete(desk: &Desk<'_>, me: &MemberActor, username: &str) -> Result
     let member = members::find_member_by_name(&mut tx, username).await?;
     may(me, member.as_ref())?;
     let member = member.ok_or(Error::NotFound)?;
-    let last = member.role == Role::Owner && !member.archived && members::count_owners(&mut tx).await? <= 1;
-    if last {
+    let owners = members::lock_owners(&mut tx).await?;
+    if member.role == Role::Owner && !member.archived && owners.all <= 1 {
         return Err(Error::Refused("the last owner cannot be deleted; make somebody else an owner first"));
     }
     let gone = leaving::delete_works(&mut tx, member.id).await?;
     members::delete_member(&mut tx, member.id).await?;
+    identity::provider::keep_a_way_in(&mut tx, owners).await?;
     let actor = audit_actor(desk);
     let detail = json!({"notes": gone.notes, "attachments": gone.attachments});
     tx.audit(&AuditEvent { actor: &actor, event: "member.deleted", object: &member.username, detail }).await?;

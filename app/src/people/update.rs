@@ -80,7 +80,11 @@ pub async fn update(
     }
     let member = applied(&was, &change, desk.now())?;
     keep_an_owner(&mut tx, &was, &member).await?;
+    let owners = if was.role == Role::Owner { Some(members::lock_owners(&mut tx).await?) } else { None };
     taken(members::update_member(&mut tx, &was.username, &member).await, &member.username)?;
+    if let Some(before) = owners {
+        keep_a_way_in(&mut tx, before).await?;
+    }
     let actor = audit_actor(desk);
     if let Some(password) = &change.password {
         if password.is_empty() {
@@ -105,6 +109,9 @@ fn may(me: &MemberActor, target: &Member, change: &Change) -> Result<(), Error> 
     }
     if !admin && (change.admin.is_some() || change.archived.is_some()) {
         return Err(Error::DENIED);
+    }
+    if me.is_limited() && change.is_about_power() {
+        return Err(Error::Denied("permission denied: this token may not change how anyone signs in"));
     }
     let over_owner = target.role == Role::Owner && me.member.role != Role::Owner;
     if over_owner && change.is_about_power() {
@@ -145,11 +152,16 @@ fn applied(was: &Member, change: &Change, now: i64) -> Result<Member, Error> {
     Ok(member)
 }
 
-/// A tenant without an owner could not be handed on.
+/// A tenant without an owner who can sign in could not be handed on.
 async fn keep_an_owner(tx: &mut TenantTx, was: &Member, member: &Member) -> Result<(), Error> {
     let leaves = was.role == Role::Owner && !was.archived && (member.role != Role::Owner || member.archived);
-    if leaves && members::count_owners(tx).await? <= 1 {
+    if leaves && members::lock_owners(tx).await?.all <= 1 {
         return Err(Error::Refused("the last owner can be neither archived nor made an ordinary member"));
     }
     Ok(())
+}
+
+/// After a change: an owner who can sign in is left, if there was one before.
+async fn keep_a_way_in(tx: &mut TenantTx, before: members::Owners) -> Result<(), Error> {
+    Ok(identity::provider::keep_a_way_in(tx, before).await?)
 }

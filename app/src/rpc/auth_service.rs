@@ -1,7 +1,7 @@
 //! AuthService: signing in, staying signed in, signing out.
 
 use identity::cookies::{SetCookie, clear};
-use identity::{Credentials, REFRESH_COOKIE, SignIn};
+use identity::{Credentials, REFRESH_COOKIE, SignIn, SsoCode};
 use time::OffsetDateTime;
 use wire::v1::sign_in_request::Credentials as Shown;
 use wire::{Empty, Timestamp, v1};
@@ -29,35 +29,32 @@ async fn get_current_user(ctx: Ctx, _: v1::GetCurrentUserRequest) -> Answer<v1::
 }
 
 async fn sign_in(ctx: Ctx, request: v1::SignInRequest) -> Answer<v1::SignInResponse> {
-    let password = match request.credentials {
-        Some(Shown::PasswordCredentials(password)) => password,
-        Some(Shown::SsoCredentials(sso)) => return Err(no_provider(&ctx, &sso.idp_name).await?),
+    let client = ctx.info().client();
+    let signed = match &request.credentials {
+        Some(Shown::PasswordCredentials(password)) => {
+            let who = SignIn { username: &password.username, password: &password.password };
+            ctx.state().identity.sign_in(ctx.scope(), who, &client).await?
+        }
+        Some(Shown::SsoCredentials(sso)) => {
+            let code = SsoCode {
+                provider: &sso.idp_name,
+                code: &sso.code,
+                redirect_uri: &sso.redirect_uri,
+                verifier: &sso.code_verifier,
+            };
+            ctx.state().identity.sign_in_sso(ctx.scope(), code, &client).await?
+        }
         None => return Err(ApiError::invalid("invalid credentials")),
     };
-    let who = SignIn { username: &password.username, password: &password.password };
-    let signed = ctx.state().identity.sign_in(ctx.scope(), who, &ctx.info().client()).await?;
     put_cookie(&ctx, &signed.refresh_token, signed.refresh_expires);
     let actor = identity::Actor::Member(identity::MemberActor {
         member: signed.member.clone(),
-        via: identity::Via::AccessToken,
+        via: identity::Via::AccessToken(String::new()),
     });
     Ok(v1::SignInResponse {
         user: Some(view::user(&signed.member, &actor)),
         access_token: signed.access_token,
         access_token_expires_at: Some(moment(signed.access_expires)),
-    })
-}
-
-/// Signing in through a provider is not offered yet; an unknown provider is said to be unknown.
-async fn no_provider(ctx: &Ctx, name: &str) -> Answer<ApiError> {
-    let uid = name.strip_prefix("identity-providers/").unwrap_or(name);
-    let mut tx = ctx.begin();
-    let known = store::tenant::providers::find_provider(&mut tx, uid).await?.is_some();
-    tx.commit().await?;
-    Ok(if known {
-        ApiError::precondition("signing in through an identity provider is not offered here; use a password")
-    } else {
-        ApiError::invalid("identity provider not found")
     })
 }
 

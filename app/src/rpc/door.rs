@@ -67,6 +67,9 @@ pub fn admit(rpc: &Rpc, ctx: &Ctx) -> Result<(), ApiError> {
     if !known {
         return Err(ApiError::gate());
     }
+    if ctx.actor().only_reads() && !rpc.is_read() {
+        return Err(ApiError::denied("this token may only read"));
+    }
     if rpc.access == Access::Admin && !ctx.actor().is_admin() {
         return Err(ApiError::denied("permission denied"));
     }

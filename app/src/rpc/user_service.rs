@@ -2,7 +2,7 @@
 
 use domain::member::Member;
 use identity::cookies::clear;
-use identity::{NewToken, REFRESH_COOKIE};
+use identity::{NewToken, REFRESH_COOKIE, TokenScope};
 use wire::page::Page;
 use wire::{Empty, FieldMask, v1};
 
@@ -233,7 +233,11 @@ async fn create_token(
     request: v1::CreatePersonalAccessTokenRequest,
 ) -> Answer<v1::CreatePersonalAccessTokenResponse> {
     let member = myself(&ctx, &request.parent).await?;
-    let new = NewToken { description: &request.description, days: i64::from(request.expires_in_days) };
+    let new = NewToken {
+        description: &request.description,
+        days: i64::from(request.expires_in_days),
+        scope: TokenScope::Admin,
+    };
     let made = ctx.state().identity.create_token(ctx.scope(), ctx.me()?, new).await?;
     Ok(v1::CreatePersonalAccessTokenResponse {
         personal_access_token: Some(view::token(&member.username, &made.row)),

@@ -62,6 +62,7 @@ pub(super) async fn mint(
             created_ns: clock.nanos(),
             expires_ns: Some(clock.nanos().saturating_add(LIFETIME_NS)),
             last_used_ns: None,
+            scope: "admin".to_owned(),
         };
         insert_token(&mut tx, &token, &hex::encode(Sha256::digest(secret.as_bytes()))).await?;
         tokens.insert(*writer, secret);

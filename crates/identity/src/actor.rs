@@ -1,5 +1,7 @@
 //! Who asks, and by which right. Only this crate makes an [`Actor`] from credentials.
 
+use std::str::FromStr;
+
 use domain::id::MemberId;
 use domain::member::{Member, Role};
 
@@ -22,13 +24,49 @@ pub struct MemberActor {
     pub via: Via,
 }
 
+/// How much of what its owner may a personal access token may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TokenScope {
+    /// Reads.
+    Read,
+    /// Reads, and writes what every member may write.
+    Write,
+    /// Everything.
+    #[default]
+    Admin,
+}
+
+impl TokenScope {
+    /// The word in the table and in forms.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl FromStr for TokenScope {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        [Self::Read, Self::Write, Self::Admin].into_iter().find(|scope| scope.as_str() == word).ok_or(())
+    }
+}
+
 /// The kind of credential that made an actor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Via {
-    /// A signed access token, good for a quarter of an hour.
-    AccessToken,
-    /// A personal access token; its public id.
-    PersonalToken(String),
+    /// A signed access token, good for a quarter of an hour; the id of its session, empty when it stands alone.
+    AccessToken(String),
+    /// A personal access token.
+    PersonalToken {
+        /// Its public id.
+        id: String,
+        /// What it may.
+        scope: TokenScope,
+    },
     /// The cookie of a page session; the session's id.
     PageSession(String),
     /// The refresh cookie, which opens files and nothing else; the session's id.
@@ -66,7 +104,15 @@ impl Actor {
     pub const fn may_write_notes(&self) -> bool {
         match self {
             Self::Anonymous => false,
-            Self::Member(actor) => !matches!(actor.member.role, Role::Guest),
+            Self::Member(actor) => !matches!(actor.member.role, Role::Guest) && !actor.only_reads(),
+        }
+    }
+
+    /// Whether the credential may only read, whoever it is.
+    pub const fn only_reads(&self) -> bool {
+        match self {
+            Self::Anonymous => false,
+            Self::Member(actor) => actor.only_reads(),
         }
     }
 }
@@ -77,11 +123,26 @@ impl MemberActor {
         self.member.id
     }
 
-    /// The session behind the request, when it came with one: signing out or changing the password spares or ends it.
+    /// The session behind the request, when it came with one: changing the password spares it.
     pub fn session_id(&self) -> Option<&str> {
         match &self.via {
-            Via::PageSession(id) | Via::RefreshCookie(id) => Some(id),
-            Via::AccessToken | Via::PersonalToken(_) | Via::Command => None,
+            Via::PageSession(id) | Via::RefreshCookie(id) | Via::AccessToken(id) if !id.is_empty() => Some(id),
+            _ => None,
         }
+    }
+
+    /// Whether the credential may only read.
+    pub const fn only_reads(&self) -> bool {
+        matches!(self.via, Via::PersonalToken { scope: TokenScope::Read, .. })
+    }
+
+    /// Whether the credential may less than its owner: such a one never changes how he signs in.
+    pub fn is_limited(&self) -> bool {
+        matches!(&self.via, Via::PersonalToken { scope, .. } if *scope != TokenScope::Admin)
+    }
+
+    /// Whether the credential is a personal access token.
+    pub const fn is_token(&self) -> bool {
+        matches!(self.via, Via::PersonalToken { .. })
     }
 }

@@ -3,13 +3,13 @@
 use std::hash::Hash;
 use std::sync::PoisonError;
 
-use domain::member::Member;
+use domain::member::{Member, Role};
 use domain::tenant::TenantState;
 use store::TenantScope;
 use store::tenant::sessions::KnownSession;
 use store::tenant::{members, sessions, tokens};
 
-use crate::actor::{Actor, MemberActor, Via};
+use crate::actor::{Actor, MemberActor, TokenScope, Via};
 use crate::credentials::Credentials;
 use crate::signing::{SESSION_SECONDS, SigningKey, claimed_member, claimed_session, session_hash, token_hash};
 use crate::{Error, Identity};
@@ -58,15 +58,16 @@ impl Identity {
     /// other shapes than today's).
     async fn by_bearer(&self, scope: &TenantScope, bearer: &str) -> Result<Option<(Member, Via)>, store::Error> {
         let tenant = scope.tenant().id;
-        if let Some(claimed) = claimed_member(bearer) {
-            let Some((member, secret)) = members::read_member_and_secret(&self.store, scope, claimed).await? else {
-                return Ok(None);
-            };
+        if let Some((claimed, session)) = claimed_member(bearer) {
+            let now = self.clock.nanos();
+            let known = members::read_member_and_secret(&self.store, scope, claimed, &session, now).await?;
+            let Some((member, secret, lasts)) = known else { return Ok(None) };
             let key = SigningKey::derive(&secret, tenant);
             let valid = key.is_some_and(|key| key.check_access(bearer, self.clock.seconds()).is_ok());
-            return Ok(valid.then_some((member, Via::AccessToken)));
+            let valid = valid && (lasts || session.is_empty());
+            return Ok(valid.then_some((member, Via::AccessToken(session))));
         }
-        let Some((member, token)) = tokens::read_token(&self.store, scope, &token_hash(bearer)).await? else {
+        let Some((mut member, token)) = tokens::read_token(&self.store, scope, &token_hash(bearer)).await? else {
             return Ok(None);
         };
         let now = self.clock.nanos();
@@ -76,7 +77,12 @@ impl Identity {
         if now.saturating_sub(token.last_used_ns.unwrap_or(0)) >= NOTE_TOKEN_NS {
             self.note(scope, Used::Token(token.token_id.clone()), now);
         }
-        Ok(Some((member, Via::PersonalToken(token.token_id))))
+        let scope = token.scope.parse().unwrap_or(TokenScope::Read);
+        if scope != TokenScope::Admin && member.role.is_admin() {
+            // What the token may not, nobody who looks at the role must have to know.
+            member.role = Role::Member;
+        }
+        Ok(Some((member, Via::PersonalToken { id: token.token_id, scope })))
     }
 
     /// A page session, else a refresh cookie where the door takes one.
@@ -97,7 +103,7 @@ impl Identity {
         let tenant = scope.tenant().id;
         for (id, secret) in pages {
             let Some(row) = find(&known, id, now) else { continue };
-            if row.token_hash == session_hash(tenant, secret) {
+            if !row.token_hash.is_empty() && row.token_hash == session_hash(tenant, secret) {
                 if now.saturating_sub(row.session.last_used_ns) >= NOTE_SESSION_NS {
                     self.note(scope, Used::Session(id.to_owned()), now);
                 }
@@ -157,7 +163,7 @@ impl Identity {
 
     /// A signed access token for a member, good for `seconds`: for commands and rehearsals that act as somebody.
     pub async fn mint_access_token(&self, scope: &TenantScope, member: &Member, seconds: i64) -> Result<String, Error> {
-        self.signing_key(scope).await?.sign_access(member, self.clock.seconds(), seconds)
+        self.signing_key(scope).await?.sign_access(member, "", self.clock.seconds(), seconds)
     }
 }
 

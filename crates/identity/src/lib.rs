@@ -4,23 +4,37 @@
 //! expired or belongs to another tenant makes [`Actor::Anonymous`], never an error: a foreign token is answered exactly
 //! like garbage.
 
+mod accounts;
 pub mod actor;
 mod authenticate;
 pub mod cookies;
 pub mod credentials;
 mod error;
+mod exchange;
+mod flow;
+mod ladder;
+mod ldap;
+mod oauth2;
+mod oidc;
 pub mod operator;
+pub mod outbound;
 pub mod passwords;
 pub mod place;
+pub mod provider;
+mod sessions;
 mod sign_in;
 pub mod signing;
 pub mod throttle;
 mod tokens;
+pub mod totp;
 
-pub use actor::{Actor, MemberActor, Via};
+pub use actor::{Actor, MemberActor, TokenScope, Via};
 pub use credentials::{Credentials, PAGE_COOKIE, REFRESH_COOKIE};
-pub use error::Error;
+pub use error::{Error, Refusal, Why};
+pub use flow::{Begun, FLOW_COOKIE, Finished, Returned, SsoCode};
+pub use ladder::{Ladder, Rung};
 pub use operator::{OPERATOR_COOKIE, OPERATOR_PATH, OperatorActor, OperatorSession};
+pub use outbound::Networks;
 pub use passwords::Passwords;
 pub use place::{NotServed, Place, Reached, resolve};
 pub use sign_in::{Client, PageSession, Refreshed, SignIn, SignedIn};
@@ -47,6 +61,13 @@ pub struct Identity {
     noted: Arc<Mutex<HashMap<(TenantId, String), i64>>>,
     /// When a failed sign-in of an unknown name was last written down, and how many were not since.
     strangers: Arc<Mutex<HashMap<TenantId, (i64, u64)>>>,
+    outbound: outbound::Outbound,
+    /// What is known of OpenID providers.
+    providers: oidc::known::Directory,
+    /// Connections to directories.
+    directories: ldap::Connections,
+    /// What may come once only: finished sign-ins, logout tokens; with the time when they are over.
+    used: Arc<Mutex<HashMap<String, i64>>>,
 }
 
 impl Identity {
@@ -58,10 +79,21 @@ impl Identity {
             throttle: Throttle::new(clock.clone()),
             noted: Arc::default(),
             strangers: Arc::default(),
+            outbound: outbound::Outbound::default(),
+            providers: oidc::known::Directory::default(),
+            directories: ldap::Connections::default(),
+            used: Arc::default(),
             store,
             clock,
             chance,
         }
+    }
+
+    /// Reaching only these networks for providers and directories.
+    #[must_use]
+    pub fn reaching(mut self, networks: Networks) -> Self {
+        self.outbound = outbound::Outbound::new(networks);
+        self
     }
 
     /// Hashing and checking of passwords, for whoever creates members.

@@ -66,6 +66,7 @@ impl Identity {
         let cookie = self.chance.text(SECRET_ALPHABET, 43);
         let expires = self.clock.now() + time::Duration::seconds(OPERATOR_SECONDS);
         let tx = control.begin().await?;
+        tx.delete_expired_operator_sessions(self.clock.now()).await?;
         tx.insert_operator_session(&token_hash(&cookie), &operator.name, expires).await?;
         let detail = json!({"address": address(client)});
         let actor = operator.audit_actor();

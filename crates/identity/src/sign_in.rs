@@ -4,17 +4,16 @@ use std::net::IpAddr;
 
 use domain::member::Member;
 use serde_json::{Value, json};
-use store::tenant::sessions::{Rotation, Session};
-use store::tenant::{members, sessions, settings};
+use store::tenant::sessions::Through;
+use store::tenant::{members, providers, sessions, settings};
 use store::{AuditEvent, TenantScope, TenantTx};
 use time::OffsetDateTime;
 
 use crate::actor::MemberActor;
-use crate::credentials::Credentials;
-use crate::signing::{ACCESS_SECONDS, MALFORMED, SESSION_SECONDS, SigningKey, claimed_session, session_hash};
+use crate::signing::{ACCESS_SECONDS, SESSION_SECONDS, SigningKey};
+use crate::totp::factor_missing;
 use crate::{Error, Identity};
 
-const SECOND_NS: i64 = 1_000_000_000;
 pub(crate) const SECRET_ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// From where somebody signs in, as his list of sessions shows it.
@@ -74,17 +73,46 @@ pub struct PageSession {
     pub expires: OffsetDateTime,
 }
 
+/// Who has shown who he is.
+#[derive(Clone, Debug)]
+pub(crate) struct Proven {
+    pub(crate) member: Member,
+    /// The provider he came through; empty: by password.
+    pub(crate) provider: String,
+    pub(crate) through: Through,
+}
+
+impl Proven {
+    pub(crate) fn by_password(member: Member) -> Self {
+        Self { member, provider: String::new(), through: Through::default() }
+    }
+}
+
 impl Identity {
-    /// Signs in over the API. Audit: `signin.made` or `signin.failed`.
+    /// Signs in over the API. With a second factor, its code stands at the end of the password. Audit: `signin.made` or
+    /// `signin.failed`.
     pub async fn sign_in(&self, scope: &TenantScope, who: SignIn<'_>, client: &Client) -> Result<SignedIn, Error> {
-        let member = self.check_password(scope, who, client).await?;
+        let proven = match self.check_password(scope, who, client).await {
+            Err(Error::SecondFactorNeeded { .. }) => {
+                let refused = self.tell_failure(scope, who.username, client, "second factor missing").await;
+                refused?;
+                return Err(factor_missing());
+            }
+            other => other?,
+        };
+        self.enter(scope, proven, client).await
+    }
+
+    /// Opens a session of the API.
+    pub(crate) async fn enter(&self, scope: &TenantScope, proven: Proven, client: &Client) -> Result<SignedIn, Error> {
         let key = self.signing_key(scope).await?;
         let now = self.clock.seconds();
         let session_id = self.chance.uuid().to_string();
-        let refresh_token = key.sign_refresh(member.id, &session_id, &self.chance.uid(), now)?;
-        self.open_session(scope, &member, &session_id, &refresh_token, client).await?;
+        let refresh_token = key.sign_refresh(proven.member.id, &session_id, &self.chance.uid(), now)?;
+        self.open_session(scope, &proven, &session_id, &refresh_token, client).await?;
+        let member = proven.member;
         Ok(SignedIn {
-            access_token: key.sign_access(&member, now, ACCESS_SECONDS)?,
+            access_token: key.sign_access(&member, &session_id, now, ACCESS_SECONDS)?,
             access_expires: self.at(ACCESS_SECONDS),
             refresh_token,
             refresh_expires: self.at(SESSION_SECONDS),
@@ -93,94 +121,32 @@ impl Identity {
     }
 
     /// Signs in on a page. Audit: `signin.made` or `signin.failed`.
+    ///
+    /// # Errors
+    /// [`Error::SecondFactorNeeded`] after a right password, when a code is still to come: see
+    /// [`second_factor_page`](Self::second_factor_page).
     pub async fn sign_in_page(
         &self,
         scope: &TenantScope,
         who: SignIn<'_>,
         client: &Client,
     ) -> Result<PageSession, Error> {
-        let member = self.check_password(scope, who, client).await?;
-        let session_id = self.chance.uuid().simple().to_string();
-        let secret = self.chance.text(SECRET_ALPHABET, 43);
-        self.open_session(scope, &member, &session_id, &secret, client).await?;
-        Ok(PageSession { member, cookie: format!("{session_id}.{secret}"), expires: self.at(SESSION_SECONDS) })
+        let proven = self.check_password(scope, who, client).await?;
+        self.enter_page(scope, proven, client).await
     }
 
-    /// Gives a new access token for a refresh token, which is worth nothing from then on. Audit: none, the sign-in is
-    /// in it.
-    pub async fn refresh(&self, scope: &TenantScope, credentials: &Credentials) -> Result<Refreshed, Error> {
-        let tenant = scope.tenant().id;
-        let claimed = credentials.refresh.iter().find_map(|token| Some((token, claimed_session(token)?)));
-        let Some((token, session_id)) = claimed else {
-            let none = credentials.refresh.is_empty();
-            return Err(if none { Error::NoRefreshToken } else { self.bad_refresh(scope, credentials).await });
-        };
-        let known = sessions::read_sessions(&self.store, scope, std::slice::from_ref(&session_id)).await?;
-        let key = self.signing_key(scope).await?;
-        let now = self.clock.seconds();
-        key.check_refresh(token, now).map_err(bad)?;
-        let known = known.into_iter().next().filter(|known| known.token_hash == session_hash(tenant, token));
-        let member = known.ok_or(Error::BadRefreshToken("refresh token revoked"))?.member;
-        if member.archived {
-            return Err(Error::Archived { username: member.username });
-        }
-        let refresh_token = key.sign_refresh(member.id, &session_id, &self.chance.uid(), now)?;
-        let (old_hash, new_hash) = (session_hash(tenant, token), session_hash(tenant, &refresh_token));
-        let now_ns = self.clock.nanos();
-        let mut tx = self.store.begin(scope);
-        tx.touch().await?;
-        let change = Rotation {
-            session_id: &session_id,
-            old_hash: &old_hash,
-            new_hash: &new_hash,
-            now_ns,
-            expires_ns: now_ns + SESSION_SECONDS * SECOND_NS,
-        };
-        if !sessions::rotate_session(&mut tx, change).await? {
-            return Err(Error::BadRefreshToken("refresh token revoked"));
-        }
-        tx.commit().await?;
-        Ok(Refreshed {
-            access_token: key.sign_access(&member, now, ACCESS_SECONDS)?,
-            access_expires: self.at(ACCESS_SECONDS),
-            refresh_token,
-            refresh_expires: self.at(SESSION_SECONDS),
-        })
-    }
-
-    /// Why a refresh token that names no session is worth nothing.
-    async fn bad_refresh(&self, scope: &TenantScope, credentials: &Credentials) -> Error {
-        let token = credentials.refresh.first().map_or("", String::as_str);
-        match self.signing_key(scope).await {
-            Ok(key) => bad(key.check_refresh(token, self.clock.seconds()).err().unwrap_or(MALFORMED)),
-            Err(error) => error,
-        }
-    }
-
-    /// Ends the sessions whose refresh tokens or cookies came with the request, as far as they are the member's own.
-    /// Audit: `signout.made` when one was ended.
-    pub async fn sign_out(
+    /// Opens a session of pages.
+    pub(crate) async fn enter_page(
         &self,
         scope: &TenantScope,
-        actor: &MemberActor,
-        credentials: &Credentials,
-    ) -> Result<(), Error> {
-        let mut ids: Vec<String> = credentials.refresh.iter().filter_map(|token| claimed_session(token)).collect();
-        ids.extend(actor.session_id().map(str::to_owned));
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let mut tx = self.store.begin(scope);
-        tx.touch().await?;
-        let mut ended = false;
-        for id in &ids {
-            ended |= sessions::delete_session(&mut tx, actor.id(), id).await?;
-        }
-        if ended {
-            audit(&mut tx, &actor.member, "signout.made", json!({})).await?;
-        }
-        tx.commit().await?;
-        Ok(())
+        proven: Proven,
+        client: &Client,
+    ) -> Result<PageSession, Error> {
+        let session_id = self.chance.uuid().simple().to_string();
+        let secret = self.chance.text(SECRET_ALPHABET, 43);
+        self.open_session(scope, &proven, &session_id, &secret, client).await?;
+        let cookie = format!("{session_id}.{secret}");
+        Ok(PageSession { member: proven.member, cookie, expires: self.at(SESSION_SECONDS) })
     }
 
     /// Sets the member's own password, after he has given the old one; ends all his other sessions. Audit:
@@ -193,11 +159,7 @@ impl Identity {
         new: &str,
         client: &Client,
     ) -> Result<(), Error> {
-        let who = SignIn { username: &actor.member.username, password: old };
-        let member = self.check_password(scope, who, client).await?;
-        if member.id != actor.id() {
-            return Err(Error::Unmatched);
-        }
+        let member = self.confirm_password(scope, actor, old, client).await?;
         let mut tx = self.store.begin(scope);
         tx.touch().await?;
         self.put_password(&mut tx, &member, new, actor.session_id().unwrap_or_default()).await?;
@@ -215,9 +177,34 @@ impl Identity {
         Ok(())
     }
 
-    /// The member behind a name and password, with everything that stands against it: the throttle, archived members,
-    /// password sign-in switched off.
-    async fn check_password(&self, scope: &TenantScope, who: SignIn<'_>, client: &Client) -> Result<Member, Error> {
+    /// Whether this is the local password of whoever asks: before he changes how he signs in. A wrong one counts as a wrong
+    /// guess.
+    pub async fn confirm_password(
+        &self,
+        scope: &TenantScope,
+        actor: &MemberActor,
+        password: &str,
+        client: &Client,
+    ) -> Result<Member, Error> {
+        let username = actor.member.username.as_str();
+        let attempt = self.throttle.begin(scope.tenant().id, username, client.address);
+        let attempt = attempt.map_err(|seconds| Error::Throttled { seconds })?;
+        let mut tx = self.store.begin(scope);
+        let found = members::find_with_password(&mut tx, username).await?;
+        tx.commit().await?;
+        let right = self.passwords.verify(password, found.as_ref().map(|found| found.hash.as_str())).await?;
+        match found.filter(|found| right && found.member.id == actor.id()) {
+            Some(found) => {
+                self.throttle.succeeded(&attempt);
+                Ok(found.member)
+            }
+            None => Err(Error::Unmatched),
+        }
+    }
+
+    /// The member behind a name and password, local or of a directory, with everything that stands against it: the
+    /// throttle, archived members, password sign-in switched off, a second factor.
+    async fn check_password(&self, scope: &TenantScope, who: SignIn<'_>, client: &Client) -> Result<Proven, Error> {
         let tenant = scope.tenant().id;
         let attempt = match self.throttle.begin(tenant, who.username, client.address) {
             Ok(attempt) => attempt,
@@ -227,15 +214,20 @@ impl Identity {
         let found =
             if who.username.contains('\0') { None } else { members::find_with_password(&mut tx, who.username).await? };
         let general = settings::find_setting(&mut tx, "GENERAL").await?;
+        let directories = providers::list_directories(&mut tx).await?;
         tx.commit().await?;
-        let right = self.passwords.verify(who.password, found.as_ref().map(|(_, hash)| hash.as_str())).await?;
         let known = found.is_some();
-        let Some((member, _)) = found.filter(|_| right) else {
+        let (right, with_code) = self.is_local(who.password, found.as_ref()).await?;
+        let Some(found) = found.filter(|_| right) else {
+            if let Some(proven) = self.by_directory(scope, &directories, who, client).await? {
+                self.throttle.succeeded(&attempt);
+                return Ok(proven);
+            }
             // The name is written down only when it is one: people type passwords into the wrong field.
             self.tell_failure(scope, if known { who.username } else { "" }, client, "unmatched").await?;
             return Err(Error::Unmatched);
         };
-        self.throttle.succeeded(&attempt);
+        let member = found.member;
         let off = general.as_ref().and_then(|value| value.get("disallowPasswordAuth")).and_then(Value::as_bool);
         if off == Some(true) && !member.role.is_admin() {
             self.tell_failure(scope, &member.username, client, "password sign-in is off").await?;
@@ -245,10 +237,40 @@ impl Identity {
             self.tell_failure(scope, &member.username, client, "archived").await?;
             return Err(Error::Archived { username: member.username });
         }
-        Ok(member)
+        if found.second_factor {
+            let Some(code) = with_code else {
+                self.throttle.succeeded(&attempt);
+                return Err(Error::SecondFactorNeeded { pending: self.pending(scope, &member).await? });
+            };
+            self.take_code(scope, &member, code, client).await?;
+        }
+        self.throttle.succeeded(&attempt);
+        Ok(Proven::by_password(member))
     }
 
-    async fn tell_failure(&self, scope: &TenantScope, username: &str, client: &Client, why: &str) -> Result<(), Error> {
+    /// Whether the password is the local one; with a second factor its code may stand at the end of it.
+    async fn is_local<'a>(
+        &self,
+        password: &'a str,
+        found: Option<&members::WithPassword>,
+    ) -> Result<(bool, Option<&'a str>), Error> {
+        let hash = found.map(|found| found.hash.as_str());
+        if found.is_some_and(|found| found.second_factor)
+            && let Some((before, code)) = crate::totp::split_code(password)
+            && self.passwords.verify(before, hash).await?
+        {
+            return Ok((true, Some(code)));
+        }
+        Ok((self.passwords.verify(password, hash).await?, None))
+    }
+
+    pub(crate) async fn tell_failure(
+        &self,
+        scope: &TenantScope,
+        username: &str,
+        client: &Client,
+        why: &str,
+    ) -> Result<(), Error> {
         let mut detail = json!({"address": address(client), "reason": why});
         if username.is_empty() {
             // Every audit event waits for one lock: strangers guessing names get one line a minute between them.
@@ -277,33 +299,6 @@ impl Identity {
         Some(std::mem::take(unwritten))
     }
 
-    async fn open_session(
-        &self,
-        scope: &TenantScope,
-        member: &Member,
-        session_id: &str,
-        secret: &str,
-        client: &Client,
-    ) -> Result<(), Error> {
-        let now = self.clock.nanos();
-        let session = Session {
-            session_id: session_id.to_owned(),
-            member_id: member.id,
-            user_agent: client.user_agent.chars().filter(|letter| *letter != '\0').take(256).collect(),
-            address: address(client),
-            created_ns: now,
-            expires_ns: now + SESSION_SECONDS * SECOND_NS,
-            last_used_ns: now,
-        };
-        let mut tx = self.store.begin(scope);
-        tx.touch().await?;
-        sessions::delete_expired_sessions(&mut tx, member.id, now).await?;
-        sessions::insert_session(&mut tx, &session, &session_hash(scope.tenant().id, secret)).await?;
-        audit(&mut tx, member, "signin.made", json!({"address": address(client)})).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
     /// The tenant's key; a tenant without a signing secret gets one.
     pub(crate) async fn signing_key(&self, scope: &TenantScope) -> Result<SigningKey, Error> {
         let mut tx = self.store.begin(scope);
@@ -324,7 +319,7 @@ impl Identity {
             .ok_or_else(|| Error::Crypto("the tenant has no signing secret".into()))
     }
 
-    fn at(&self, seconds: i64) -> OffsetDateTime {
+    pub(crate) fn at(&self, seconds: i64) -> OffsetDateTime {
         self.clock.now() + time::Duration::seconds(seconds)
     }
 }
@@ -337,18 +332,4 @@ pub(crate) async fn audit(tx: &mut TenantTx, member: &Member, event: &str, detai
 
 pub(crate) fn address(client: &Client) -> String {
     client.address.map_or_else(String::new, |address| address.to_string())
-}
-
-/// The two layers of words that Memos puts before a parser's reason.
-fn bad(reason: &'static str) -> Error {
-    Error::BadRefreshToken(match reason {
-        MALFORMED => "invalid refresh token: token is malformed: token contains an invalid number of segments",
-        "token has invalid claims: token has invalid audience" => {
-            "invalid refresh token: token has invalid claims: token has invalid audience"
-        }
-        "token has invalid claims: token is expired" => {
-            "invalid refresh token: token has invalid claims: token is expired"
-        }
-        _ => "invalid refresh token: token signature is invalid",
-    })
 }

@@ -50,6 +50,9 @@ pub struct AccessClaims {
     pub iat: i64,
     /// Seconds since 1970.
     pub exp: i64,
+    /// The session it was made for; empty: it stands alone (a command's, a drill's).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sid: String,
 }
 
 /// The claims of a refresh token.
@@ -90,8 +93,9 @@ impl SigningKey {
         Some(Self(mac.finalize().into_bytes().into()))
     }
 
-    /// An access token for the member, good for `seconds` from `now` (seconds since 1970).
-    pub fn sign_access(&self, member: &Member, now: i64, seconds: i64) -> Result<String, Error> {
+    /// An access token for the member, good for `seconds` from `now` (seconds since 1970), as long as the session lasts
+    /// (empty: without one).
+    pub fn sign_access(&self, member: &Member, session: &str, now: i64, seconds: i64) -> Result<String, Error> {
         self.sign(&AccessClaims {
             kind: "access".to_owned(),
             role: if member.role.is_admin() { "ADMIN" } else { "USER" }.to_owned(),
@@ -102,7 +106,40 @@ impl SigningKey {
             sub: member.id.to_string(),
             iat: now,
             exp: now.saturating_add(seconds),
+            sid: session.to_owned(),
         })
+    }
+
+    /// A code over a text that only this tenant's key makes; `purpose` keeps uses apart.
+    pub fn code(&self, purpose: &str, text: &str) -> [u8; 32] {
+        let mut mac = match <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0) {
+            Ok(mac) => mac,
+            // A key of 32 bytes always fits.
+            Err(_) => return [0; 32],
+        };
+        mac.update(purpose.as_bytes());
+        mac.update(b"\n");
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
+    /// A text that can be handed out and is believed when it comes back, until `until` (seconds since 1970).
+    pub fn seal(&self, purpose: &str, until: i64, text: &str) -> String {
+        let body = format!("{until}.{}", hex::encode(text));
+        format!("{body}.{}", hex::encode(self.code(purpose, &body)))
+    }
+
+    /// The text of a seal of ours that is not over.
+    pub fn open(&self, purpose: &str, now: i64, sealed: &str) -> Option<String> {
+        let (body, code) = sealed.rsplit_once('.')?;
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0).ok()?;
+        mac.update(purpose.as_bytes());
+        mac.update(b"\n");
+        mac.update(body.as_bytes());
+        mac.verify_slice(&hex::decode(code).ok()?).ok()?;
+        let (until, text) = body.split_once('.')?;
+        (until.parse::<i64>().ok()? > now).then_some(())?;
+        String::from_utf8(hex::decode(text).ok()?).ok()
     }
 
     /// A refresh token of the session; `nonce` makes it differ from the one before.
@@ -172,16 +209,21 @@ fn reason(kind: &ErrorKind) -> &'static str {
 /// What is said of a text that is no token at all.
 pub const MALFORMED: &str = "token is malformed: token contains an invalid number of segments";
 
-/// Whose token this claims to be; nothing is checked. Only to know which row to read before checking.
-pub fn claimed_member(token: &str) -> Option<MemberId> {
+/// Whose token this claims to be, and of which session; nothing is checked. Only to know which rows to read before checking.
+pub fn claimed_member(token: &str) -> Option<(MemberId, String)> {
     #[derive(Deserialize)]
     struct Claimed {
         #[serde(rename = "type")]
         kind: String,
         sub: String,
+        #[serde(default)]
+        sid: String,
     }
     let claimed: Claimed = insecure_decode_claims(token).ok()?;
-    if claimed.kind == "access" { claimed.sub.parse().ok().map(MemberId) } else { None }
+    if claimed.kind != "access" || claimed.sid.len() > 64 {
+        return None;
+    }
+    claimed.sub.parse().ok().map(|id| (MemberId(id), claimed.sid))
 }
 
 /// Which session this refresh token claims to be of; nothing is checked.
@@ -240,17 +282,17 @@ mod tests {
     #[test]
     fn a_token_lives_a_quarter_of_an_hour() {
         let key = SigningKey::derive("secret", tenants().0).unwrap();
-        let token = key.sign_access(&member(), NOW, ACCESS_SECONDS).unwrap();
+        let token = key.sign_access(&member(), "s1", NOW, ACCESS_SECONDS).unwrap();
         let claims = key.check_access(&token, NOW + 899).unwrap();
         assert_eq!((claims.sub.as_str(), claims.role.as_str(), claims.username.as_str()), ("7", "ADMIN", "ana"));
-        assert_eq!(claimed_member(&token), Some(MemberId(7)));
+        assert_eq!(claimed_member(&token), Some((MemberId(7), "s1".to_owned())));
         assert!(key.check_access(&token, NOW + 900).is_err());
     }
 
     #[test]
     fn the_same_secret_elsewhere_is_another_key() {
         let (a, b) = tenants();
-        let token = SigningKey::derive("secret", a).unwrap().sign_access(&member(), NOW, ACCESS_SECONDS).unwrap();
+        let token = SigningKey::derive("secret", a).unwrap().sign_access(&member(), "", NOW, ACCESS_SECONDS).unwrap();
         assert!(SigningKey::derive("secret", b).unwrap().check_access(&token, NOW).is_err());
         assert!(SigningKey::derive("other", a).unwrap().check_access(&token, NOW).is_err());
         assert!(SigningKey::derive("", a).is_none());
@@ -267,6 +309,20 @@ mod tests {
         assert_eq!(key.check_refresh(&refresh, NOW).unwrap().tid, "s1");
         assert_ne!(refresh, key.sign_refresh(MemberId(7), "s1", "n2", NOW).unwrap());
         assert_eq!(key.check_refresh("garbage", NOW), Err(MALFORMED));
+    }
+
+    #[test]
+    fn a_seal_is_believed_once_it_is_ours_and_in_time() {
+        let (a, b) = tenants();
+        let key = SigningKey::derive("secret", a).unwrap();
+        let sealed = key.seal("flow", NOW + 60, "what was said");
+        assert_eq!(key.open("flow", NOW, &sealed).as_deref(), Some("what was said"));
+        assert_eq!(key.open("flow", NOW + 60, &sealed), None);
+        assert_eq!(key.open("other", NOW, &sealed), None);
+        assert_eq!(SigningKey::derive("secret", b).unwrap().open("flow", NOW, &sealed), None);
+        let later = sealed.replacen(&(NOW + 60).to_string(), &(NOW + 9999).to_string(), 1);
+        assert_eq!(key.open("flow", NOW, &later), None);
+        assert_eq!(key.open("flow", NOW, "garbage"), None);
     }
 
     #[test]

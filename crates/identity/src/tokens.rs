@@ -5,7 +5,8 @@ use serde_json::json;
 use store::TenantScope;
 use store::tenant::tokens::{self, AccessToken};
 
-use crate::actor::MemberActor;
+use crate::actor::{MemberActor, TokenScope};
+use crate::error::{Refusal, Why};
 use crate::sign_in::audit;
 use crate::signing::token_hash;
 use crate::{Error, Identity};
@@ -25,6 +26,8 @@ pub struct NewToken<'a> {
     pub description: &'a str,
     /// Days until it ends; 0 or less: never.
     pub days: i64,
+    /// What it may.
+    pub scope: TokenScope,
 }
 
 /// A token just made: the only moment at which its text is known.
@@ -44,6 +47,9 @@ impl Identity {
         actor: &MemberActor,
         new: NewToken<'_>,
     ) -> Result<TokenMade, Error> {
+        if actor.is_limited() {
+            return Err(Refusal::new(Why::Denied, "this token may not make tokens").into());
+        }
         self.create_token_for(scope, &actor.member, new).await
     }
 
@@ -69,11 +75,18 @@ impl Identity {
             created_ns: now,
             expires_ns: (new.days > 0).then(|| now.saturating_add(new.days.saturating_mul(DAY_NS))),
             last_used_ns: None,
+            scope: new.scope.as_str().to_owned(),
         };
         let mut tx = self.store.begin(scope);
         tx.touch().await?;
         tokens::insert_token(&mut tx, &row, &token_hash(&secret)).await?;
-        audit(&mut tx, member, "token.created", json!({"token": row.token_id, "days": new.days.max(0)})).await?;
+        audit(
+            &mut tx,
+            member,
+            "token.created",
+            json!({"token": row.token_id, "days": new.days.max(0), "scope": row.scope}),
+        )
+        .await?;
         tx.commit().await?;
         Ok(TokenMade { row, secret })
     }

@@ -106,6 +106,7 @@ async fn fill(store: &Store, slug: &str, count: usize) -> serde_json::Value {
         created_ns: 1,
         expires_ns: None,
         last_used_ns: None,
+        scope: "admin".to_owned(),
     };
     tokens::insert_token(&mut tx, &token, &hex::encode(Sha256::digest(secret.as_bytes()))).await.expect("a token");
     tx.commit().await.expect("a commit");

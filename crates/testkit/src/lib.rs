@@ -3,6 +3,8 @@
 //! Only dev-dependencies name this crate. It panics freely: a test that cannot be set up has failed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+pub mod directory;
 pub mod fixtures;
+pub mod oidc;
 pub mod pg;
 pub mod proxy;

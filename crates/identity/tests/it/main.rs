@@ -1,7 +1,9 @@
 //! Identity against a real Postgres.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod fake;
 mod operators;
+mod providers;
 mod sessions;
 mod sign_in;
 mod tokens;
@@ -49,6 +51,10 @@ impl World {
                 [(1, "ana", Role::Owner, false), (2, "bo", Role::Member, false), (3, "old", Role::Member, true)]
             {
                 members::insert_member(&mut tx, &member(id, name, role, archived), &hash).await.unwrap();
+            }
+            // Those who come later take other numbers.
+            for _ in 0..3 {
+                tx.next_id().await.unwrap();
             }
             tx.commit().await.unwrap();
             scopes.push(scope);

@@ -1,6 +1,6 @@
 //! Personal access tokens.
 
-use identity::{Actor, Client, Error, MemberActor, NewToken, SignIn};
+use identity::{Actor, Client, Error, MemberActor, NewToken, SignIn, TokenScope};
 
 use crate::{PASSWORD, World, bearer};
 
@@ -17,7 +17,7 @@ async fn bo(world: &World) -> MemberActor {
 async fn a_token_is_made_used_listed_and_revoked() {
     let world = World::new().await;
     let bo = bo(&world).await;
-    let new = NewToken { description: "on the laptop", days: 1 };
+    let new = NewToken { description: "on the laptop", days: 1, scope: TokenScope::Admin };
     let made = world.identity.create_token(&world.a, &bo, new).await.unwrap();
     assert!(made.secret.starts_with("memos_pat_") && made.secret.len() == 42, "{}", made.secret.len());
     assert_eq!(world.who(&world.a, &bearer(&made.secret)).await.as_deref(), Some("bo"));
@@ -38,12 +38,20 @@ async fn a_token_is_made_used_listed_and_revoked() {
 async fn tokens_end() {
     let world = World::new().await;
     let bo = bo(&world).await;
-    let made = world.identity.create_token(&world.a, &bo, NewToken { description: "", days: 1 }).await.unwrap();
-    let ever = world.identity.create_token(&world.a, &bo, NewToken { description: "", days: 0 }).await.unwrap();
+    let made = world
+        .identity
+        .create_token(&world.a, &bo, NewToken { description: "", days: 1, scope: TokenScope::Admin })
+        .await
+        .unwrap();
+    let ever = world
+        .identity
+        .create_token(&world.a, &bo, NewToken { description: "", days: 0, scope: TokenScope::Admin })
+        .await
+        .unwrap();
     world.clock.advance(86_400);
     assert_eq!(world.who(&world.a, &bearer(&made.secret)).await, None);
     assert_eq!(world.who(&world.a, &bearer(&ever.secret)).await.as_deref(), Some("bo"));
-    let long = NewToken { description: &"x".repeat(600), days: 1 };
+    let long = NewToken { description: &"x".repeat(600), days: 1, scope: TokenScope::Admin };
     assert!(matches!(world.identity.create_token(&world.a, &bo, long).await, Err(Error::UnfitToken(_))));
 }
 
@@ -51,7 +59,11 @@ async fn tokens_end() {
 async fn the_last_use_is_written_once_a_minute() {
     let world = World::new().await;
     let bo = bo(&world).await;
-    let made = world.identity.create_token(&world.a, &bo, NewToken { description: "", days: 0 }).await.unwrap();
+    let made = world
+        .identity
+        .create_token(&world.a, &bo, NewToken { description: "", days: 0, scope: TokenScope::Admin })
+        .await
+        .unwrap();
     let used = async || {
         for _ in 0..100 {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

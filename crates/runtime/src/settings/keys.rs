@@ -79,6 +79,12 @@ pub const KEYS: &[Key] = &[
     key("trusted_proxies", Shape::Many, None, "networks whose forwarded headers are believed"),
     key("webhook_allow", Shape::Many, None, "private networks that webhooks may reach"),
     key("tenant_requests", Shape::One, Some("256"), "requests of one workspace that a process answers at a time"),
+    key(
+        "identity_networks",
+        Shape::Many,
+        None,
+        "networks in which identity providers and directories may be; unset: everywhere but link-local",
+    ),
     key("tls_cert", Shape::Paths, None, "certificate chains (PEM)"),
     key("tls_key", Shape::Paths, None, "keys of the chains, in the same order"),
     key("log_format", Shape::One, Some("human"), "human or json"),

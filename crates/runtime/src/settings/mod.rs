@@ -81,6 +81,8 @@ pub struct Settings {
     pub webhook_allow: Vec<IpNet>,
     /// Requests of one tenant that a process answers at a time.
     pub tenant_requests: usize,
+    /// Networks in which identity providers and directories may be; none: everywhere but link-local.
+    pub identity_networks: Vec<IpNet>,
     /// Certificate chains (PEM), one per host name set; the first answers unknown names.
     pub tls_cert: Vec<PathBuf>,
     /// The key of each chain, in the same order.
@@ -137,6 +139,7 @@ impl Settings {
             trusted_proxies: layers.list("trusted_proxies", values::network)?,
             webhook_allow: layers.list("webhook_allow", values::network)?,
             tenant_requests: layers.required("tenant_requests", values::count)?,
+            identity_networks: layers.list("identity_networks", values::network)?,
             tls_cert: layers.paths("tls_cert")?,
             tls_key: layers.paths("tls_key")?,
             log_format: layers.required("log_format", LogFormat::parse)?,

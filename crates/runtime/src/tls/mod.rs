@@ -167,6 +167,16 @@ pub fn client_config(extra: Option<&Path>) -> Result<ClientConfig, Error> {
     client_with(roots)
 }
 
+/// A client that trusts the system's authorities and these.
+pub fn client_config_with(extra: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
+    let mut roots = RootCertStore::empty();
+    if let Some(system) = SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.is_file()) {
+        roots.add_parsable_certificates(read_certificates(system)?);
+    }
+    roots.add_parsable_certificates(extra);
+    client_with(roots)
+}
+
 /// A client that trusts one authority and no other, as for a database.
 pub fn client_config_only(authority: &Path) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();

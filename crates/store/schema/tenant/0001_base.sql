@@ -116,10 +116,13 @@ CREATE TABLE access_token (
     description  text   NOT NULL DEFAULT '',
     created_ns   bigint NOT NULL,
     expires_ns   bigint,
-    last_used_ns bigint
+    last_used_ns bigint,
+    scope        text   NOT NULL DEFAULT 'admin' CHECK (scope IN ('read', 'write', 'admin'))
 );
 
--- A sign-in: the id inside the refresh token and the hash (hex) of its newest secret.
+-- A sign-in: the id inside the refresh token and the hash (hex) of its newest secret and of the one before (empty: signed
+-- out, only its last access token still lives). One made through an identity
+-- provider names it, the provider's own session (for its logout messages) and the ID token (a hint when signing out there).
 CREATE TABLE session (
     session_id   text   PRIMARY KEY,
     member_id    bigint NOT NULL,
@@ -128,11 +131,15 @@ CREATE TABLE session (
     address      text   NOT NULL DEFAULT '',
     created_ns   bigint NOT NULL,
     expires_ns   bigint NOT NULL,
-    last_used_ns bigint NOT NULL
+    last_used_ns bigint NOT NULL,
+    previous_hash    text NOT NULL DEFAULT '',
+    provider         text NOT NULL DEFAULT '',
+    provider_session text NOT NULL DEFAULT '',
+    id_token         text NOT NULL DEFAULT ''
 );
 CREATE INDEX session_member_idx ON session (member_id);
 
--- kind: OAUTH2. config: the provider's settings as Memos keeps them (clientId, clientSecret, authUrl, …).
+-- kind: OAUTH2, OIDC, LDAP. config: the provider's settings, for OAUTH2 as Memos keeps them (clientId, clientSecret, …).
 CREATE TABLE identity_provider (
     id                bigint PRIMARY KEY,
     uid               text   NOT NULL CONSTRAINT identity_provider_uid_key UNIQUE,
@@ -142,6 +149,8 @@ CREATE TABLE identity_provider (
     config            jsonb  NOT NULL DEFAULT '{}'
 );
 
+-- A member's account elsewhere. issuer: who vouches for extern_uid (an OIDC issuer, a directory; empty for OAUTH2), so
+-- that a provider which is led elsewhere opens no old account. rights: what the last sign-in told (groups, role, why).
 CREATE TABLE member_identity (
     id         bigint PRIMARY KEY,
     member_id  bigint NOT NULL,
@@ -149,8 +158,31 @@ CREATE TABLE member_identity (
     extern_uid text   NOT NULL,
     created_ts bigint NOT NULL,
     updated_ts bigint NOT NULL,
-    CONSTRAINT member_identity_extern_key UNIQUE (provider, extern_uid),
+    issuer     text   NOT NULL DEFAULT '',
+    rights     jsonb  NOT NULL DEFAULT '{}',
+    CONSTRAINT member_identity_extern_key UNIQUE (provider, issuer, extern_uid),
     CONSTRAINT member_identity_member_key UNIQUE (member_id, provider)
+);
+
+-- The second factor of a local account. last_step: the newest time step whose code was taken; recovery: hashes (hex) of
+-- the codes that are left.
+CREATE TABLE member_totp (
+    member_id    bigint PRIMARY KEY,
+    secret       text   NOT NULL,
+    confirmed_ts bigint,
+    last_step    bigint NOT NULL DEFAULT 0,
+    recovery     jsonb  NOT NULL DEFAULT '[]'
+);
+
+-- Who may come by an address that a provider has verified: as a new member, or as the member named.
+CREATE TABLE invitation (
+    id         bigint PRIMARY KEY,
+    email      text   NOT NULL CONSTRAINT invitation_email_key UNIQUE,
+    role       text   NOT NULL CHECK (role IN ('admin', 'member', 'guest')),
+    member_id  bigint,
+    created_ts bigint NOT NULL,
+    expires_ts bigint NOT NULL,
+    invited_by text   NOT NULL
 );
 
 -- kind: MEMO_COMMENT, MEMO_MENTION. note_id: the comment or the mentioning note; related_id: the parent.

@@ -39,6 +39,12 @@ impl ControlTx {
         Ok(changed == 1)
     }
 
+    /// Removes the sign-ins that are over.
+    pub async fn delete_expired_operator_sessions(&self, now: OffsetDateTime) -> Result<u64, Error> {
+        let sql = "DELETE FROM holdfast.operator_session WHERE expires_at <= $1";
+        Ok(self.tx.execute_raw(statement(sql, vec![now.into()])).await?.rows_affected())
+    }
+
     /// Adds a sign-in.
     pub async fn insert_operator_session(
         &self,

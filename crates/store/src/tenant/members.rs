@@ -24,7 +24,7 @@ macro_rules! shown_columns {
          m.description, m.created_ts, m.updated_ts"
     };
 }
-pub(super) use shown_columns;
+pub(super) use {columns, shown_columns};
 
 /// What stands in [`Member::avatar`] for a large picture where members are only listed or recognised.
 pub const PICTURE: &str = "data:";
@@ -71,11 +71,30 @@ pub async fn get_member_by_name(tx: &mut TenantTx, username: &str) -> Result<Mem
     find_member_by_name(tx, username).await?.ok_or(Error::NotFound("member"))
 }
 
-/// The member with exactly this username and the stored hash of the password (empty: none was set).
-pub async fn find_with_password(tx: &mut TenantTx, username: &str) -> Result<Option<(Member, String)>, Error> {
-    let sql = concat!("SELECT ", columns!(), ", m.password_hash FROM member m WHERE m.username = $1");
+/// What a password sign-in is checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithPassword {
+    /// The member.
+    pub member: Member,
+    /// The stored hash of the password; empty: none was set.
+    pub hash: String,
+    /// Whether a second factor is in force.
+    pub second_factor: bool,
+}
+
+/// The member with exactly this username, with what his password is checked against.
+pub async fn find_with_password(tx: &mut TenantTx, username: &str) -> Result<Option<WithPassword>, Error> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        ", m.password_hash, EXISTS (SELECT 1 FROM member_totp t WHERE t.member_id = m.id AND t.confirmed_ts IS NOT NULL)",
+        " FROM member m WHERE m.username = $1"
+    );
     let row = tx.query_opt(sql, &[(&username, Type::TEXT)]).await?;
-    row.map(|row| Ok((member_of(&row)?, row.try_get(10)?))).transpose()
+    row.map(|row| {
+        Ok(WithPassword { member: member_of(&row)?, hash: row.try_get(10)?, second_factor: row.try_get(11)? })
+    })
+    .transpose()
 }
 
 /// The members with these usernames, in no order; unknown names are passed over. Large pictures are [`PICTURE`].
@@ -118,11 +137,28 @@ pub async fn count_members(tx: &mut TenantTx) -> Result<i64, Error> {
     row.map_or(Ok(0), |row| Ok(row.try_get(0)?))
 }
 
-/// How many owners are not archived: the last one may be neither archived nor demoted.
-pub async fn count_owners(tx: &mut TenantTx) -> Result<i64, Error> {
-    let sql = "SELECT count(*) FROM member WHERE role = 'owner' AND NOT archived";
+/// Owners, as those must know who would take one away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owners {
+    /// How many are not archived.
+    pub all: i64,
+    /// How many of them can sign in: by a password, or by an account at a provider that is there.
+    pub can_enter: i64,
+}
+
+/// Counts the owners who are not archived, and keeps others from changing any of them until the unit of work ends: two
+/// owners who demote each other at once wait for one another.
+pub async fn lock_owners(tx: &mut TenantTx) -> Result<Owners, Error> {
+    let sql = "SELECT id FROM member WHERE role = 'owner' AND NOT archived ORDER BY id FOR UPDATE";
+    tx.query(sql, &[]).await?;
+    // A row that was locked may have been changed by whoever held it before: counted again, by a new snapshot.
+    let sql = "SELECT count(*), count(*) FILTER (WHERE password_hash <> '' OR EXISTS (SELECT 1 FROM member_identity i \
+               JOIN identity_provider p ON p.uid = i.provider WHERE i.member_id = m.id)) \
+               FROM member m WHERE role = 'owner' AND NOT archived";
     let row = tx.query_opt(sql, &[]).await?;
-    row.map_or(Ok(0), |row| Ok(row.try_get(0)?))
+    row.map_or(Ok(Owners { all: 0, can_enter: 0 }), |row| {
+        Ok(Owners { all: row.try_get(0)?, can_enter: row.try_get(1)? })
+    })
 }
 
 /// Adds a member with the hash of his password. A taken username is a conflict on [`USERNAME_KEY`].
@@ -193,6 +229,8 @@ pub async fn delete_member(tx: &mut TenantTx, id: MemberId) -> Result<(), Error>
         "DELETE FROM session WHERE member_id = $1",
         "DELETE FROM member_setting WHERE member_id = $1",
         "DELETE FROM member_identity WHERE member_id = $1",
+        "DELETE FROM member_totp WHERE member_id = $1",
+        "DELETE FROM invitation WHERE member_id = $1",
         "DELETE FROM notification WHERE receiver_id = $1",
     ] {
         tx.execute(sql, &[(&id.0, Type::INT8)]).await?;
@@ -201,22 +239,25 @@ pub async fn delete_member(tx: &mut TenantTx, id: MemberId) -> Result<(), Error>
     if gone == 0 { Err(Error::NotFound("member")) } else { Ok(()) }
 }
 
-/// The member named by an access token, with the tenant's signing secret (empty when it has none): one
-/// flight. A large picture is [`PICTURE`].
+/// The member named by an access token, with the tenant's signing secret (empty when it has none), and whether his
+/// session `session` lasts at `now_ns`: one flight. A large picture is [`PICTURE`].
 pub async fn read_member_and_secret(
     store: &Store,
     scope: &TenantScope,
     id: MemberId,
-) -> Result<Option<(Member, String)>, Error> {
+    session: &str,
+    now_ns: i64,
+) -> Result<Option<(Member, String, bool)>, Error> {
     const HOT: Hot = Hot {
         name: "member_and_secret",
         text: concat!(
             "SELECT ",
             shown_columns!(),
-            ", coalesce((SELECT s.value->>'secretKey' FROM {s}.setting s WHERE s.key = 'BASIC'), '')",
+            ", coalesce((SELECT s.value->>'secretKey' FROM {s}.setting s WHERE s.key = 'BASIC'), ''),",
+            " EXISTS (SELECT 1 FROM {s}.session l WHERE l.session_id = $2 AND l.member_id = m.id AND l.expires_ns > $3)",
             " FROM {s}.member m WHERE m.id = $1"
         ),
     };
-    let rows = store.read_hot(scope, HOT, &[&id.0]).await?;
-    rows.first().map(|row| Ok((member_of(row)?, row.try_get(10)?))).transpose()
+    let rows = store.read_hot(scope, HOT, &[&id.0, &session, &now_ns]).await?;
+    rows.first().map(|row| Ok((member_of(row)?, row.try_get(10)?, row.try_get(11)?))).transpose()
 }

@@ -22,6 +22,8 @@ pub struct AccessToken {
     pub expires_ns: Option<i64>,
     /// Nanoseconds since 1970; none: not yet.
     pub last_used_ns: Option<i64>,
+    /// How much of what its owner may it may: `read`, `write` or `admin` (everything).
+    pub scope: String,
 }
 
 fn token_of(row: &Row) -> Result<AccessToken, Error> {
@@ -32,21 +34,22 @@ fn token_of(row: &Row) -> Result<AccessToken, Error> {
         created_ns: row.try_get(3)?,
         expires_ns: row.try_get(4)?,
         last_used_ns: row.try_get(5)?,
+        scope: row.try_get(6)?,
     })
 }
 
 /// The member's tokens, the newest first.
 pub async fn list_tokens(tx: &mut TenantTx, member: MemberId) -> Result<Vec<AccessToken>, Error> {
-    let sql = "SELECT token_id, member_id, description, created_ns, expires_ns, last_used_ns FROM access_token \
+    let sql = "SELECT token_id, member_id, description, created_ns, expires_ns, last_used_ns, scope FROM access_token \
                WHERE member_id = $1 ORDER BY created_ns DESC, token_id";
     tx.query(sql, &[(&member.0, Type::INT8)]).await?.iter().map(token_of).collect()
 }
 
 /// Adds a token; `hash` is the SHA-256 of its text in hex.
 pub async fn insert_token(tx: &mut TenantTx, token: &AccessToken, hash: &str) -> Result<(), Error> {
-    let sql = "INSERT INTO access_token (token_id, member_id, token_hash, description, created_ns, expires_ns, last_used_ns) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    let params: [Param<'_>; 7] = [
+    let sql = "INSERT INTO access_token (token_id, member_id, token_hash, description, created_ns, expires_ns, last_used_ns, \
+               scope) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let params: [Param<'_>; 8] = [
         (&token.token_id, Type::TEXT),
         (&token.member_id.0, Type::INT8),
         (&hash, Type::TEXT),
@@ -54,6 +57,7 @@ pub async fn insert_token(tx: &mut TenantTx, token: &AccessToken, hash: &str) ->
         (&token.created_ns, Type::INT8),
         (&token.expires_ns, Type::INT8),
         (&token.last_used_ns, Type::INT8),
+        (&token.scope, Type::TEXT),
     ];
     tx.query(sql, &params).await.map(|_| ())
 }
@@ -86,7 +90,7 @@ pub async fn read_token(
         text: concat!(
             "SELECT ",
             shown_columns!(),
-            ", t.token_id, t.description, t.created_ns, t.expires_ns, t.last_used_ns",
+            ", t.token_id, t.description, t.created_ns, t.expires_ns, t.last_used_ns, t.scope",
             " FROM {s}.access_token t JOIN {s}.member m ON m.id = t.member_id WHERE t.token_hash = $1"
         ),
     };
@@ -100,6 +104,7 @@ pub async fn read_token(
         created_ns: row.try_get(12)?,
         expires_ns: row.try_get(13)?,
         last_used_ns: row.try_get(14)?,
+        scope: row.try_get(15)?,
     };
     Ok(Some((member, token)))
 }

@@ -3,8 +3,8 @@
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
-    HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
 use super::facts::Facts;
@@ -36,9 +36,20 @@ pub(super) fn secure(headers: &mut HeaderMap, facts: &Facts) {
     }
     if facts.https {
         add(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+        only_over_https(headers);
     }
     if let Ok(id) = HeaderValue::from_str(&facts.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+}
+
+/// Marks every cookie of an answer that goes over https, whoever set it.
+fn only_over_https(headers: &mut HeaderMap) {
+    let lines: Vec<HeaderValue> = headers.remove(SET_COOKIE).collect();
+    for line in lines {
+        let marked = line.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("; secure"));
+        let whole = [line.as_bytes(), if marked { b"" } else { b"; Secure" }].concat();
+        headers.append(SET_COOKIE, HeaderValue::from_bytes(&whole).unwrap_or(line));
     }
 }
 
@@ -84,4 +95,20 @@ pub(crate) fn is_own(origin: &str, facts: &Facts, public_url: Option<&str>) -> b
     }
     let public = public_url.and_then(|url| url::Url::parse(url).ok()).map(|url| url.origin().ascii_serialization());
     public.is_some_and(|public| public.eq_ignore_ascii_case(origin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_over_https_are_for_https() {
+        let mut headers = HeaderMap::new();
+        for line in ["a=b; Path=/", "c=d; Path=/; Secure"] {
+            headers.append(SET_COOKIE, HeaderValue::from_static(line));
+        }
+        only_over_https(&mut headers);
+        let lines: Vec<&[u8]> = headers.get_all(SET_COOKIE).map(HeaderValue::as_bytes).collect();
+        assert_eq!(lines, [&b"a=b; Path=/; Secure"[..], b"c=d; Path=/; Secure"]);
+    }
 }

@@ -216,8 +216,25 @@ impl From<identity::Error> for Error {
             Identity::Throttled { seconds } => Self::too_often(error.to_string(), seconds),
             Identity::NoRefreshToken | Identity::BadRefreshToken(_) => Self::unauthenticated(error.to_string()),
             Identity::Busy => Self::unavailable(error.to_string()),
+            Identity::SecondFactorNeeded { .. } => Self::denied(error.to_string()),
+            Identity::Refused(refusal) => Self::from(refusal),
             Identity::Crypto(_) => Self::internal(error),
             Identity::Store(inner) => Self::from(inner),
+        }
+    }
+}
+
+impl From<identity::Refusal> for Error {
+    fn from(refusal: identity::Refusal) -> Self {
+        use identity::Why;
+        let message = refusal.message;
+        match refusal.why {
+            Why::Invalid => Self::invalid(message),
+            Why::Denied => Self::denied(message),
+            Why::Conflict => Self::exists(message),
+            Why::Precondition => Self::precondition(message),
+            Why::NotFound => Self::not_found(message),
+            Why::Unavailable => Self::unavailable(message),
         }
     }
 }

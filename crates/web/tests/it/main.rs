@@ -88,7 +88,7 @@ impl World {
         let mut tx = self.store.begin(&scope);
         let member = members::get_member_by_name(&mut tx, name).await.unwrap();
         tx.commit().await.unwrap();
-        let new = NewToken { description: "", days: 0 };
+        let new = NewToken { description: "", days: 0, scope: identity::TokenScope::Admin };
         self.identity.create_token_for(&scope, &member, new).await.unwrap().secret
     }
 
