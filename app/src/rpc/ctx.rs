@@ -157,7 +157,7 @@ impl Ctx {
     /// Whether the forms of older clients are understood where the present one refuses them: on their own routes, and to
     /// whoever comes with a personal access token, since a session of 0.30 speaks 0.30.
     pub fn speaks_old(&self) -> bool {
-        let token = matches!(&self.0.actor, Actor::Member(me) if matches!(me.via, Via::PersonalToken(_)));
+        let token = matches!(&self.0.actor, Actor::Member(me) if matches!(me.via, Via::PersonalToken { .. }));
         token || self.0.old.load(Ordering::Relaxed)
     }
 

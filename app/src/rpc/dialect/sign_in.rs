@@ -60,7 +60,7 @@ pub(super) async fn status(ctx: &Ctx, bare: bool) -> Result<Value, ApiError> {
 
 /// Whether the caller shows a session of 0.26 or later, which no older client has.
 pub(super) fn is_of_today(ctx: &Ctx) -> bool {
-    matches!(ctx.actor(), identity::Actor::Member(MemberActor { via: Via::AccessToken, .. }))
+    matches!(ctx.actor(), identity::Actor::Member(MemberActor { via: Via::AccessToken(_), .. }))
 }
 
 /// Whether today's route is asked in the old way: credentials in the query, or bare in the body.
