@@ -3,6 +3,7 @@
 mod audit;
 mod callers;
 mod console;
+mod hostile;
 mod pages;
 mod rpcs;
 mod samples;

@@ -108,7 +108,8 @@ fn string(text: &str, at: usize) -> Result<Option<(String, usize)>, FilterError>
 fn escape(rest: &str) -> Option<(char, usize)> {
     let numeric = |skip: usize, digits: usize, radix: u32| {
         let code = u32::from_str_radix(rest.get(skip..skip + digits)?, radix).ok()?;
-        Some((char::from_u32(code)?, skip + digits))
+        // A NUL is in no text of the database, and Postgres takes none as a value.
+        Some((char::from_u32(code).filter(|letter| *letter != '\0')?, skip + digits))
     };
     match rest.chars().next()? {
         plain @ ('\\' | '"' | '\'' | '`' | '?') => Some((plain, 1)),
