@@ -16,7 +16,7 @@ async fn transcribe(ctx: Ctx, request: v1::TranscribeRequest) -> Result<v1::Tran
     ctx.me()?;
     let audio = request.audio.ok_or(Error::Invalid("audio is required"))?;
     let content = match audio.source {
-        Some(Source::Content(content)) => content.to_vec(),
+        Some(Source::Content(content)) => content,
         Some(Source::Uri(_)) => return Err(Error::Invalid("audio.uri is not supported; send the content").into()),
         None => return Err(Error::Invalid("audio content is required").into()),
     };
