@@ -7,8 +7,9 @@ use crate::support::Installation;
 
 /// Cases for each of the 78 operations in `make test`: more than 300 together.
 const CASES: &str = "5";
-/// What would end the caller's own account or session in the middle.
-const LEFT_OUT: [&str; 2] = ["AuthService_SignOut", "UserService_DeleteUser"];
+/// What would end the caller's own account or session in the middle, and what is not offered yet (501 by its name).
+const LEFT_OUT: [&str; 3] =
+    ["AuthService_SignOut", "UserService_DeleteUser", "InstanceService_TestInstanceEmailSetting"];
 
 async fn run(cases: &str, seed: &str, who: &str) {
     let Some(program) = prepared("schemathesis") else { return };
@@ -45,7 +46,7 @@ async fn run(cases: &str, seed: &str, who: &str) {
     }
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let counted = text.lines().find(|line| line.contains("generated")).unwrap_or_default().trim();
+    let counted = text.lines().find(|line| line.contains("generated,")).unwrap_or_default().trim();
     println!("schemathesis as {who}: {counted}, seed {seed}");
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }

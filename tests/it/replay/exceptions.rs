@@ -60,6 +60,5 @@ pub(super) const NOT_YET: &[&str] = &[
     "user-things-028",
     "user-things-030",
     "w-instance-036",
-    "w-instance-042",
     "w-instance-043",
 ];
