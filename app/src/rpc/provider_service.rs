@@ -49,7 +49,7 @@ async fn get(ctx: Ctx, request: v1::GetIdentityProviderRequest) -> Answer<v1::Id
 async fn create(ctx: Ctx, request: v1::CreateIdentityProviderRequest) -> Answer<v1::IdentityProvider> {
     ctx.admin()?;
     let wanted = request.identity_provider.ok_or_else(|| ApiError::invalid("identity provider is required"))?;
-    let kind = kind_of(wanted.config)?.ok_or_else(|| ApiError::invalid("config.oauth2Config is required"))?;
+    let kind = kind_of(wanted.config).ok_or_else(|| ApiError::invalid("config.oauth2Config is required"))?;
     let new = NewProvider {
         uid: request.identity_provider_id,
         title: wanted.title,
@@ -88,10 +88,10 @@ async fn delete(ctx: Ctx, request: v1::DeleteIdentityProviderRequest) -> Answer<
 }
 
 /// The OAuth2 settings of a message; the wire knows no other kind.
-fn kind_of(config: Option<v1::IdentityProviderConfig>) -> Answer<Option<Kind>> {
-    let Some(Config::Oauth2Config(config)) = config.and_then(|config| config.config) else { return Ok(None) };
+fn kind_of(config: Option<v1::IdentityProviderConfig>) -> Option<Kind> {
+    let Config::Oauth2Config(config) = config.and_then(|config| config.config)?;
     let mapping = config.field_mapping.unwrap_or_default();
-    Ok(Some(Kind::OAuth2(OAuth2 {
+    Some(Kind::OAuth2(OAuth2 {
         client_id: config.client_id,
         client_secret: config.client_secret,
         auth_url: config.auth_url,
@@ -105,11 +105,11 @@ fn kind_of(config: Option<v1::IdentityProviderConfig>) -> Answer<Option<Kind>> {
             avatar_url: mapping.avatar_url,
         },
         ca_pem: String::new(),
-    })))
+    }))
 }
 
 fn merged(before: &Provider, config: Option<v1::IdentityProviderConfig>) -> Answer<Kind> {
-    match (&before.kind, kind_of(config)?) {
+    match (&before.kind, kind_of(config)) {
         (Kind::OAuth2(old), Some(Kind::OAuth2(new))) => Ok(Kind::OAuth2(OAuth2 { ca_pem: old.ca_pem.clone(), ..new })),
         (_, None) => Err(ApiError::invalid("config.oauth2Config is required")),
         _ => Err(ApiError::invalid("this provider is changed on the workspace's page for sign-in, or by a command")),

@@ -222,7 +222,7 @@ pub(crate) fn split_code(password: &str) -> Option<(&str, &str)> {
 
 /// A code as it is compared: lower case, without the spaces and hyphens that people type.
 fn plain(code: &str) -> String {
-    code.chars().filter(|letter| letter.is_ascii_alphanumeric()).map(|letter| letter.to_ascii_lowercase()).collect()
+    code.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 fn recovery_code(chance: &Chance) -> String {

@@ -43,7 +43,7 @@ impl Provider {
 
     /// Changes what it says from now on: `{"user":"bob","groups":["a"],"hide":["email"]}`.
     pub fn set(&self, json: &str) {
-        let encoded: String = json.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let encoded = json.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02x}"));
         self.get(&format!("/__set?j={encoded}"));
     }
 

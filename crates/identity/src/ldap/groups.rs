@@ -25,10 +25,12 @@ const DEEPEST: usize = 64;
 const MOST: usize = 5_000;
 
 type Walk = (Instant, Arc<Vec<String>>);
+/// By server and the groups a walk began at.
+type Walks = HashMap<(Key, Vec<String>), Walk>;
 
 /// The names of all groups above sets of groups, as they were walked a moment ago. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Parents(pub(super) Arc<Mutex<HashMap<(Key, Vec<String>), Walk>>>);
+pub(crate) struct Parents(pub(super) Arc<Mutex<Walks>>);
 
 impl fmt::Debug for Parents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -28,6 +28,7 @@ pub(crate) struct Proof {
 
 /// What is sent along with a code.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_field_names, reason = "the code is the code in every text about OAuth")]
 pub(crate) struct Code<'a> {
     /// The code.
     pub(crate) code: &'a str,

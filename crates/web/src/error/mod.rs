@@ -212,11 +212,12 @@ impl From<identity::Error> for Error {
         use identity::Error as Identity;
         match error {
             Identity::Unmatched | Identity::UnfitPassword | Identity::UnfitToken(_) => Self::invalid(error.to_string()),
-            Identity::Archived { .. } | Identity::PasswordSignInOff => Self::denied(error.to_string()),
+            Identity::Archived { .. } | Identity::PasswordSignInOff | Identity::SecondFactorNeeded { .. } => {
+                Self::denied(error.to_string())
+            }
             Identity::Throttled { seconds } => Self::too_often(error.to_string(), seconds),
             Identity::NoRefreshToken | Identity::BadRefreshToken(_) => Self::unauthenticated(error.to_string()),
             Identity::Busy => Self::unavailable(error.to_string()),
-            Identity::SecondFactorNeeded { .. } => Self::denied(error.to_string()),
             Identity::Refused(refusal) => Self::from(refusal),
             Identity::Crypto(_) => Self::internal(error),
             Identity::Store(inner) => Self::from(inner),
