@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What is in a directory, as LDIF, below `dc=example,dc=org`.
+/// What is in a directory, as LDIF, below `dc=example,dc=org`. Two servers with it are replicas: people have the same ids.
 pub const PEOPLE: &str = "\
 dn: dc=example,dc=org\nobjectClass: dcObject\nobjectClass: organization\no: Example\ndc: example\n\n\
 dn: ou=people,dc=example,dc=org\nobjectClass: organizationalUnit\nou: people\n\n\
 dn: ou=groups,dc=example,dc=org\nobjectClass: organizationalUnit\nou: groups\n\n\
 dn: cn=svc,dc=example,dc=org\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: svc\n\
 userPassword: service-password\n\n\
-dn: uid=ana,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: ana\ncn: Ana Example\nsn: Example\n\
+dn: uid=ana,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: ana\nentryUUID: 2a5e8c1e-7a61-4d0c-9a0b-000000000001\ncn: Ana Example\nsn: Example\n\
 mail: ana@example.org\nuserPassword: ana-password\n\n\
-dn: uid=bo,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: bo\ncn: Bo (Other)\nsn: Other\n\
+dn: uid=bo,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: bo\nentryUUID: 2a5e8c1e-7a61-4d0c-9a0b-000000000002\ncn: Bo (Other)\nsn: Other\n\
 mail: bo@example.org\nuserPassword: bo-password\n\n\
 dn: cn=team,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: team\n\
 member: uid=ana,ou=people,dc=example,dc=org\n\n\

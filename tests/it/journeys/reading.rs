@@ -172,6 +172,7 @@ impl Superuser {
             )
         };
         let all: Vec<String> = tables.lines().map(of).collect();
-        self.sql(&all.join(" UNION ALL ")).lines().map(str::to_owned).collect()
+        // Many tables are read by several processes, whose rows come as they are ready.
+        self.sql(&format!("{} ORDER BY 1", all.join(" UNION ALL "))).lines().map(str::to_owned).collect()
     }
 }
