@@ -140,7 +140,7 @@ pub(crate) async fn user_info(
         .map_err(|error| garbage(title, &format!("user info is no JSON object: {error}")))
 }
 
-/// The provider cannot be asked.
+/// The provider cannot be asked. A state that the request meets and no fault of this server: no 5xx.
 pub(crate) fn silent(title: &str, failure: &Failure) -> Error {
     let message = match failure {
         Failure::TooLong(_) => format!("{title} answered more than can be right; tell an owner of this workspace"),
@@ -149,10 +149,10 @@ pub(crate) fn silent(title: &str, failure: &Failure) -> Error {
         }
         Failure::Silent { .. } => format!("{title} does not answer at present; try again, or sign in another way"),
     };
-    Refusal::new(Why::Unavailable, message).because(failure).into()
+    Refusal::new(Why::Precondition, message).because(failure).into()
 }
 
 fn garbage(title: &str, reason: &str) -> Error {
     let message = format!("{title} answered what cannot be understood; try again, or tell an owner of this workspace");
-    Refusal::new(Why::Unavailable, message).because(reason).into()
+    Refusal::new(Why::Precondition, message).because(reason).into()
 }

@@ -52,13 +52,4 @@ pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
 ];
 
 /// Not offered yet; whoever builds it takes it off.
-pub(super) const NOT_YET: &[&str] = &[
-    "private-mode-008",
-    "user-things-025",
-    "user-things-026",
-    "user-things-027",
-    "user-things-028",
-    "user-things-030",
-    "w-instance-036",
-    "w-instance-043",
-];
+pub(super) const NOT_YET: &[&str] = &["w-instance-036", "w-instance-043"];
