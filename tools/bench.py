@@ -321,7 +321,7 @@ class Bench:
         count = f"{self.arguments.small:,} / {self.arguments.large:,} notes"
         self.row("list", f"{sums[0]:.2f} / {sums[1]:.2f} CPU s per 1,000 at {count}; {ratio}",
                  max(sums) <= 0.35 and bool(share) and share >= 0.6 * inside,
-                 f"server {small[0]:.2f} / {large[0]:.2f}, Postgres {small[1]:.2f} / {large[1]:.2f}: two flights, token and list")
+                 f"server {small[0]:.2f} / {large[0]:.2f}, Postgres {small[1]:.2f} / {large[1]:.2f}: one flight, token and list")
 
     def wrk(self, path, token):
         if not shutil.which("wrk"):
@@ -338,7 +338,7 @@ class Bench:
         requests = [self.request(f"/t/large/api/v1/{names[n % len(names)]}", token) for n in range(self.arguments.requests)]
         self.load(requests[:300])
         server, postgres, _, _ = self.measure(requests, clients=8)
-        self.row("get", f"{server + postgres:.2f} CPU s per 1,000", server + postgres <= 0.2, f"server {server:.2f}, Postgres {postgres:.2f}: two flights, token and note")
+        self.row("get", f"{server + postgres:.2f} CPU s per 1,000", server + postgres <= 0.2, f"server {server:.2f}, Postgres {postgres:.2f}: one flight, token and note")
 
     def filtering(self):
         token, count = self.tokens["large"], self.arguments.requests // 10
