@@ -69,6 +69,21 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Takes the writers' lock and runs one planned statement, committed, in one flight. `hot` must mark the tenant as
+    /// changed itself ([`marking`]).
+    pub(crate) async fn write_hot(
+        &self,
+        scope: &TenantScope,
+        hot: Hot,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        let mut connection = self.pools().tenant(scope.tenant()).await?;
+        let statement = planned(&mut connection, scope, hot).await?;
+        Ok(framed(&connection, &opening_of_write(scope), &statement, params).await?)
+    }
+}
+
 /// Puts the mark of a change before an `INSERT`, `UPDATE` or `DELETE` of a hot write.
 macro_rules! marking {
     ($text:expr) => {
@@ -88,7 +103,7 @@ fn entering(scope: &TenantScope) -> String {
 }
 
 /// The same for a plain write: with the tenant's lock, as a writer.
-pub(crate) fn opening_of_write(scope: &TenantScope) -> String {
+fn opening_of_write(scope: &TenantScope) -> String {
     format!("{};{LOCK_SHARED}({})", entering(scope), scope.lock_key())
 }
 
@@ -108,11 +123,7 @@ async fn framed(
     Ok(rows)
 }
 
-pub(crate) async fn planned(
-    connection: &mut Pooled,
-    scope: &TenantScope,
-    hot: Hot,
-) -> Result<Statement, tokio_postgres::Error> {
+async fn planned(connection: &mut Pooled, scope: &TenantScope, hot: Hot) -> Result<Statement, tokio_postgres::Error> {
     let schema = &scope.tenant().schema;
     let key = (schema.clone(), hot.name);
     if let Some(known) = connection.statements.get(&key) {

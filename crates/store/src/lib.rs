@@ -12,7 +12,6 @@ pub mod control;
 mod error;
 pub mod foreign;
 pub mod graft;
-mod group;
 mod health;
 mod hot;
 mod import;

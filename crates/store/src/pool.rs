@@ -132,7 +132,7 @@ pub(crate) struct Shard {
 type Slots = HashMap<(i32, usize, Option<ThreadId>), Arc<managed::Pool<Manager>>>;
 
 /// The thread of a runtime that has only this one.
-pub(crate) fn own_thread() -> Option<ThreadId> {
+fn own_thread() -> Option<ThreadId> {
     let handle = Handle::try_current().ok()?;
     (handle.runtime_flavor() == RuntimeFlavor::CurrentThread).then(|| std::thread::current().id())
 }

@@ -9,7 +9,6 @@ use crate::ahead::Memory;
 use crate::config::Config;
 use crate::control::Control;
 use crate::error::Error;
-use crate::group::Groups;
 use crate::pool::Pools;
 use crate::registry::Registry;
 use crate::scope::TenantScope;
@@ -30,7 +29,6 @@ struct Inner {
     registry: Registry,
     chance: Chance,
     memory: Arc<Memory>,
-    groups: Groups,
     live: broadcast::Sender<Arc<str>>,
     file_secret: tokio::sync::OnceCell<Arc<str>>,
 }
@@ -56,8 +54,7 @@ impl Store {
         let registry = Registry::new(control.clone());
         let (live, _) = broadcast::channel(LIVE_KEPT);
         let (memory, file_secret) = (Memory::new(), tokio::sync::OnceCell::new());
-        let groups = Groups::default();
-        let inner = Inner { pools, control, registry, chance, memory, groups, live, file_secret };
+        let inner = Inner { pools, control, registry, chance, memory, live, file_secret };
         let store = Self { inner: Arc::new(inner) };
         drop(store.pools().owner.get().await?);
         Ok(store)
@@ -122,10 +119,6 @@ impl Store {
 
     pub(crate) fn live(&self) -> &broadcast::Sender<Arc<str>> {
         &self.inner.live
-    }
-
-    pub(crate) fn groups(&self) -> &Groups {
-        &self.inner.groups
     }
 
     pub(crate) fn memory(&self) -> &Arc<Memory> {

@@ -5,9 +5,8 @@
 
 use domain::id::{AttachmentId, MemberId, NoteId};
 use domain::note::{Card, Derived, Location, Note, Visibility};
-use tokio_postgres::types::Json;
+use tokio_postgres::types::{Json, ToSql};
 
-use crate::group::Owned;
 use crate::hot::marking;
 use crate::tx::Param;
 use crate::{Error, Hot, Row, Statement, Store, TenantScope, TenantTx, Type};
@@ -222,33 +221,17 @@ pub async fn insert_note(tx: &mut TenantTx, new: &NewNote<'_>) -> Result<NoteId,
 }
 
 /// Stores a plain note as a whole unit of work: begin, mark, insert, queue what its creator's webhooks are told at
-/// `now`, and commit in one flight, shared with others that come at the same time.
+/// `now`, and commit in one flight.
 pub async fn insert_note_once(
     store: &Store,
     scope: &TenantScope,
     new: &NewNote<'_>,
     now: i64,
 ) -> Result<NoteId, Error> {
-    let derived = new.derived;
-    let params: Vec<Owned> = vec![
-        Box::new(new.uid.to_owned()),
-        Box::new(new.creator_id.0),
-        Box::new(new.parent_id.map(|parent| parent.0)),
-        Box::new(new.created_ts),
-        Box::new(new.updated_ts),
-        Box::new(new.visibility.as_str()),
-        Box::new(new.content.to_owned()),
-        Box::new(derived.tags.clone()),
-        Box::new(derived.snippet.clone()),
-        Box::new(derived.title.clone()),
-        Box::new(derived.has_link),
-        Box::new(derived.has_task_list),
-        Box::new(derived.has_code),
-        Box::new(derived.has_incomplete_tasks),
-        Box::new(new.location.cloned().map(Json)),
-        Box::new(now),
-    ];
-    inserted(&store.write_grouped(scope, INSERT_HOT, params).await?)
+    let values = InsertValues::of(new);
+    let mut params: Vec<&(dyn ToSql + Sync)> = values.params().map(|(value, _)| value).to_vec();
+    params.push(&now);
+    inserted(&store.write_hot(scope, INSERT_HOT, &params).await?)
 }
 
 /// Writes every changeable column of `note` back (not its card).

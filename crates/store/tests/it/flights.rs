@@ -94,7 +94,7 @@ async fn a_tenant_comes_from_stock_without_any_ddl() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writers_at_the_same_time_share_transactions_and_not_mistakes() {
+async fn writers_at_the_same_time_are_one_flight_each_and_do_not_suffer_from_each_other() {
     let Watched { proxy, store, database: _database } = watched(500).await;
     let scope = scope(&store, "crowd").await;
     let derived = Derived::default();
@@ -133,5 +133,5 @@ async fn writers_at_the_same_time_share_transactions_and_not_mistakes() {
     let all = (40..240).map(|number| note(format!("n{number}")));
     assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));
     let flights = proxy.flights() - before;
-    assert!(flights <= 60, "200 notes at once took {flights} flights");
+    assert!(flights <= 210, "200 notes at once took {flights} flights");
 }
