@@ -4,6 +4,7 @@ mod command;
 mod demo;
 mod errors;
 mod installation;
+mod operators;
 mod serve;
 mod work;
 

@@ -130,7 +130,9 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
     let metrics = Metrics::install(env!("CARGO_PKG_VERSION")).map_err(failed)?;
     let (clock, chance) = (Clock::System, Chance::System);
     let networks = identity::Networks::only(settings.identity_networks.clone());
-    let identity = Identity::new(installation.store.clone(), clock.clone(), chance.clone()).reaching(networks);
+    let identity = Identity::new(installation.store.clone(), clock.clone(), chance.clone())
+        .reaching(networks)
+        .operators_by(crate::operators::provider(settings)?);
     let app = AppState::new(identity.clone(), installation.files.clone(), installation.reach()?, chance.clone());
     let state = actix_data(app.clone());
     let admin = actix_data(Admin { identity: identity.clone(), ..installation.admin() });

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the budgets and writes docs/performance.md.
 
-    tools/bench.py EXECUTABLE BUDGETS [--small 10000] [--large 100000] [--tenants 1000] [--requests 3000] [--output FILE]
+    tools/bench.py EXECUTABLE BUDGETS [--sign-in PROGRAM] [--small 10000] [--large 100000] [--tenants 1000] [--requests 3000] [--output FILE]
 
 EXECUTABLE is the release build; BUDGETS the release build of crates/store/examples/budgets.rs, which fills tenants and
 measures what HTTP would hide. Server and Postgres are processes of their own: CPU seconds are read from /proc for the server
@@ -29,6 +29,7 @@ import urllib.parse
 from pathlib import Path
 
 import bench_import
+import bench_sign_in
 
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -438,10 +439,13 @@ class Bench:
     def importing(self):
         bench_import.importing(self, [int(size) for size in self.arguments.imports.split(",")])
 
+    def signing_in(self):
+        bench_sign_in.signing_in(self, self.arguments.sign_in)
+
     def run(self):
         self.fill()
         self.serve()
-        parts = (self.starting, self.memory, self.listing, self.getting, self.tenants, self.stock, self.points, self.creating, self.filtering, self.drill, self.importing)
+        parts = (self.starting, self.memory, self.listing, self.getting, self.tenants, self.stock, self.points, self.creating, self.filtering, self.drill, self.signing_in, self.importing)
         for part in parts:
             if self.arguments.only and part.__name__ not in self.arguments.only.split(","):
                 continue
@@ -472,6 +476,8 @@ BUDGETS = [
     ("point, large", "≥ 0.9 of COPY text through zstd -3; ≤ 128 MiB", "large"),
     ("drill of a tenant with 100,000 notes", "≤ 60 s, everything compared", "drill"),
     ("change → restorable, 100 tenants being written", "≤ 60 s", "rpo"),
+    ("sign-in by local password", "≤ 20 % over the password's hash alone, in time and CPU", "sign_in"),
+    ("sign-in by a directory", "≤ 4 round trips on kept connections; 10,000 entries with 500 nested groups ≤ 5 s", "directory"),
     ("import, load stage, 100,000 and 1,000,000 notes", "≥ 2 × pgloader tuned; ≤ 128 MiB", "import"),
 ]
 
@@ -503,6 +509,7 @@ def main():
     parser.add_argument("budgets")
     for name, size in (("small", 10_000), ("large", 100_000), ("tenants", 1_000), ("requests", 3_000), ("stock", 100)):
         parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--sign-in", default="", help="the release build of crates/identity/examples/sign_in.rs")
     parser.add_argument("--imports", default="100000,1000000", help="sizes of imported databases, in notes")
     parser.add_argument("--minutes", type=float, default=30, help="no part is begun after these")
     parser.add_argument("--only", default="", help="some of the parts by name, divided by commas")

@@ -12,5 +12,7 @@ tools/prerequisites.sh demo check
 # The executable as `make dist` makes it; the example apart, whose tests' libraries would come along.
 cargo build --release --locked --bin holdfast
 cargo build --release --locked -p holdfast-store --example budgets
+cargo build --release --locked -p holdfast-identity --example sign_in
 exec python3 -B tools/bench.py "$target_directory/release/holdfast" "$target_directory/release/examples/budgets" \
+    --sign-in "$target_directory/release/examples/sign_in" \
     --small "${SMALL:-10000}" --large "${LARGE:-100000}" --tenants "${TENANTS:-1000}" --requests "${REQUESTS:-3000}"

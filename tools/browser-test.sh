@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # The pages in a real browser: tests/browser against a demo of its own, in Debian's headless Chromium.
 #
-# Uses the dev build that is there, and builds it when there is none. The two npm packages come by `npm ci` from the
-# committed lock file, without running anything of theirs, into a folder beside the other tools.
-# ONLY=text runs the groups whose name contains it; VERBOSE=1 names each test that passes.
+# Uses the dev build that is there, and builds it when there is none. Its npm packages, and those of the OpenID provider of
+# tests/oidc, come by `npm ci` from the committed lock files, without running anything of theirs, into folders beside the
+# other tools.
+# ONLY=text runs the groups whose name contains it; VERBOSE=1 names each test that passes; SHOTS=folder keeps pictures of the
+# pages of signing in.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/prelude.sh
@@ -16,6 +18,8 @@ main() {
     [ -x "$binary" ] || cargo build --locked --package holdfast
     local home
     home=$(node_modules browser tests/browser)
+    OIDC_MODULES=$(node_modules oidc-node tests/oidc)
+    export OIDC_MODULES
     BROWSER=$browser node tests/browser/run.mjs "$binary" "$home"
 }
 

@@ -38,7 +38,8 @@ export async function pressAndGo(page, key) {
 
 export async function signIn(page, url, name, password) {
   await page.goto(url, { waitUntil: "load" });
-  await page.keyboard.type(name); // the first field has the focus
+  await tabToId(page, (await page.$("#username")) ? "username" : "name"); // the focus is there unless providers come first
+  await page.keyboard.type(name);
   await page.keyboard.press("Tab");
   await page.keyboard.type(password);
   await pressAndGo(page, "Enter");

@@ -13,6 +13,7 @@ import { gzipSync } from "node:zlib";
 import { operatorByKeyboard } from "./console.mjs";
 import { startDemo } from "./demo.mjs";
 import { foreignForms, weights } from "./foreign.mjs";
+import { identity } from "./identity.mjs";
 import { forms, memberByKeyboard } from "./journeys.mjs";
 import { signIn } from "./keyboard.mjs";
 import { lookAtPages } from "./pages.mjs";
@@ -68,6 +69,7 @@ async function groups(browser, demo) {
     "console without script": () => operatorByKeyboard(world, false),
     foreign: () => foreignForms(world),
     weights: () => weights(world),
+    identity: () => identity(world),
   };
   for (const [name, run] of Object.entries(all)) {
     if (!name.includes(process.env.ONLY ?? "")) continue;

@@ -17,7 +17,7 @@ const require = createRequire(join(process.env.OIDC_MODULES, "package.json"));
 const { Provider } = await import(pathToFileURL(require.resolve("oidc-provider")).href);
 
 const people = { alice: ["eng", "admins"], bob: ["sales"], carol: [] };
-const said = { user: "alice", groups: null, email_verified: true, name: null, email: null, hide: [] };
+const said = { user: "alice", groups: null, email_verified: true, name: null, email: null, hide: [], rotate: false };
 const rows = new Map();
 
 // One memory for every provider built: keys change by building another, and sessions must stay.
@@ -133,6 +133,12 @@ const server = http.createServer(async (request, response) => {
     if (url.pathname === "/__set") {
       Object.assign(said, JSON.parse(url.searchParams.get("j")));
       return response.end("set\n");
+    }
+    // The keys change after the browser was sent back, and before its code becomes a token.
+    if (url.pathname === "/token" && said.rotate) {
+      said.rotate = false;
+      keys = [key(`key-${++count}`)];
+      build();
     }
     if (url.pathname.startsWith("/interaction/")) return await interact(request, response);
     return answer(request, response);

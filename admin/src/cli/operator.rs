@@ -30,6 +30,16 @@ pub enum Verb {
         #[arg(long)]
         password_file: PathBuf,
     },
+    /// End the operator's sign-ins and let in no new one.
+    Disable {
+        /// Name.
+        name: String,
+    },
+    /// Let a disabled operator in again.
+    Enable {
+        /// Name.
+        name: String,
+    },
 }
 
 pub(super) async fn run(verb: Verb, admin: &Admin, printer: Printer) -> Result<Code, CommandError> {
@@ -41,13 +51,25 @@ pub(super) async fn run(verb: Verb, admin: &Admin, printer: Printer) -> Result<C
         }
         Verb::List => {
             let all = operators::list(admin).await?;
-            let rows: Vec<_> = all.iter().map(|o| json!({"name": o.name, "disabled": o.disabled, "created_at": crate::audit::rfc3339(o.created_at)})).collect();
+            let row = |o: &store::control::operators::OperatorRow| {
+                let since = crate::audit::rfc3339(o.created_at);
+                json!({"name": o.name, "disabled": o.disabled, "created_at": since, "signs_in_by": operators::ways(o)})
+            };
+            let rows: Vec<_> = all.iter().map(row).collect();
             printer.result(&rows, |_| all.iter().map(|o| o.name.clone()).collect::<Vec<_>>().join("\n"));
         }
         Verb::Reset { name, password_file } => {
             operators::reset(admin, &by, &name, &read_password(&password_file)?).await?;
             printer
                 .result(&json!({"operator": name}), |_| format!("{name} has a new password; the sign-ins are ended"));
+        }
+        Verb::Disable { name } => {
+            operators::set_disabled(admin, &by, &name, true).await?;
+            printer.result(&json!({"operator": name}), |_| format!("{name} is disabled; the sign-ins are ended"));
+        }
+        Verb::Enable { name } => {
+            operators::set_disabled(admin, &by, &name, false).await?;
+            printer.result(&json!({"operator": name}), |_| format!("{name} may sign in again"));
         }
     }
     Ok(Code::Ok)

@@ -15,14 +15,6 @@ use crate::recovery::recovery_of;
 use crate::{Admin, tenants};
 
 #[derive(Template)]
-#[template(path = "signin.html")]
-pub(super) struct SignIn {
-    pub(super) frame: Frame,
-    pub(super) problem: Option<String>,
-    pub(super) name: String,
-}
-
-#[derive(Template)]
 #[template(path = "recovery.html")]
 struct RecoveryPage {
     frame: Frame,
@@ -79,17 +71,29 @@ struct AuditPage {
     events: Vec<EventLine>,
 }
 
+struct OperatorLine {
+    name: String,
+    disabled: bool,
+    own: bool,
+    ways: &'static str,
+    since: String,
+}
+
+#[derive(Template)]
+#[template(path = "operators.html")]
+struct OperatorsPage {
+    frame: Frame,
+    provider: Option<String>,
+    groups: String,
+    operators: Vec<OperatorLine>,
+}
+
 fn frame(visit: &OperatorVisit, here: &'static str, request: &HttpRequest) -> Frame {
     Frame::new(Some(&visit.operator.name), here, page::flash(request))
 }
 
 fn answer(request: &HttpRequest, template: &impl Template) -> Result<HttpResponse> {
     Ok(page::forget_flash(page::show(request, template)?, "/console"))
-}
-
-/// The sign-in page.
-pub(super) async fn sign_in(request: HttpRequest) -> Result<HttpResponse> {
-    page::show(&request, &SignIn { frame: Frame::new(None, "signin", None), problem: None, name: String::new() })
 }
 
 /// "Can we recover?"
@@ -199,4 +203,23 @@ pub(super) async fn audit(visit: OperatorVisit, admin: Data<Admin>, request: Htt
         &request,
         &AuditPage { frame: frame(&visit, "audit", &request), events: rows.into_iter().map(line).collect() },
     )
+}
+
+/// Everyone who may come in here.
+pub(super) async fn operators(visit: OperatorVisit, admin: Data<Admin>, request: HttpRequest) -> Result<HttpResponse> {
+    let rows = crate::operators::list(&admin).await?;
+    let line = |row: store::control::operators::OperatorRow| OperatorLine {
+        own: row.name == visit.operator.name,
+        ways: crate::operators::ways(&row),
+        since: moment(row.created_at),
+        disabled: row.disabled,
+        name: row.name,
+    };
+    let page = OperatorsPage {
+        frame: frame(&visit, "operators", &request),
+        provider: admin.identity.operators_provider().map(str::to_owned),
+        groups: admin.identity.operators_groups().join(" or "),
+        operators: rows.into_iter().map(line).collect(),
+    };
+    answer(&request, &page)
 }

@@ -12,6 +12,7 @@ use store::tenant::tokens::AccessToken;
 use web::{Result, Signed, page};
 
 use super::frame::{Frame, answer, writable};
+use super::security::to_account;
 use super::view::moment;
 use crate::state::AppState;
 
@@ -189,11 +190,7 @@ pub(super) async fn change_password(
         return page::show_once(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
     match state.identity.change_password(&visit.scope, &signed.member, &form.old, &form.new, &visit.client()).await {
-        Ok(()) => Ok(page::see_other_saying(
-            &visit.place.path("account"),
-            "Your password is changed; other sign-ins are ended.",
-            &visit.place.base,
-        )),
+        Ok(()) => Ok(to_account(visit, "Your password is changed; other sign-ins are ended.")),
         Err(problem @ (Error::Unmatched | Error::UnfitPassword | Error::Throttled { .. })) => {
             let mut again = build(&signed, &state, None).await?;
             again.problem = Some(if matches!(problem, Error::Unmatched) {
@@ -225,5 +222,5 @@ pub(super) async fn revoke_token(signed: Signed, state: Data<AppState>, id: Path
     writable(visit)?;
     let gone = state.identity.revoke_token(&visit.scope, &signed.member.member, &id).await?;
     let said = if gone { "The token is revoked." } else { "That token was gone already." };
-    Ok(page::see_other_saying(&visit.place.path("account"), said, &visit.place.base))
+    Ok(to_account(visit, said))
 }

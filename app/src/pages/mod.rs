@@ -9,6 +9,7 @@ mod frame;
 mod note;
 mod old_links;
 mod providers;
+mod qr;
 mod security;
 mod sign_in;
 mod sso;

@@ -109,12 +109,6 @@ fn line(provider: &Provider) -> Line {
     Line { uid: provider.uid.clone(), title: provider.title.clone(), kind, what }
 }
 
-fn root(signed: &Signed) -> String {
-    let visit = &signed.visit;
-    let own = format!("{}{}", visit.facts.origin(), visit.place.base);
-    visit.place.tenant.public_url.clone().unwrap_or(own).trim_end_matches('/').to_owned()
-}
-
 fn example(kind: &str) -> &'static str {
     match kind {
         "ldap" => LDAP,
@@ -133,7 +127,7 @@ async fn list(signed: &Signed, state: &AppState, said: Option<String>, kind: &st
         title: String::new(),
         uid: String::new(),
         settings: example(kind).to_owned(),
-        callback: format!("{}/auth/callback", root(signed)),
+        callback: format!("{}/auth/callback", signed.visit.origin()),
     })
 }
 
@@ -209,7 +203,7 @@ async fn found(signed: &Signed, state: &AppState, uid: &str) -> Result<Provider>
 }
 
 fn one(signed: &Signed, provider: &Provider, said: Option<String>) -> ProviderPage {
-    let root = root(signed);
+    let root = signed.visit.origin();
     let has_secret = match &provider.kind {
         Kind::OAuth2(oauth2) => !oauth2.client_secret.is_empty(),
         Kind::Oidc(oidc) => !oidc.client_secret.is_empty(),

@@ -4,11 +4,12 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
 use askama::Template;
-use identity::totp::Factor;
+use identity::totp::{Enrolment, Factor};
 use serde::Deserialize;
-use web::{Result, Signed, page};
+use web::{Result, Signed, Visit, page};
 
 use super::frame::{Frame, writable};
+use super::qr::Qr;
 use super::sso::{capital, sentence};
 use crate::state::AppState;
 
@@ -20,6 +21,19 @@ struct FactorPage {
     problem: Option<String>,
     secret: String,
     uri: String,
+    qr: Option<Qr>,
+}
+
+impl FactorPage {
+    fn new(visit: &Visit, enrolment: &Enrolment, problem: Option<String>) -> Self {
+        Self {
+            frame: Frame::new(visit, "account", None),
+            problem,
+            secret: in_groups(&enrolment.secret),
+            qr: Qr::of(&enrolment.uri),
+            uri: enrolment.uri.clone(),
+        }
+    }
 }
 
 /// Recovery codes, shown once.
@@ -47,7 +61,7 @@ pub(super) async fn revoke_session(signed: Signed, state: Data<AppState>, id: Pa
     writable(visit)?;
     let gone = state.identity.revoke_session(&visit.scope, &signed.member.member, &id).await?;
     let said = if gone { "That sign-in is ended." } else { "That sign-in was over already." };
-    Ok(page::see_other_saying(&visit.place.path("account"), said, &visit.place.base))
+    Ok(to_account(visit, said))
 }
 
 pub(super) async fn revoke_others(signed: Signed, state: Data<AppState>) -> Result<HttpResponse> {
@@ -55,7 +69,7 @@ pub(super) async fn revoke_others(signed: Signed, state: Data<AppState>) -> Resu
     writable(visit)?;
     let spare = signed.member.session_id().unwrap_or_default();
     state.identity.revoke_sessions(&visit.scope, &signed.member.member, spare).await?;
-    Ok(page::see_other_saying(&visit.place.path("account"), "All your other sign-ins are ended.", &visit.place.base))
+    Ok(to_account(visit, "All your other sign-ins are ended."))
 }
 
 pub(super) async fn begin_factor(
@@ -66,22 +80,18 @@ pub(super) async fn begin_factor(
     let visit = &signed.visit;
     writable(visit)?;
     match state.identity.begin_factor(&visit.scope, &signed.member, &form.password, &visit.client()).await {
-        Ok(enrolment) => page::show_once(
-            StatusCode::OK,
-            &FactorPage {
-                frame: Frame::new(visit, "account", None),
-                problem: None,
-                secret: in_groups(&enrolment.secret),
-                uri: enrolment.uri,
-            },
-        ),
+        Ok(enrolment) => page::show_once(StatusCode::OK, &FactorPage::new(visit, &enrolment, None)),
         Err(error) => back(&signed, error),
     }
 }
 
+/// Back to the account page, with a sentence.
+pub(super) fn to_account(visit: &Visit, said: &str) -> HttpResponse {
+    page::see_other_saying(&visit.place.path("account"), said, &visit.place.base)
+}
+
 /// A refusal becomes a sentence on the account page.
 fn back(signed: &Signed, error: identity::Error) -> Result<HttpResponse> {
-    let visit = &signed.visit;
     let said = match &error {
         identity::Error::Unmatched => "The password is wrong.".to_owned(),
         other => match sentence(other) {
@@ -89,7 +99,7 @@ fn back(signed: &Signed, error: identity::Error) -> Result<HttpResponse> {
             None => return Err(error.into()),
         },
     };
-    Ok(page::see_other_saying(&visit.place.path("account"), &said, &visit.place.base))
+    Ok(to_account(&signed.visit, &said))
 }
 
 pub(super) async fn confirm_factor(
@@ -108,12 +118,7 @@ pub(super) async fn confirm_factor(
             let Some(problem) = sentence(&error) else { return Err(error.into()) };
             let member = &signed.member.member.username;
             let enrolment = identity::totp::enrolment_of(&secret, member, visit.place.tenant.slug.as_str());
-            let again = FactorPage {
-                frame: Frame::new(visit, "account", None),
-                problem: Some(capital(&problem)),
-                secret: in_groups(&secret),
-                uri: enrolment.uri,
-            };
+            let again = FactorPage::new(visit, &enrolment, Some(capital(&problem)));
             page::show_once(StatusCode::UNPROCESSABLE_ENTITY, &again)
         }
     }
@@ -127,11 +132,7 @@ pub(super) async fn end_factor(
     let visit = &signed.visit;
     writable(visit)?;
     match state.identity.end_factor(&visit.scope, &signed.member, &form.password, &visit.client()).await {
-        Ok(_) => Ok(page::see_other_saying(
-            &visit.place.path("account"),
-            "The second factor is off: your password alone signs you in.",
-            &visit.place.base,
-        )),
+        Ok(_) => Ok(to_account(visit, "The second factor is off: your password alone signs you in.")),
         Err(error) => back(&signed, error),
     }
 }

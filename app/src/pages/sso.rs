@@ -5,12 +5,12 @@ use actix_web::web::{Data, Form, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use identity::cookies::{SetCookie, clear};
-use identity::credentials::pairs;
 use identity::{Error, FLOW_COOKIE, Finished, PAGE_COOKIE, PageSession, Returned};
 use serde::Deserialize;
 use web::{Result, Signed, Visit, page};
 
 use super::frame::{Frame, writable};
+use super::security::to_account;
 use super::sign_in::{self, Wish};
 use crate::state::AppState;
 
@@ -48,9 +48,7 @@ pub(super) struct LogoutForm {
 
 /// Where providers send browsers back to.
 fn callback(visit: &Visit) -> String {
-    let own = format!("{}{}", visit.facts.origin(), visit.place.base);
-    let root = visit.place.tenant.public_url.clone().unwrap_or(own);
-    format!("{}/auth/callback", root.trim_end_matches('/'))
+    format!("{}/auth/callback", visit.origin())
 }
 
 /// Whether an error is a sentence for whoever wants to sign in.
@@ -64,12 +62,6 @@ pub(super) fn sentence(error: &Error) -> Option<String> {
         | Error::Busy => Some(error.to_string()),
         _ => None,
     }
-}
-
-/// A cookie's value as the browser sent it.
-fn cookie(request: &HttpRequest, wanted: &str) -> Option<String> {
-    let lines = request.headers().get_all("cookie").filter_map(|value| value.to_str().ok());
-    lines.flat_map(pairs).find(|(name, value)| *name == wanted && !value.is_empty()).map(|(_, value)| value.to_owned())
 }
 
 /// Signs the browser in: the page cookie is set, and the cookies on the way to it are taken back.
@@ -136,14 +128,14 @@ pub(super) async fn finish(
     returned: Query<Returned>,
     request: HttpRequest,
 ) -> Result<HttpResponse> {
-    let cookie = cookie(&request, FLOW_COOKIE);
+    let cookie = page::cookie(&request, FLOW_COOKIE);
     let asking = visit.member().ok();
     let outcome = state.identity.finish_flow(&visit.scope, cookie.as_deref(), &returned, asking, &visit.client()).await;
     match outcome {
         Ok((Finished::SignedIn(session), next)) => signed_in(&visit, &session, &next),
         Ok((Finished::Linked(title), _)) => {
             let said = format!("Your account at {title} is linked: from now on it signs you in.");
-            let answer = page::see_other_saying(&visit.place.path("account"), &said, &visit.place.base);
+            let answer = to_account(&visit, &said);
             page::set_cookie(answer, &clear(FLOW_COOKIE, &visit.place.base, visit.facts.https))
         }
         Err(error) => refused(&visit, &state, error, "").await,
@@ -169,7 +161,7 @@ pub(super) async fn link(
         Ok(()) => lead(visit, &state, &uid, "/account", Some(signed.member.id())).await,
         Err(error) => {
             let Some(problem) = sentence(&error) else { return Err(error.into()) };
-            Ok(page::see_other_saying(&visit.place.path("account"), &capital(&problem), &visit.place.base))
+            Ok(to_account(visit, &capital(&problem)))
         }
     }
 }
@@ -188,7 +180,7 @@ pub(super) async fn unlink(signed: Signed, state: Data<AppState>, uid: Path<Stri
             None => return Err(error.into()),
         },
     };
-    Ok(page::see_other_saying(&visit.place.path("account"), &said, &visit.place.base))
+    Ok(to_account(visit, &said))
 }
 
 /// With a capital letter and a full stop: a sentence of its own.
@@ -226,14 +218,14 @@ pub(super) async fn second(
     form: Form<SecondForm>,
     request: HttpRequest,
 ) -> Result<HttpResponse> {
-    let pending = cookie(&request, PENDING_COOKIE).unwrap_or_default();
+    let pending = page::cookie(&request, PENDING_COOKIE).unwrap_or_default();
     match state.identity.second_factor_page(&visit.scope, &pending, &form.code, &visit.client()).await {
         Ok(session) => signed_in(&visit, &session, &form.next),
         Err(error) => {
             let Some(problem) = sentence(&error) else { return Err(error.into()) };
             let again = SecondPage {
                 frame: Frame::new(&visit, "signin", None),
-                problem: Some(problem),
+                problem: Some(capital(&problem)),
                 next: form.next.clone(),
             };
             page::show_once(StatusCode::UNPROCESSABLE_ENTITY, &again)

@@ -71,7 +71,7 @@ async fn sign_out(ctx: Ctx, _: v1::SignOutRequest) -> Answer<Empty> {
 
 async fn refresh_token(ctx: Ctx, _: v1::RefreshTokenRequest) -> Answer<v1::RefreshTokenResponse> {
     let credentials: &Credentials = ctx.info().refresh_credentials();
-    let fresh = ctx.state().identity.refresh(ctx.scope(), credentials).await?;
+    let fresh = ctx.state().identity.refresh(ctx.scope(), credentials, &ctx.info().client()).await?;
     put_cookie(&ctx, &fresh.refresh_token, fresh.refresh_expires);
     Ok(v1::RefreshTokenResponse { access_token: fresh.access_token, expires_at: Some(moment(fresh.access_expires)) })
 }

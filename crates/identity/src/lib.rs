@@ -33,7 +33,10 @@ pub use credentials::{Credentials, PAGE_COOKIE, REFRESH_COOKIE};
 pub use error::{Error, Refusal, Why};
 pub use flow::{Begun, FLOW_COOKIE, Finished, Returned, SsoCode};
 pub use ladder::{Ladder, Rung};
-pub use operator::{OPERATOR_COOKIE, OPERATOR_PATH, OperatorActor, OperatorSession};
+pub use operator::{
+    OPERATOR_COOKIE, OPERATOR_FLOW_COOKIE, OPERATOR_PATH, OperatorActor, OperatorFinished, OperatorSession,
+    PROVED_SECONDS,
+};
 pub use outbound::Networks;
 pub use passwords::Passwords;
 pub use place::{NotServed, Place, Reached, resolve};
@@ -66,6 +69,8 @@ pub struct Identity {
     providers: oidc::known::Directory,
     /// Connections to directories.
     directories: ldap::Connections,
+    /// The operators' OpenID provider.
+    operators: Option<Arc<provider::Provider>>,
     /// What may come once only: finished sign-ins, logout tokens; with the time when they are over.
     used: Arc<Mutex<HashMap<String, i64>>>,
 }
@@ -82,6 +87,7 @@ impl Identity {
             outbound: outbound::Outbound::default(),
             providers: oidc::known::Directory::default(),
             directories: ldap::Connections::default(),
+            operators: None,
             used: Arc::default(),
             store,
             clock,
@@ -93,6 +99,20 @@ impl Identity {
     #[must_use]
     pub fn reaching(mut self, networks: Networks) -> Self {
         self.outbound = outbound::Outbound::new(networks);
+        self
+    }
+
+    /// Waiting only so long for the answers of providers.
+    #[must_use]
+    pub fn waiting(mut self, whole: std::time::Duration) -> Self {
+        self.outbound = self.outbound.waiting(whole);
+        self
+    }
+
+    /// Letting operators sign in by this provider, too.
+    #[must_use]
+    pub fn operators_by(mut self, provider: Option<provider::Provider>) -> Self {
+        self.operators = provider.map(Arc::new);
         self
     }
 

@@ -97,16 +97,29 @@ impl Resolve for Guarded {
 }
 
 /// The clients, one per set of authorities. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Outbound {
     networks: Networks,
+    whole: Duration,
     clients: Arc<Mutex<HashMap<String, reqwest::Client>>>,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self::new(Networks::default())
+    }
 }
 
 impl Outbound {
     /// That reaches only these networks.
     pub fn new(networks: Networks) -> Self {
-        Self { networks, clients: Arc::default() }
+        Self { networks, whole: WHOLE, clients: Arc::default() }
+    }
+
+    /// That waits only so long for a whole answer.
+    #[must_use]
+    pub fn waiting(self, whole: Duration) -> Self {
+        Self { whole, clients: Arc::default(), ..self }
     }
 
     /// Which networks may be reached.
@@ -159,7 +172,7 @@ impl Outbound {
             .tls_backend_preconfigured(tls_config(ca_pem)?)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
-            .timeout(WHOLE)
+            .timeout(self.whole)
             .no_proxy()
             .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Arc::new(Guarded(self.networks.clone())))

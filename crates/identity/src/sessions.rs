@@ -14,8 +14,9 @@ use crate::{Error, Identity};
 
 const SECOND_NS: i64 = 1_000_000_000;
 
-/// For how long the refresh token just renewed is taken for a second try and not for a theft, in nanoseconds. It opens
-/// nothing in that time either.
+/// For how long the refresh token just renewed is taken for a second try and not for a theft, in nanoseconds, when it comes
+/// from where the renewal came from: a client that did not hear the answer, or two tabs of one browser. It opens nothing in
+/// that time either. From anywhere else, and any token older than that one, it is a copy at once.
 const SECOND_TRY_NS: i64 = 10 * SECOND_NS;
 
 impl Identity {
@@ -56,7 +57,12 @@ impl Identity {
 
     /// Gives a new access token for a refresh token, which is worth nothing from then on. One that was worth nothing before
     /// and comes again is a copy: its whole session ends. Audit: `session.reused` then; else none, the sign-in is in it.
-    pub async fn refresh(&self, scope: &TenantScope, credentials: &Credentials) -> Result<Refreshed, Error> {
+    pub async fn refresh(
+        &self,
+        scope: &TenantScope,
+        credentials: &Credentials,
+        client: &Client,
+    ) -> Result<Refreshed, Error> {
         let tenant = scope.tenant().id;
         let claimed = credentials.refresh.iter().find_map(|token| Some((token, claimed_session(token)?)));
         let Some((token, session_id)) = claimed else {
@@ -71,7 +77,7 @@ impl Identity {
         let Some(known) = known.into_iter().next() else { return Err(revoked) };
         let old_hash = session_hash(tenant, token);
         if known.token_hash != old_hash {
-            self.suspect(scope, &known, &old_hash).await?;
+            self.suspect(scope, &known, &old_hash, client).await?;
             return Err(revoked);
         }
         let member = known.member;
@@ -86,6 +92,7 @@ impl Identity {
         let change = Rotation {
             session_id: &session_id,
             old_hash: &old_hash,
+            address: &address(client),
             new_hash: &new_hash,
             now_ns,
             expires_ns: now_ns + SESSION_SECONDS * SECOND_NS,
@@ -104,16 +111,25 @@ impl Identity {
     }
 
     /// A refresh token of ours came that is not the newest of its session: somebody kept a copy. Ends the session, unless
-    /// the member has signed out of it, or it is the token just renewed.
-    async fn suspect(&self, scope: &TenantScope, known: &KnownSession, shown_hash: &str) -> Result<(), Error> {
-        let fresh = self.clock.nanos().saturating_sub(known.session.last_used_ns) < SECOND_TRY_NS;
-        if known.token_hash.is_empty() || (fresh && known.previous_hash == shown_hash) {
+    /// the member has signed out of it, or it is a second try with the token just renewed.
+    async fn suspect(
+        &self,
+        scope: &TenantScope,
+        known: &KnownSession,
+        shown_hash: &str,
+        client: &Client,
+    ) -> Result<(), Error> {
+        let session = &known.session;
+        let fresh = self.clock.nanos().saturating_sub(session.last_used_ns) < SECOND_TRY_NS;
+        let second_try = fresh && known.previous_hash == shown_hash && session.address == address(client);
+        if known.token_hash.is_empty() || second_try {
             return Ok(());
         }
         let mut tx = self.store.begin(scope);
         tx.touch().await?;
-        if sessions::delete_session_of_anyone(&mut tx, &known.session.session_id).await?.is_some() {
-            let detail = json!({"session": short(&known.session.session_id), "from": known.session.address});
+        if sessions::delete_session_of_anyone(&mut tx, &session.session_id).await?.is_some() {
+            let (was, now) = (&session.address, address(client));
+            let detail = json!({"session": short(&session.session_id), "from": was, "address": now});
             let object = &known.member.username;
             tx.audit(&AuditEvent { actor: "stranger", event: "session.reused", object, detail }).await?;
         }

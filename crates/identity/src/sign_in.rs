@@ -287,7 +287,7 @@ impl Identity {
     }
 
     /// How many failures of unknown names were not written down before this one; none when this one is not either.
-    fn stranger_is_told(&self, tenant: domain::id::TenantId) -> Option<u64> {
+    pub(crate) fn stranger_is_told(&self, tenant: domain::id::TenantId) -> Option<u64> {
         let now = self.clock.seconds();
         let mut strangers = self.strangers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (at, unwritten) = strangers.entry(tenant).or_insert((now - 60, 0));

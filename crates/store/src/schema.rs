@@ -14,6 +14,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (4, include_str!("../schema/control/0004_points_drills.sql")),
     (5, include_str!("../schema/control/0005_recovery.sql")),
     (6, include_str!("../schema/control/0006_outgoing.sql")),
+    (7, include_str!("../schema/control/0007_operator_identity.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

@@ -25,6 +25,31 @@ member: cn=eng,ou=groups,dc=example,dc=org\n\n\
 dn: cn=sales,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: sales\n\
 member: uid=bo,ou=people,dc=example,dc=org\n";
 
+/// Those who are no people and no groups, and so many people (`u0` with the password `p0` …) in so many groups (`g0` …), each
+/// of them a member of the next one up to every tenth.
+pub fn many(people: usize, groups: usize) -> String {
+    let mut entries = PEOPLE.split("dn: cn=team").next().unwrap().to_owned();
+    for n in 0..people {
+        entries.push_str(&format!(
+            "dn: uid=u{n},ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: u{n}\ncn: User {n}\nsn: N\n\
+             userPassword: p{n}\n\n"
+        ));
+    }
+    for group in 0..groups {
+        entries.push_str(&format!(
+            "dn: cn=g{group},ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: g{group}\n"
+        ));
+        for person in (group..people).step_by(groups) {
+            entries.push_str(&format!("member: uid=u{person},ou=people,dc=example,dc=org\n"));
+        }
+        if group % 10 != 0 {
+            entries.push_str(&format!("member: cn=g{},ou=groups,dc=example,dc=org\n", group - 1));
+        }
+        entries.push('\n');
+    }
+    entries
+}
+
 /// A running directory; it ends with this value.
 #[derive(Debug)]
 pub struct Directory {
@@ -46,6 +71,15 @@ pub struct Setup<'a> {
     pub entries: &'a str,
     /// The most entries that a search gives without pages.
     pub limit: u32,
+    /// The most that all pages of a search give together; none: any number.
+    pub total: Option<u32>,
+}
+
+impl<'a> Setup<'a> {
+    /// With these entries, and with TLS when there is a certificate, its key and its authority.
+    pub const fn new(entries: &'a str, tls: Option<(&'a str, &'a str, &'a str)>) -> Self {
+        Self { tls, entries, limit: 500, total: None }
+    }
 }
 
 /// Debian keeps it where only root looks.
@@ -83,10 +117,11 @@ impl Directory {
             );
         }
         let limit = setup.limit;
+        let total = setup.total.map_or_else(|| "unlimited".to_owned(), |total| total.to_string());
         let config = format!(
             "include /etc/ldap/schema/core.schema\ninclude /etc/ldap/schema/cosine.schema\n\
              include /etc/ldap/schema/inetorgperson.schema\npidfile {}\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n{tls}\
-             sizelimit size.soft={limit} size.hard={limit} size.prtotal=unlimited\n\
+             sizelimit size.soft={limit} size.hard={limit} size.prtotal={total}\n\
              database mdb\nsuffix \"dc=example,dc=org\"\nrootdn \"cn=admin,dc=example,dc=org\"\nrootpw admin-password\n\
              directory {}\nmaxsize 268435456\nindex objectClass eq\nindex uid,cn,mail eq\nindex member eq\n\
              access to attrs=userPassword by self write by anonymous auth by * none\n\

@@ -1,12 +1,13 @@
-//! A relay between the product and Postgres that counts flights: how often a client speaks after it has been answered.
+//! Relays between the product and Postgres, or another server, that count flights: how often a client speaks after it has been answered.
 
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// How far away the server seems.
 const DISTANCE: Duration = Duration::from_millis(5);
@@ -31,7 +32,11 @@ impl CountingProxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 opened.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(relay(client, target.clone(), Arc::clone(&counted)));
+                let (target, counted) = (target.clone(), Arc::clone(&counted));
+                tokio::spawn(async move {
+                    let Ok(server) = UnixStream::connect(target).await else { return };
+                    relay(client, server, counted).await;
+                });
             }
         });
         Self { folder, flights, connections }
@@ -53,10 +58,44 @@ impl CountingProxy {
     }
 }
 
-async fn relay(client: UnixStream, target: PathBuf, flights: Arc<AtomicU64>) {
-    let Ok(server) = UnixStream::connect(target).await else { return };
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
+/// A relay before any server that is spoken to over TCP.
+#[derive(Debug)]
+pub struct CountingRelay {
+    /// Where it listens.
+    pub address: SocketAddr,
+    flights: Arc<AtomicU64>,
+}
+
+impl CountingRelay {
+    /// Relays (needs a tokio runtime) to this address.
+    pub fn start(target: SocketAddr) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port for the relay");
+        listener.set_nonblocking(true).expect("a socket that tokio takes");
+        let address = listener.local_addr().expect("the relay's port");
+        let listener = TcpListener::from_std(listener).expect("a runtime");
+        let flights = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&flights);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let counted = Arc::clone(&counted);
+                tokio::spawn(async move {
+                    let Ok(server) = TcpStream::connect(target).await else { return };
+                    relay(client, server, counted).await;
+                });
+            }
+        });
+        Self { address, flights }
+    }
+
+    /// Flights so far, over all connections.
+    pub fn flights(&self) -> u64 {
+        self.flights.load(Ordering::SeqCst)
+    }
+}
+
+async fn relay<S: AsyncRead + AsyncWrite>(client: S, server: S, flights: Arc<AtomicU64>) {
+    let (mut from_client, mut to_client) = tokio::io::split(client);
+    let (mut from_server, mut to_server) = tokio::io::split(server);
     let answered = Arc::new(AtomicBool::new(true));
     let heard = Arc::clone(&answered);
     let up = async move {

@@ -55,7 +55,7 @@ pub(crate) async fn guard(
             drop(seat);
             answer
         }
-        Ok(Entry::SignIn(location)) => {
+        Ok(Entry::Lead(location)) => {
             let answer = HttpResponse::SeeOther().insert_header((LOCATION, location)).finish();
             Ok(request.into_response(answer).map_into_right_body())
         }
@@ -66,7 +66,8 @@ pub(crate) async fn guard(
 enum Entry {
     /// To the handler; the seat is held until it has answered.
     Go(Option<Seat>),
-    SignIn(String),
+    /// To another page first: to sign in, or to show once more who one is.
+    Lead(String),
 }
 
 async fn enter(gate: Gate, request: &ServiceRequest) -> Result<Entry> {
@@ -112,7 +113,7 @@ async fn tenant(gate: Gate, request: &ServiceRequest, located: Located, facts: F
     };
     let refused = match gate.access {
         Access::Member | Access::Admin => actor == Actor::Anonymous,
-        Access::Bootstrap | Access::Public | Access::Console | Access::Operator => false,
+        Access::Bootstrap | Access::Public | Access::Console | Access::Operator | Access::Deed => false,
     };
     if refused {
         return stranger(gate, request, &place.path(page::SIGN_IN));
@@ -139,6 +140,9 @@ async fn console(gate: Gate, request: &ServiceRequest, located: &Located, facts:
     same_origin(asks, request, &facts, None)?;
     let operator = if cookies.is_empty() { None } else { identity(request)?.authenticate_operator(&cookies).await? };
     match operator {
+        Some(operator) if gate.access == Access::Deed && !operator.proved => {
+            Ok(Entry::Lead(format!("{}?next={}", page::CONSOLE_CONFIRM, page::encode(request.path()))))
+        }
         Some(operator) => {
             request.extensions_mut().insert(OperatorVisit { operator, cookies, facts });
             Ok(Entry::Go(None))
@@ -159,7 +163,7 @@ fn stranger(gate: Gate, request: &ServiceRequest, sign_in: &str) -> Result<Entry
         return Err(Error::gate());
     }
     let asked = request.uri().path_and_query().map_or("/", actix_web::http::uri::PathAndQuery::as_str);
-    Ok(Entry::SignIn(format!("{sign_in}?next={}", page::encode(asked))))
+    Ok(Entry::Lead(format!("{sign_in}?next={}", page::encode(asked))))
 }
 
 /// The credentials of a request to a tenant.

@@ -18,6 +18,9 @@ pub const SIGN_IN: &str = "signin";
 /// The sign-in page of operators.
 pub const CONSOLE_SIGN_IN: &str = "/console/signin";
 
+/// Where an operator shows once more who he is, before what is dangerous.
+pub const CONSOLE_CONFIRM: &str = "/console/confirm";
+
 const FLASH_COOKIE: &str = "holdfast_flash";
 const FLASH_LETTERS: usize = 300;
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
@@ -67,9 +70,8 @@ pub fn see_other_saying(location: &str, sentence: &str, path: &str) -> HttpRespo
 
 /// The sentence that a redirect left for this page. The page takes it away with [`forget_flash`].
 pub fn flash(request: &HttpRequest) -> Option<String> {
-    let lines = request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
-    let value = lines.flat_map(pairs).find(|(name, value)| *name == FLASH_COOKIE && !value.is_empty())?.1;
-    let text = percent_decode_str(value).decode_utf8().ok()?;
+    let value = cookie(request, FLASH_COOKIE)?;
+    let text = percent_decode_str(&value).decode_utf8().ok()?;
     Some(text.chars().take(FLASH_LETTERS).collect())
 }
 
@@ -79,6 +81,12 @@ pub fn forget_flash(mut response: HttpResponse, path: &str) -> HttpResponse {
         response.headers_mut().append(SET_COOKIE, value);
     }
     response
+}
+
+/// The value of a cookie as the browser sent it.
+pub fn cookie(request: &HttpRequest, wanted: &str) -> Option<String> {
+    let lines = request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
+    lines.flat_map(pairs).find(|(name, value)| *name == wanted && !value.is_empty()).map(|(_, value)| value.to_owned())
 }
 
 /// Adds a `Set-Cookie` header.

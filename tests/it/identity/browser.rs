@@ -71,6 +71,11 @@ impl Browser {
         panic!("never led to {stop}; the last was {at}");
     }
 
+    /// Throws the cookies of that server away.
+    pub(super) fn forget(&mut self, address: SocketAddr) {
+        self.jar.remove(&address);
+    }
+
     /// Whether it holds a cookie of that server.
     pub(super) fn has(&self, address: SocketAddr, name: &str) -> bool {
         self.jar.get(&address).is_some_and(|jar| jar.contains_key(name))

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use testkit::directory::{Directory, PEOPLE, Setup};
+use testkit::directory::{Directory, PEOPLE, Setup, many};
 
 use super::{PASSWORD, events, set, tenant};
 use crate::support::{Http, Installation};
@@ -53,7 +53,7 @@ async fn a_directory_takes_passwords_over_tls_and_its_nested_groups_give_the_rol
     tenant(&installation, "alpha");
     let keys = tls("127.0.0.1");
     let secured = Some((keys.certificate.as_str(), keys.key.as_str(), keys.authority.as_str()));
-    let setup = Setup { tls: secured, entries: PEOPLE, limit: 500 };
+    let setup = Setup::new(PEOPLE, secured);
     let folder = installation.folder.path();
     let Some(first) = Directory::start(&folder.join("first"), setup) else { return };
     let Some(second) = Directory::start(&folder.join("second"), setup) else { return };
@@ -108,11 +108,10 @@ async fn start_tls_fails_closed_and_plain_is_refused() {
     let keys = tls("127.0.0.1");
     let secured = Some((keys.certificate.as_str(), keys.key.as_str(), keys.authority.as_str()));
     let folder = installation.folder.path();
-    let Some(with) = Directory::start(&folder.join("with"), Setup { tls: secured, entries: PEOPLE, limit: 500 }) else {
+    let Some(with) = Directory::start(&folder.join("with"), Setup::new(PEOPLE, secured)) else {
         return;
     };
-    let Some(without) = Directory::start(&folder.join("without"), Setup { tls: None, entries: PEOPLE, limit: 500 })
-    else {
+    let Some(without) = Directory::start(&folder.join("without"), Setup::new(PEOPLE, None)) else {
         return;
     };
     std::fs::write(folder.join("ca.pem"), &keys.authority).unwrap();
@@ -147,28 +146,11 @@ async fn start_tls_fails_closed_and_plain_is_refused() {
 /// Show 2's bench: 10,000 people in 500 groups that are nested ten deep.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_people_in_five_hundred_nested_groups() {
-    let mut entries = PEOPLE.split("dn: cn=team").next().unwrap().to_owned();
-    for n in 0..10_000 {
-        entries.push_str(&format!(
-            "dn: uid=u{n},ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: u{n}\ncn: User {n}\nsn: N\nuserPassword: p{n}\n\n"
-        ));
-    }
-    for group in 0..500 {
-        entries.push_str(&format!(
-            "dn: cn=g{group},ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: g{group}\n"
-        ));
-        for person in (group..10_000).step_by(500) {
-            entries.push_str(&format!("member: uid=u{person},ou=people,dc=example,dc=org\n"));
-        }
-        if group % 10 != 0 {
-            entries.push_str(&format!("member: cn=g{},ou=groups,dc=example,dc=org\n", group - 1));
-        }
-        entries.push('\n');
-    }
+    let entries = many(10_000, 500);
     let installation = Installation::create().await;
     tenant(&installation, "alpha");
     let folder = installation.folder.path().join("large");
-    let Some(directory) = Directory::start(&folder, Setup { tls: None, entries: &entries, limit: 500 }) else { return };
+    let Some(directory) = Directory::start(&folder, Setup::new(&entries, None)) else { return };
     let rules = staff(&format!("\"{}\"", directory.plain_url()), "allow_plain = true")
         .replace("\"staff\"\nrole", "\"g9\"\nrole");
     set(&installation, "alpha", &rules);

@@ -48,7 +48,7 @@ async fn each_broken_directory_breaks_at_its_rung() {
     let (own, other) = (secured(&keys), secured(&named));
     let with = |tls: &(String, String, String), name: &str| {
         let tls = Some((tls.0.as_str(), tls.1.as_str(), tls.2.as_str()));
-        Directory::start(&folder.join(name), Setup { tls, entries: PEOPLE, limit: 500 })
+        Directory::start(&folder.join(name), Setup::new(PEOPLE, tls))
     };
     let Some(good) = with(&own, "good") else { return };
     let Some(misnamed) = with(&other, "misnamed") else { return };

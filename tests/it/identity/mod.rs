@@ -1,9 +1,28 @@
 //! Signing in with what teams have: real providers, real directories, several processes of ours.
+//!
+//! What providers and directories may send that is bad, and the test that says its exact message (`providers` and
+//! `directories` are those of `crates/identity/tests/it`):
+//!
+//! | bad input | test |
+//! |---|---|
+//! | wrong nonce, audience, issuer, times; algorithm none; signed by a secret | `providers::every_bad_id_token_is_refused_with_its_sentence` |
+//! | replayed state or answer, answer of somebody else, sealed by another tenant | `providers::an_answer_that_is_not_ours_is_refused` |
+//! | replayed code | `openid::an_imported_provider_signs_its_linked_member_in` |
+//! | mix-up between two providers, token of another tenant's provider | `providers::providers_are_not_mixed_up` |
+//! | oversized tokens, claims, lists of groups | the first one; `oidc::claims::tests` |
+//! | user info without or with another subject, garbage | `providers::garbage_and_silence_are_told_apart` |
+//! | slow provider | `providers::a_provider_that_is_slow_is_not_waited_for` |
+//! | expired certificate | `directories::a_certificate_that_is_over_is_not_trusted` |
+//! | referral to itself, size limit exceeded | `directories::a_directory_that_gives_no_whole_answer_lets_nobody_in` |
+//! | injected filter characters, empty password, directory down | `directory::a_directory_takes_passwords_over_tls_and_its_nested_groups_give_the_role` |
+//! | takeover by address, changed name, second provider, moved issuer | `openid::an_account_is_not_taken_over_by_address_name_or_another_provider` |
+//! | operators without the group, with another's account, not signed in again | `operators` |
 
 mod browser;
 mod directory;
 mod ladders;
 mod openid;
+mod operators;
 mod sessions;
 
 use serde_json::Value;

@@ -9,16 +9,34 @@ use super::{PASSWORD, events, me, set, tenant};
 use crate::support::{Installation, Server};
 
 /// What the tenant "alpha" knows of the provider.
-fn corp(issuer: &str, more: &str) -> String {
+fn corp(issuer: &str) -> String {
     format!(
         "kind = \"oidc\"\nid = \"corp\"\ntitle = \"Corp\"\nissuer = \"{issuer}\"\nclient_id = \"holdfast\"\n\
-         client_secret = \"holdfast-secret\"\n{more}\n[[roles]]\ngroup = \"admins\"\nrole = \"admin\"\n\
+         client_secret = \"holdfast-secret\"\n[[roles]]\ngroup = \"admins\"\nrole = \"admin\"\n\
          [[roles]]\ngroup = \"sales\"\nrole = \"guest\"\n"
     )
 }
 
 fn root(server: &Server) -> String {
     format!("http://{}/t/alpha", server.address)
+}
+
+/// A tenant, a server, and a provider that the tenant knows.
+struct House {
+    installation: Installation,
+    server: Server,
+    provider: Provider,
+}
+
+impl House {
+    async fn build() -> Option<Self> {
+        let installation = Installation::create().await;
+        tenant(&installation, "alpha");
+        let server = installation.serve();
+        let provider = Provider::start(0, &[root(&server)])?;
+        set(&installation, "alpha", &corp(&provider.issuer));
+        Some(Self { installation, server, provider })
+    }
 }
 
 fn role(server: &Server, browser: &mut Browser) -> String {
@@ -29,11 +47,7 @@ fn role(server: &Server, browser: &mut Browser) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_sign_in_makes_a_member_and_groups_give_the_role() {
-    let installation = Installation::create().await;
-    tenant(&installation, "alpha");
-    let server = installation.serve();
-    let Some(provider) = Provider::start(0, &[root(&server)]) else { return };
-    set(&installation, "alpha", &corp(&provider.issuer, ""));
+    let Some(House { installation, server, provider }) = House::build().await else { return };
 
     let page = server.by_path("alpha").send("GET", "/signin", &[], None);
     assert!(page.text().contains("Sign in by Corp"), "{}", page.text());
@@ -69,11 +83,7 @@ async fn the_first_sign_in_makes_a_member_and_groups_give_the_role() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_may_change_and_providers_may_be_away() {
-    let installation = Installation::create().await;
-    tenant(&installation, "alpha");
-    let server = installation.serve();
-    let Some(provider) = Provider::start(0, &[root(&server)]) else { return };
-    set(&installation, "alpha", &corp(&provider.issuer, ""));
+    let Some(House { installation, server, provider }) = House::build().await else { return };
 
     // Keys change between start and callback.
     let mut browser = Browser::default();
@@ -110,11 +120,7 @@ async fn keys_may_change_and_providers_may_be_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_out_there_signs_out_here_at_once() {
-    let installation = Installation::create().await;
-    tenant(&installation, "alpha");
-    let server = installation.serve();
-    let Some(provider) = Provider::start(0, &[root(&server)]) else { return };
-    set(&installation, "alpha", &corp(&provider.issuer, ""));
+    let Some(House { installation, server, provider }) = House::build().await else { return };
     let mut browser = Browser::default();
     browser.follow(&format!("{}/auth/start/corp", root(&server)));
     role(&server, &mut browser);
@@ -242,17 +248,9 @@ async fn an_imported_provider_signs_its_linked_member_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_not_taken_over_by_address_name_or_another_provider() {
-    let installation = Installation::create().await;
-    tenant(&installation, "alpha");
-    let server = installation.serve();
-    let Some(provider) = Provider::start(0, &[root(&server)]) else { return };
+    let Some(House { installation, server, provider }) = House::build().await else { return };
     let Some(other) = Provider::start(0, &[root(&server)]) else { return };
-    set(&installation, "alpha", &corp(&provider.issuer, ""));
-    set(
-        &installation,
-        "alpha",
-        &corp(&other.issuer, "").replace("\"corp\"", "\"other\"").replace("\"Corp\"", "\"Other\""),
-    );
+    set(&installation, "alpha", &corp(&other.issuer).replace("\"corp\"", "\"other\"").replace("\"Corp\"", "\"Other\""));
     let http = server.by_path("alpha");
     let (owner, _) = http.sign_in("maria", PASSWORD);
     let user = json!({"email": "alice@example.org"});
@@ -275,7 +273,7 @@ async fn an_account_is_not_taken_over_by_address_name_or_another_provider() {
     // The same subject of another provider is another account.
     assert_eq!(signed_in("other"), "alice-2");
     // The provider is led elsewhere: its old subjects open nothing.
-    set(&installation, "alpha", &corp(&other.issuer, ""));
+    set(&installation, "alpha", &corp(&other.issuer));
     let (_, page) = Browser::default().follow(&format!("{}/auth/start/corp", root(&server)));
     assert_eq!(page.status, 422);
     let sentence = "This account was linked when Corp was another server; ask an owner to link it again.";

@@ -1,11 +1,13 @@
 //! Sessions in two processes of one installation, second factors, and owners who keep a way in.
 
+use std::io::{BufRead, BufReader, Write};
+
 use domain::chance::Chance;
 use serde_json::json;
 
 use super::browser::Browser;
 use super::{PASSWORD, events, member, tenant};
-use crate::support::{Http, Installation};
+use crate::support::{Http, Installation, Server};
 
 fn refresh(http: &Http, token: &str) -> (u16, Option<String>) {
     let headers = [
@@ -18,18 +20,68 @@ fn refresh(http: &Http, token: &str) -> (u16, Option<String>) {
     (answer.status, fresh)
 }
 
-fn statuses(http: &Http, token: &str) -> Vec<u16> {
+/// How an access token is answered on every protocol: REST, Connect as JSON and as protobuf, gRPC-Web, native gRPC, the
+/// event stream, MCP, a page, a file. gRPC answers 0 or 16, MCP what its tool says.
+async fn statuses(server: &Server, token: &str) -> Vec<u16> {
+    let http = server.by_path("alpha");
     let bearer = |kind: &str| {
         [("Authorization".to_owned(), format!("Bearer {token}")), ("Content-Type".to_owned(), kind.to_owned())]
     };
-    let rest = http.call("GET", "/api/v1/auth/me", Some(token), None).status;
     let path = "/memos.api.v1.AuthService/GetCurrentUser";
-    let connect = http.send("POST", path, &bearer("application/json"), Some(b"{}")).status;
-    let proto = http.send("POST", path, &bearer("application/proto"), Some(b"")).status;
+    let post = |kind: &str, body: &[u8]| http.send("POST", path, &bearer(kind), Some(body));
+    let rest = http.call("GET", "/api/v1/auth/me", Some(token), None).status;
+    let (connect, proto) = (post("application/json", b"{}").status, post("application/proto", b"").status);
+    let web = post("application/grpc-web+proto", &[0; 5]);
+    let web = grpc_status(&web.text()).or_else(|| web.header("grpc-status")?.parse().ok()).unwrap_or(99);
+    let native = native(server, path, token).await;
+    let stream = stream(&http, token);
+    let tool = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                      "params": {"name": "attachment_list_attachments", "arguments": {}}});
+    let mcp = http.call("POST", "/mcp", Some(token), Some(&tool)).text();
+    let mcp = if mcp.contains("401 ") { 401 } else { 200 };
     let page = http.send("GET", "/account", &bearer("text/plain"), None).status;
-    let mcp = http.send("GET", "/api/v1/sse", &[("Authorization".to_owned(), "Bearer nobody".to_owned())], None).status;
-    assert_eq!(mcp, 401);
-    vec![rest, connect, proto, page]
+    let file = http.send("GET", "/file/attachments/session-file/private.txt", &bearer("text/plain"), None).status;
+    vec![rest, connect, proto, web, native, stream, mcp, page, file]
+}
+
+/// The status in the trailers at the end of a body.
+fn grpc_status(body: &str) -> Option<u16> {
+    body.split("grpc-status:").nth(1)?.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A refused call ends with its status in the head; one that is answered has it in the trailers.
+async fn native(server: &Server, path: &str, token: &str) -> u16 {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let request = client.post(format!("{}{path}", server.grpc)).bearer_auth(token).body(vec![0_u8; 5]);
+    let request = request.header("content-type", "application/grpc").header("te", "trailers");
+    let answer = request.header("holdfast-tenant", "alpha").send().await.unwrap();
+    let status = answer.headers().get("grpc-status").and_then(|status| status.to_str().ok()?.parse().ok());
+    status.unwrap_or(0)
+}
+
+/// The first line of the event stream.
+fn stream(http: &Http, token: &str) -> u16 {
+    let mut stream = std::net::TcpStream::connect(http.address).unwrap();
+    let head = format!(
+        "GET {}/api/v1/sse HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\r\n",
+        http.base, http.host
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+const OPEN: [u16; 9] = [200, 200, 200, 0, 0, 200, 200, 200, 200];
+const SHUT: [u16; 9] = [401, 401, 401, 16, 16, 401, 401, 303, 401];
+
+/// A file that only its owner may read.
+fn private_file(http: &Http, token: &str) {
+    let content = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "private");
+    let body = json!({"filename": "private.txt", "type": "text/plain", "content": content});
+    let made = http.call("POST", "/api/v1/attachments?attachmentId=session-file", Some(token), Some(&body));
+    assert_eq!(made.status, 200, "{}", made.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,6 +91,7 @@ async fn an_old_refresh_token_ends_its_family_in_every_process() {
     let (one, two) = (installation.serve(), installation.serve());
     let (here, there) = (one.by_path("alpha"), two.by_path("alpha"));
     let (access, first) = here.sign_in("maria", PASSWORD);
+    private_file(&here, &access);
     let (status, second) = refresh(&there, &first);
     assert_eq!(status, 200);
     let second = second.unwrap();
@@ -46,12 +99,12 @@ async fn an_old_refresh_token_ends_its_family_in_every_process() {
     assert_eq!(refresh(&here, &first), (401, None));
     let (status, third) = refresh(&here, &second);
     assert_eq!(status, 200);
-    assert_eq!(statuses(&there, &access), [200, 200, 200, 200]);
+    assert_eq!(statuses(&two, &access).await, OPEN);
     // One older than that is a copy: its whole family ends, at the next request, on every protocol, in both processes.
     assert_eq!(refresh(&there, &first), (401, None));
     assert_eq!(refresh(&here, &third.unwrap()), (401, None));
-    assert_eq!(statuses(&here, &access), [401, 401, 401, 303]);
-    assert_eq!(statuses(&there, &access), [401, 401, 401, 303]);
+    assert_eq!(statuses(&one, &access).await, SHUT);
+    assert_eq!(statuses(&two, &access).await, SHUT);
     assert!(events(&installation).iter().any(|line| line == "stranger session.reused maria"));
 }
 
@@ -61,16 +114,17 @@ async fn a_revoked_session_is_refused_in_the_other_process() {
     tenant(&installation, "alpha");
     let (one, two) = (installation.serve(), installation.serve());
     let (access, _) = two.by_path("alpha").sign_in("maria", PASSWORD);
+    private_file(&two.by_path("alpha"), &access);
     let root = format!("http://{}/t/alpha", one.address);
     let mut browser = Browser::default();
     browser.ask("POST", &format!("{root}/signin"), Some(&format!("username=maria&password={PASSWORD}")));
     let page = browser.ask("GET", &format!("{root}/account"), None).text();
     let revoke = page.split("account/sessions/").nth(1).and_then(|rest| rest.split('/').next()).unwrap().to_owned();
-    assert_eq!(statuses(&two.by_path("alpha"), &access), [200, 200, 200, 200]);
+    assert_eq!(statuses(&two, &access).await, OPEN);
     let answer = browser.ask("POST", &format!("{root}/account/sessions/{revoke}/revoke"), Some(""));
     assert_eq!(answer.status, 303, "{}", answer.text());
-    assert_eq!(statuses(&two.by_path("alpha"), &access), [401, 401, 401, 303]);
-    assert_eq!(statuses(&one.by_path("alpha"), &access), [401, 401, 401, 303]);
+    assert_eq!(statuses(&two, &access).await, SHUT);
+    assert_eq!(statuses(&one, &access).await, SHUT);
     assert!(events(&installation).iter().any(|line| line == "member:maria session.revoked maria"));
 }
 
@@ -143,7 +197,7 @@ async fn a_second_factor_is_set_up_asked_for_and_never_taken_twice() {
     assert_eq!(answer(&mut begin(), &present).0, 303);
     let (status, again) = answer(&mut begin(), &present);
     assert_eq!(status, 422);
-    assert!(again.contains("that code is wrong or was used already; wait for the next one"), "{again}");
+    assert!(again.contains("That code is wrong or was used already; wait for the next one."), "{again}");
     // A recovery code opens once.
     assert_eq!(answer(&mut begin(), &recovery.to_uppercase()).0, 303);
     assert_eq!(answer(&mut begin(), &recovery).0, 422);

@@ -121,7 +121,8 @@ impl Installation {
         assert_eq!(ready["event"], "ready", "{ready}");
         let url = ready["url"].as_str().unwrap();
         let address = url.strip_prefix("http://").unwrap().trim_end_matches('/').parse().unwrap();
-        Server { child, address }
+        let grpc = ready["grpc_url"].as_str().unwrap_or_default().trim_end_matches('/').to_owned();
+        Server { child, address, grpc }
     }
 }
 
@@ -139,6 +140,8 @@ impl Drop for Worker {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where native gRPC is.
+    pub(crate) grpc: String,
 }
 
 impl Server {

@@ -1,5 +1,6 @@
 //! Directories that take passwords: search the entry, sign in as it, walk its groups. Four round trips on connections that
-//! are kept: entry, password, groups, and the groups' groups unless they were walked a moment ago.
+//! are kept: entry, password, groups, and the groups' groups unless they were walked a moment ago (then one more for each
+//! level above those).
 
 mod connect;
 mod groups;

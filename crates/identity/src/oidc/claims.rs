@@ -109,9 +109,18 @@ mod tests {
             json!({"groups": {"a": 1}}),
             json!({"_claim_names": {"groups": "src1"}}),
             json!({"hasgroups": true}),
+            json!({"groups": (0..=MOST_GROUPS).map(|n| n.to_string()).collect::<Vec<_>>()}),
         ] {
             assert!(matches!(told(untold.clone()), Groups::Untold(_)), "{untold}");
         }
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_control_characters_left_out() {
+        let claims = json!({"name": format!("a\u{0}b\n{}", "x".repeat(300)), "number": 7});
+        let claims = claims.as_object().unwrap();
+        assert_eq!(text(claims, "name"), format!("ab{}", "x".repeat(LONGEST - 2)));
+        assert_eq!(text(claims, "number"), "");
     }
 
     #[test]

@@ -73,6 +73,16 @@ impl Provider {
         })
     }
 
+    /// The operators' provider, which must demand a group.
+    pub fn of_operators(title: &str, oidc: Oidc) -> Result<Self, Unfit> {
+        oidc.check()?;
+        if oidc.rules.required_groups.is_empty() {
+            return Err(Unfit("a group is required of operators; without one everybody there would be one".to_owned()));
+        }
+        let (uid, title) = ("console".to_owned(), title.to_owned());
+        Ok(Self { id: 0, uid, title, identifier_filter: String::new(), kind: Kind::Oidc(oidc) })
+    }
+
     /// What the sign-in page calls it.
     pub fn title(&self) -> &str {
         &self.title

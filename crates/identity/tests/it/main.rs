@@ -1,6 +1,7 @@
 //! Identity against a real Postgres.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod directories;
 mod fake;
 mod operators;
 mod providers;

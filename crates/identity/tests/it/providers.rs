@@ -66,6 +66,13 @@ fn changed(mut claims: Value, name: &str, value: Value) -> Value {
     claims
 }
 
+/// How many members tenant a has.
+async fn members(world: &World) -> i64 {
+    let client = world.database.superuser().await;
+    let sql = format!("SELECT count(*) FROM {}.member", world.a.tenant().schema);
+    client.query_one(sql.as_str(), &[]).await.unwrap().get(0)
+}
+
 #[tokio::test]
 async fn every_bad_id_token_is_refused_with_its_sentence() {
     let world = World::new().await;
@@ -137,7 +144,7 @@ async fn every_bad_id_token_is_refused_with_its_sentence() {
     // Nobody was made, and refusals are in the audit, of which those of nobody in particular may be one a minute.
     let told = world.audit().await;
     assert!(told.iter().any(|line| line.starts_with("stranger signin.failed")), "{told:?}");
-    assert!(!told.iter().any(|line| line.contains("member.created")));
+    assert_eq!(members(&world).await, 3, "no account was made");
     // And then the right one comes in; keys that changed meanwhile are fetched once more.
     fake.change_key();
     fake.publish("k2");
@@ -193,6 +200,58 @@ async fn an_answer_that_is_not_ours_is_refused() {
         finish(&world, &world.a, &underway, answer(&underway)).await,
         Err("the answer came from another provider than the one you chose; begin again".to_owned())
     );
+}
+
+/// Two providers that know us by the same id: what one says is worth nothing at the other, in one tenant and across two.
+#[tokio::test]
+async fn providers_are_not_mixed_up() {
+    let world = World::new().await;
+    let (ours, theirs) = (Fake::start(), Fake::start());
+    corp(&world.identity, &world.a, &ours, "").await;
+    corp(&world.identity, &world.b, &theirs, "").await;
+    let refused = |why: &str| Err(format!("the answer of Corp was refused: {why}"));
+    // A token of the other tenant's provider, whole and right there.
+    let issued = tried(&world, &ours, |claims| theirs.sign("k1", &changed(claims, "iss", json!(theirs.issuer()))));
+    assert_eq!(issued.await, refused("its ID token was issued by somebody else"));
+    // The same, pretending to be ours.
+    world.clock.advance(5);
+    let pretending = tried(&world, &ours, |claims| theirs.sign("k1", &claims));
+    assert_eq!(pretending.await, refused("the signature of its ID token is wrong"));
+    // A sign-in that was begun at one provider and answered by another goes to the first one's token endpoint only.
+    let underway = begin(&world, &world.a).await;
+    ours.put("/token", 400, r#"{"error":"invalid_grant"}"#);
+    theirs.give(&theirs.sign("k1", &claims(&theirs, &underway.nonce)));
+    assert_eq!(
+        finish(&world, &world.a, &underway, answer(&underway)).await,
+        Err("Corp does not take this sign-in any more; begin again".to_owned())
+    );
+    let named = begin(&world, &world.a).await;
+    let from = Returned { iss: Some(theirs.issuer()), ..answer(&named) };
+    assert_eq!(
+        finish(&world, &world.a, &named, from).await,
+        Err("the answer came from another provider than the one you chose; begin again".to_owned())
+    );
+    assert_eq!(members(&world).await, 3, "no account was made");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_slow_is_not_waited_for() {
+    let mut world = World::new().await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let issuer = format!("http://{}", silent.local_addr().unwrap());
+    let text = format!("issuer = \"{issuer}\"\nclient_id = \"us\"\nclient_secret = \"secret\"\n");
+    let kind = Kind::read("OIDC", &from_toml(&text).unwrap()).unwrap();
+    let new = NewProvider { uid: "corp".into(), title: "Corp".into(), identifier_filter: String::new(), kind };
+    world.identity = world.identity.waiting(std::time::Duration::from_millis(200));
+    world.identity.create_provider(&world.a, "command", new).await.unwrap();
+    let begun = world.identity.begin_flow(&world.a, "corp", CALLBACK, "/", None).await.unwrap_err();
+    let Error::Refused(refusal) = &begun else { panic!("{begun}") };
+    assert_eq!(refusal.message, "Corp does not answer at present; try again, or sign in another way");
+    let description = format!("{issuer}/.well-known/openid-configuration does not answer: it took too long");
+    assert_eq!(refusal.reason, description);
+    // Whoever has a password is not locked out meanwhile.
+    let ana = identity::SignIn { username: "ana", password: crate::PASSWORD };
+    world.identity.sign_in(&world.a, ana, &Client::default()).await.unwrap();
 }
 
 #[tokio::test]

@@ -30,12 +30,38 @@ async fn a_refresh_token_works_once() {
     let world = World::new().await;
     let made = signed_in(&world).await;
     let first = refresh(&made.refresh_token);
-    let next = world.identity.refresh(&world.a, &first).await.unwrap();
+    let next = world.identity.refresh(&world.a, &first, &Client::default()).await.unwrap();
     assert_ne!(next.refresh_token, made.refresh_token);
     assert_eq!(world.who(&world.a, &bearer(&next.access_token)).await.as_deref(), Some("bo"));
-    let again = world.identity.refresh(&world.a, &first).await.unwrap_err();
+    let again = world.identity.refresh(&world.a, &first, &Client::default()).await.unwrap_err();
     assert_eq!(again.to_string(), "invalid refresh token: refresh token revoked");
-    world.identity.refresh(&world.a, &refresh(&next.refresh_token)).await.unwrap();
+    world.identity.refresh(&world.a, &refresh(&next.refresh_token), &Client::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_old_refresh_token_is_a_second_try_only_from_the_same_place_and_soon() {
+    let world = World::new().await;
+    let from = |address: &str| Client { address: Some(address.parse().unwrap()), ..Client::default() };
+    let (home, away) = (from("192.0.2.1"), from("198.51.100.9"));
+    for (wait, client, ends) in [(0, &home, false), (9, &home, false), (0, &away, true), (11, &home, true)] {
+        let made = world.identity.sign_in(&world.a, BO, &home).await.unwrap();
+        let old = refresh(&made.refresh_token);
+        let next = world.identity.refresh(&world.a, &old, &home).await.unwrap();
+        world.clock.advance(wait);
+        let again = world.identity.refresh(&world.a, &old, client).await.unwrap_err();
+        assert_eq!(again.to_string(), "invalid refresh token: refresh token revoked");
+        let lasts = world.who(&world.a, &bearer(&next.access_token)).await.is_some();
+        assert_eq!(lasts, !ends, "after {wait} s from {:?}", client.address);
+        let renewed = world.identity.refresh(&world.a, &refresh(&next.refresh_token), &home).await;
+        assert_eq!(renewed.is_ok(), !ends);
+    }
+    // Of two renewals, the token before the last is a copy however soon it comes.
+    let made = world.identity.sign_in(&world.a, BO, &home).await.unwrap();
+    let first = refresh(&made.refresh_token);
+    let next = world.identity.refresh(&world.a, &first, &home).await.unwrap();
+    let last = world.identity.refresh(&world.a, &refresh(&next.refresh_token), &home).await.unwrap();
+    assert!(world.identity.refresh(&world.a, &first, &home).await.is_err());
+    assert_eq!(world.who(&world.a, &bearer(&last.access_token)).await, None);
 }
 
 #[tokio::test]
@@ -43,7 +69,11 @@ async fn of_two_that_refresh_at_once_one_wins() {
     let world = World::new().await;
     let made = signed_in(&world).await;
     let shown = refresh(&made.refresh_token);
-    let (one, two) = tokio::join!(world.identity.refresh(&world.a, &shown), world.identity.refresh(&world.a, &shown));
+    let client = Client::default();
+    let (one, two) = tokio::join!(
+        world.identity.refresh(&world.a, &shown, &client),
+        world.identity.refresh(&world.a, &shown, &client)
+    );
     assert_eq!([one, two].iter().filter(|answer| answer.is_ok()).count(), 1);
 }
 
@@ -51,14 +81,15 @@ async fn of_two_that_refresh_at_once_one_wins() {
 async fn what_is_no_refresh_token_says_so() {
     let world = World::new().await;
     let made = signed_in(&world).await;
-    let say =
-        async |credentials: Credentials| world.identity.refresh(&world.a, &credentials).await.unwrap_err().to_string();
+    let say = async |credentials: Credentials| {
+        world.identity.refresh(&world.a, &credentials, &Client::default()).await.unwrap_err().to_string()
+    };
     assert_eq!(say(Credentials::default()).await, "refresh token not found");
     let garbage = "invalid refresh token: invalid refresh token: token is malformed: token contains an invalid number of segments";
     assert_eq!(say(refresh("garbage")).await, garbage);
     let access = "invalid refresh token: invalid refresh token: token has invalid claims: token has invalid audience";
     assert_eq!(say(refresh(&made.access_token)).await, access);
-    let elsewhere = world.identity.refresh(&world.b, &refresh(&made.refresh_token)).await;
+    let elsewhere = world.identity.refresh(&world.b, &refresh(&made.refresh_token), &Client::default()).await;
     assert!(matches!(elsewhere, Err(Error::BadRefreshToken(_))));
 }
 
@@ -77,7 +108,7 @@ async fn signing_out_ends_the_refresh_token_only_for_its_owner() {
         world.identity.sign_out(&world.a, &actor, &shown).await.unwrap();
         assert_eq!(world.who(&world.a, &shown).await.is_some(), still);
     }
-    assert!(world.identity.refresh(&world.a, &shown).await.is_err());
+    assert!(world.identity.refresh(&world.a, &shown, &Client::default()).await.is_err());
     assert_eq!(world.audit().await.last().unwrap(), "member:bo signout.made bo");
 }
 
@@ -117,7 +148,7 @@ async fn archived_members_are_nobody_at_once() {
     let schema = &world.a.tenant().schema;
     client.execute(&format!("UPDATE {schema}.member SET archived = true WHERE id = 2"), &[]).await.unwrap();
     assert_eq!(world.who(&world.a, &bearer(&made.access_token)).await, None);
-    assert!(world.identity.refresh(&world.a, &refresh(&made.refresh_token)).await.is_err());
+    assert!(world.identity.refresh(&world.a, &refresh(&made.refresh_token), &Client::default()).await.is_err());
 }
 
 #[tokio::test]

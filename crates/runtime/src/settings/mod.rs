@@ -6,6 +6,7 @@ pub mod environment;
 mod error;
 mod keys;
 mod layers;
+mod operators;
 mod secret;
 mod values;
 
@@ -19,6 +20,7 @@ use url::Url;
 pub use error::Error;
 pub use keys::{KEYS, Key, Shape};
 pub use layers::{Origin, Sources};
+pub use operators::OperatorOidc;
 pub use secret::Secret;
 pub use values::{FilesPlace, ListenAddress, LogFormat};
 
@@ -83,6 +85,8 @@ pub struct Settings {
     pub tenant_requests: usize,
     /// Networks in which identity providers and directories may be; none: everywhere but link-local.
     pub identity_networks: Vec<IpNet>,
+    /// The OpenID provider by which operators may sign in.
+    pub operator_oidc: Option<OperatorOidc>,
     /// Certificate chains (PEM), one per host name set; the first answers unknown names.
     pub tls_cert: Vec<PathBuf>,
     /// The key of each chain, in the same order.
@@ -140,6 +144,7 @@ impl Settings {
             webhook_allow: layers.list("webhook_allow", values::network)?,
             tenant_requests: layers.required("tenant_requests", values::count)?,
             identity_networks: layers.list("identity_networks", values::network)?,
+            operator_oidc: OperatorOidc::read(&layers)?,
             tls_cert: layers.paths("tls_cert")?,
             tls_key: layers.paths("tls_key")?,
             log_format: layers.required("log_format", LogFormat::parse)?,

@@ -18,7 +18,7 @@ pub struct Session {
     pub member_id: MemberId,
     /// What the client called itself at sign-in.
     pub user_agent: String,
-    /// Where it came from.
+    /// Where it came from; of sessions with a refresh token, where that was last renewed.
     pub address: String,
     /// Nanoseconds since 1970.
     pub created_ns: i64,
@@ -154,6 +154,8 @@ pub struct Rotation<'a> {
     pub old_hash: &'a str,
     /// Hash of the one that takes its place.
     pub new_hash: &'a str,
+    /// Where it came from.
+    pub address: &'a str,
     /// Now, in nanoseconds since 1970.
     pub now_ns: i64,
     /// The new end, in nanoseconds since 1970.
@@ -163,14 +165,15 @@ pub struct Rotation<'a> {
 /// Puts a new secret in the place of the one that was shown. False when that one is not the newest any more, or the
 /// session is over: of two clients that show the same secret at once, one wins.
 pub async fn rotate_session(tx: &mut TenantTx, change: Rotation<'_>) -> Result<bool, Error> {
-    let sql = "UPDATE session SET token_hash = $3, previous_hash = token_hash, last_used_ns = $4, expires_ns = $5 \
-               WHERE session_id = $1 AND token_hash = $2 AND expires_ns > $4";
-    let params: [Param<'_>; 5] = [
+    let sql = "UPDATE session SET token_hash = $3, previous_hash = token_hash, last_used_ns = $4, expires_ns = $5, \
+               address = $6 WHERE session_id = $1 AND token_hash = $2 AND expires_ns > $4";
+    let params: [Param<'_>; 6] = [
         (&change.session_id, Type::TEXT),
         (&change.old_hash, Type::TEXT),
         (&change.new_hash, Type::TEXT),
         (&change.now_ns, Type::INT8),
         (&change.expires_ns, Type::INT8),
+        (&change.address, Type::TEXT),
     ];
     Ok(tx.execute(sql, &params).await? > 0)
 }

@@ -32,6 +32,9 @@ pub enum Access {
     Console,
     /// Operators of the appliance; only below `/console`, never below a tenant's base path or host.
     Operator,
+    /// Operators who showed who they are within the last ten minutes; others are led to do so first. For what is dangerous:
+    /// restoring, swapping, deleting, keys, who may sign in. Such a row is a form at a path that also has a page.
+    Deed,
 }
 
 impl Access {
@@ -42,7 +45,7 @@ impl Access {
 
     /// Whether the route belongs to the operators' console.
     pub const fn is_console(self) -> bool {
-        matches!(self, Self::Console | Self::Operator)
+        matches!(self, Self::Console | Self::Operator | Self::Deed)
     }
 }
 
@@ -185,7 +188,7 @@ impl Route {
         let page = self.face == Face::Html && !self.writes();
         let stranger: &[u16] = if page { &[303] } else { &[401] };
         match (self.access, caller) {
-            (Access::Operator, caller) if caller != Caller::Operator => stranger,
+            (Access::Operator | Access::Deed, caller) if caller != Caller::Operator => stranger,
             (Access::Member | Access::Admin, Caller::Stranger | Caller::Foreigner) => stranger,
             (Access::Admin, Caller::Member) => &[403],
             _ => &[],

@@ -1,47 +1,69 @@
 //! From our sign-in page to a provider and back. What is under way is kept in the browser, sealed with the tenant's key:
 //! state, nonce and the proof of possession are made from it, so a stranger's visit writes nothing.
 
+mod client;
+
 use std::sync::PoisonError;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::id::MemberId;
+use domain::id::{MemberId, TenantId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::TenantScope;
-use store::tenant::identities::MemberIdentity;
+use store::tenant::providers;
 use store::tenant::sessions::Through;
-use store::tenant::{members, providers};
 use time::OffsetDateTime;
 
 use crate::accounts::Person;
-use crate::actor::{MemberActor, Via};
+use crate::actor::MemberActor;
 use crate::error::{Refusal, Why};
 use crate::oidc::{Code, claims, unreachable};
 use crate::provider::{Kind, Provider};
-use crate::sign_in::{Client, PageSession, Proven, SECRET_ALPHABET, SignedIn};
+use crate::sign_in::{Client, PageSession, Proven, SECRET_ALPHABET};
 use crate::signing::SigningKey;
 use crate::{Error, Identity};
+
+pub use client::SsoCode;
 
 /// The cookie of a sign-in under way.
 pub const FLOW_COOKIE: &str = "holdfast_flow";
 /// How long a member may take at the provider, in seconds.
 const FLOW_SECONDS: i64 = 600;
-/// How old a sign-in may be for linking an account without a password, in seconds.
-const FRESH_SECONDS: i64 = 600;
 /// Finished sign-ins remembered.
 const USED: usize = 20_000;
 const PURPOSE: &str = "sign-in flow";
+const USED_UP: &str = "this sign-in was begun elsewhere, is used up, or took too long; begin again";
 
 /// What the browser keeps of a sign-in under way.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Underway {
-    provider: String,
-    secret: String,
-    next: String,
-    redirect_uri: String,
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Underway {
+    pub(crate) provider: String,
+    pub(crate) secret: String,
+    pub(crate) next: String,
+    pub(crate) redirect_uri: String,
     /// The member to whom the account is to be linked; none: signing in.
-    member: Option<i64>,
+    pub(crate) member: Option<i64>,
+    /// When it began, in seconds since 1970.
+    #[serde(default)]
+    pub(crate) begun: i64,
+    /// The operator who shows once more who he is; empty: signing in.
+    #[serde(default)]
+    pub(crate) again: String,
+}
+
+/// What is sent along with a code, made from the secret that the browser kept.
+pub(crate) struct Possession {
+    verifier: String,
+    nonce: String,
+}
+
+impl Possession {
+    /// The provider's code with everything that proves it to be ours.
+    pub(crate) fn code<'a>(&'a self, returned: &'a Returned, underway: &'a Underway) -> Code<'a> {
+        let redirect_uri = &underway.redirect_uri;
+        Code { code: &returned.code, redirect_uri, verifier: &self.verifier, nonce: Some(&self.nonce) }
+    }
 }
 
 /// Where a browser goes, and what it keeps meanwhile.
@@ -78,26 +100,13 @@ pub enum Finished {
     Linked(String),
 }
 
-/// A code that a client of the API brought.
-#[derive(Clone, Copy, Debug)]
-pub struct SsoCode<'a> {
-    /// `identity-providers/{uid}` or the public id.
-    pub provider: &'a str,
-    /// The code.
-    pub code: &'a str,
-    /// To where it came.
-    pub redirect_uri: &'a str,
-    /// The proof of possession; empty where the client used none.
-    pub verifier: &'a str,
-}
-
 impl Underway {
     fn part(&self, key: &SigningKey, name: &str) -> String {
         URL_SAFE_NO_PAD.encode(key.code(name, &self.secret))
     }
 }
 
-fn refuse(message: &'static str) -> Error {
+pub(crate) fn refuse(message: &'static str) -> Error {
     Refusal::new(Why::Invalid, message).into()
 }
 
@@ -133,22 +142,46 @@ impl Identity {
     ) -> Result<Begun, Error> {
         let provider = self.provider(scope, provider).await?;
         let key = self.signing_key(scope).await?;
-        let underway = Underway {
+        let mut underway = self.underway(&provider, redirect_uri, next);
+        underway.member = member.map(|id| id.0);
+        let location = self.location(scope.tenant().id, &provider, &underway, &key).await?;
+        self.sealed(location, PURPOSE, &underway, &key)
+    }
+
+    /// A sign-in that begins now.
+    pub(crate) fn underway(&self, provider: &Provider, redirect_uri: &str, next: &str) -> Underway {
+        Underway {
             provider: provider.uid.clone(),
             secret: self.chance.text(SECRET_ALPHABET, 43),
             next: next.to_owned(),
             redirect_uri: redirect_uri.to_owned(),
-            member: member.map(|id| id.0),
-        };
-        let location = self.location(scope, &provider, &underway, &key).await?;
-        let text = serde_json::to_string(&underway).map_err(|cause| Error::Crypto(Box::new(cause)))?;
-        let cookie = key.seal(PURPOSE, self.clock.seconds() + FLOW_SECONDS, &text);
+            begun: self.clock.seconds(),
+            ..Underway::default()
+        }
+    }
+
+    /// What the browser gets of a sign-in that begins.
+    pub(crate) fn sealed(
+        &self,
+        location: String,
+        purpose: &str,
+        underway: &Underway,
+        key: &SigningKey,
+    ) -> Result<Begun, Error> {
+        let text = serde_json::to_string(underway).map_err(|cause| Error::Crypto(Box::new(cause)))?;
+        let cookie = key.seal(purpose, self.clock.seconds() + FLOW_SECONDS, &text);
         Ok(Begun { location, cookie, expires: self.at(FLOW_SECONDS) })
     }
 
-    async fn location(
+    /// What the browser kept of a sign-in, if it is ours and not over.
+    pub(crate) fn opened(&self, cookie: Option<&str>, purpose: &str, key: &SigningKey) -> Result<Underway, Error> {
+        let opened = cookie.and_then(|sealed| key.open(purpose, self.clock.seconds(), sealed));
+        opened.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| refuse(USED_UP))
+    }
+
+    pub(crate) async fn location(
         &self,
-        scope: &TenantScope,
+        tenant: TenantId,
         provider: &Provider,
         underway: &Underway,
         key: &SigningKey,
@@ -156,7 +189,7 @@ impl Identity {
         let (address, client_id, scopes, nonce) = match &provider.kind {
             Kind::OAuth2(oauth2) => (oauth2.auth_url.clone(), &oauth2.client_id, oauth2.scopes.join(" "), None),
             Kind::Oidc(oidc) => {
-                let known = self.known(&(scope.tenant().id, provider.uid.clone()), oidc).await;
+                let known = self.known(&(tenant, provider.uid.clone()), oidc).await;
                 let known = known.map_err(|failure| unreachable(provider, &failure))?;
                 let nonce = underway.part(key, "nonce");
                 (known.authorization_endpoint(), &oidc.client_id, oidc.asked_scopes(), Some(nonce))
@@ -179,6 +212,9 @@ impl Identity {
         if let Some(nonce) = nonce {
             url.query_pairs_mut().append_pair("nonce", &nonce);
         }
+        if !underway.again.is_empty() {
+            url.query_pairs_mut().append_pair("prompt", "login").append_pair("max_age", "0");
+        }
         Ok(url.into())
     }
 
@@ -193,11 +229,7 @@ impl Identity {
         client: &Client,
     ) -> Result<(Finished, String), Error> {
         let key = self.signing_key(scope).await?;
-        let opened = cookie.and_then(|sealed| key.open(PURPOSE, self.clock.seconds(), sealed));
-        let underway: Option<Underway> = opened.and_then(|text| serde_json::from_str(&text).ok());
-        let Some(underway) = underway else {
-            return Err(refuse("this sign-in was begun elsewhere, is used up, or took too long; begin again"));
-        };
+        let underway = self.opened(cookie, PURPOSE, &key)?;
         let provider = self.provider(scope, &underway.provider).await?;
         let outcome = self.person_returned(scope, &provider, &underway, &key, returned).await;
         let (person, through) = self.told(scope, &provider, client, outcome).await?;
@@ -222,13 +254,26 @@ impl Identity {
         key: &SigningKey,
         returned: &Returned,
     ) -> Result<(Person, Through), Error> {
+        let possession = self.possession(scope.tenant().id, provider, underway, key, returned).await?;
+        self.person(scope.tenant().id, provider, possession.code(returned, underway)).await
+    }
+
+    /// Whether a provider's answer is the one to what was begun, and what its code is sent along with.
+    pub(crate) async fn possession(
+        &self,
+        tenant: TenantId,
+        provider: &Provider,
+        underway: &Underway,
+        key: &SigningKey,
+        returned: &Returned,
+    ) -> Result<Possession, Error> {
         if returned.state.is_empty() || returned.state != underway.part(key, "state") {
             return Err(refuse("this answer does not belong to the sign-in that you began; begin again"));
         }
         if !self.is_first_use(&underway.secret) {
-            return Err(refuse("this sign-in was begun elsewhere, is used up, or took too long; begin again"));
+            return Err(refuse(USED_UP));
         }
-        self.check_issuer(scope, provider, returned).await?;
+        self.check_issuer(tenant, provider, returned).await?;
         if let Some(error) = returned.error.as_deref().filter(|error| !error.is_empty()) {
             let message = match error {
                 "access_denied" => format!("the sign-in at {} was cancelled", provider.title()),
@@ -240,20 +285,13 @@ impl Identity {
         if returned.code.is_empty() {
             return Err(refuse("the provider's answer holds no code; begin again"));
         }
-        let (verifier, nonce) = (underway.part(key, "verifier"), underway.part(key, "nonce"));
-        let code = Code {
-            code: &returned.code,
-            redirect_uri: &underway.redirect_uri,
-            verifier: &verifier,
-            nonce: Some(&nonce),
-        };
-        self.person(scope, provider, code).await
+        Ok(Possession { verifier: underway.part(key, "verifier"), nonce: underway.part(key, "nonce") })
     }
 
     /// An answer that says from whom it is must be from the provider that was chosen.
-    async fn check_issuer(&self, scope: &TenantScope, provider: &Provider, returned: &Returned) -> Result<(), Error> {
+    async fn check_issuer(&self, tenant: TenantId, provider: &Provider, returned: &Returned) -> Result<(), Error> {
         let Kind::Oidc(oidc) = &provider.kind else { return Ok(()) };
-        let known = self.known(&(scope.tenant().id, provider.uid.clone()), oidc).await;
+        let known = self.known(&(tenant, provider.uid.clone()), oidc).await;
         let known = known.map_err(|failure| unreachable(provider, &failure))?;
         let right = match returned.iss.as_deref() {
             Some(issuer) => issuer == oidc.issuer,
@@ -280,14 +318,14 @@ impl Identity {
     /// Whom a code is about.
     pub(crate) async fn person(
         &self,
-        scope: &TenantScope,
+        tenant: TenantId,
         provider: &Provider,
         code: Code<'_>,
     ) -> Result<(Person, Through), Error> {
         match &provider.kind {
             Kind::OAuth2(oauth2) => Ok((self.oauth2_person(provider, oauth2, code).await?, Through::default())),
             Kind::Oidc(oidc) => {
-                let key = (scope.tenant().id, provider.uid.clone());
+                let key = (tenant, provider.uid.clone());
                 let proof = self.prove(&key, provider, code).await?;
                 let person = claims::person(&proof, oidc, &provider.uid);
                 let session = claims::text(&proof.claims, "sid");
@@ -295,70 +333,5 @@ impl Identity {
             }
             Kind::Ldap(_) => Err(refuse("a directory takes a password and no code")),
         }
-    }
-
-    /// Signs in over the API with a provider's code. Audit: `signin.made` or `signin.failed`.
-    pub async fn sign_in_sso(&self, scope: &TenantScope, sso: SsoCode<'_>, client: &Client) -> Result<SignedIn, Error> {
-        let provider = self.provider(scope, sso.provider).await?;
-        let outcome = self.person_by_client(scope, &provider, sso).await;
-        let (person, through) = self.told(scope, &provider, client, outcome).await?;
-        let member = self.member_for(scope, &provider, &person, client).await?;
-        self.enter(scope, Proven { member, provider: provider.uid, through }, client).await
-    }
-
-    async fn person_by_client(
-        &self,
-        scope: &TenantScope,
-        provider: &Provider,
-        sso: SsoCode<'_>,
-    ) -> Result<(Person, Through), Error> {
-        if sso.code.is_empty() {
-            return Err(refuse("the code is missing"));
-        }
-        if matches!(provider.kind, Kind::Oidc(_)) && sso.verifier.is_empty() {
-            return Err(refuse("this provider is used with PKCE only: send the code verifier"));
-        }
-        let code = Code { code: sso.code, redirect_uri: sso.redirect_uri, verifier: sso.verifier, nonce: None };
-        self.person(scope, provider, code).await
-    }
-
-    /// Links the account that a provider's code is about to the member, who has signed in himself a moment ago. Audit:
-    /// `identity.linked`.
-    pub async fn link_sso(
-        &self,
-        scope: &TenantScope,
-        actor: &MemberActor,
-        sso: SsoCode<'_>,
-        client: &Client,
-    ) -> Result<MemberIdentity, Error> {
-        let provider = self.provider(scope, sso.provider).await?;
-        self.fresh(scope, actor).await?;
-        let outcome = self.person_by_client(scope, &provider, sso).await;
-        let (person, _) = self.told(scope, &provider, client, outcome).await?;
-        let mut tx = self.store.begin(scope);
-        let member = members::find_member(&mut tx, actor.id()).await?;
-        tx.commit().await?;
-        let member = member.ok_or(Error::Unmatched)?;
-        let outcome = self.link(scope, &member, &provider, &person).await;
-        self.told(scope, &provider, client, outcome).await
-    }
-
-    /// Refuses whoever did not sign in himself within the last minutes: before he changes how he signs in.
-    pub async fn fresh(&self, scope: &TenantScope, actor: &MemberActor) -> Result<(), Error> {
-        if actor.is_token() {
-            let message = "a personal access token may not change how its owner signs in; sign in yourself";
-            return Err(Refusal::new(Why::Denied, message).into());
-        }
-        if actor.via == Via::Command {
-            return Ok(());
-        }
-        let id = actor.session_id().unwrap_or_default();
-        let sessions = self.list_sessions(scope, actor.id()).await?;
-        let made = sessions.iter().find(|session| session.session_id == id).map(|session| session.created_ns);
-        let age = made.map(|made| self.clock.nanos().saturating_sub(made) / 1_000_000_000);
-        if age.is_some_and(|age| age <= FRESH_SECONDS) {
-            return Ok(());
-        }
-        Err(Refusal::new(Why::Precondition, "your sign-in is not recent; sign in again, then repeat this").into())
     }
 }
