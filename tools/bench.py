@@ -386,7 +386,7 @@ class Bench:
         many, one = (statistics.median(column) for column in zip(*found))
         server, postgres = (statistics.median(column) for column in zip(*cpu))
         self.row("tenants", f"{ratio:.2f} × ({many:.1f} ms with {count:,} tenants, {one:.1f} ms with one; 4 clients, medians of 5)", ratio <= 2,
-                 f"CPU s per 1,000 with all: server {server:.2f}, Postgres {postgres:.2f}; 256 plans a connection are kept, others are planned anew")
+                 f"CPU s per 1,000 with all: server {server:.2f}, Postgres {postgres:.2f}; medians of 5 rounds")
         rss, peak = memory_of(self.server.pid, "VmRSS"), memory_of(self.server.pid, "VmHWM")
         self.row("rss_many", f"{rss:.0f} MB (VmHWM {peak:.0f} MB) after {count:,} tenants", rss <= 150, "registry, plans, buffers")
 

@@ -30,7 +30,7 @@ pub struct Config {
 pub struct Limits {
     /// Affine slots per login role; a tenant always uses the same one.
     pub slots: usize,
-    /// Connections per slot.
+    /// Connections per slot and web worker.
     pub per_slot: usize,
     /// A connection is closed after serving this many distinct tenants: the relation cache of a backend never shrinks.
     pub tenants_per_connection: usize,
@@ -42,11 +42,22 @@ pub struct Limits {
     pub statement: Duration,
 }
 
+/// More slots: fewer tenants on each connection, so that their plans stay; fewer connections for one tenant.
+const SLOTS: usize = 4;
+/// What all web workers of a process open at most; a Postgres takes 100 unless told otherwise.
+const CONNECTIONS: usize = 64;
+
+/// Connections per slot, of which each web worker (one a core, at most eight) has a set.
+fn per_slot() -> usize {
+    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(8);
+    (CONNECTIONS / (SLOTS * workers)).clamp(2, 4)
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            slots: 2,
-            per_slot: 4,
+            slots: SLOTS,
+            per_slot: per_slot(),
             tenants_per_connection: 500,
             acquire: Duration::from_secs(10),
             stock: 2,

@@ -5,11 +5,12 @@
 //! (54–200 KB per tenant touched, measured).
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
-use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use deadpool::managed::{self, Metrics, QueueMode, RecycleError, RecycleResult};
 use deadpool_postgres::{ClientWrapper, ManagerConfig, RecyclingMethod};
 use domain::id::SchemaId;
 use domain::tenant::Tenant;
@@ -21,8 +22,10 @@ use tokio_postgres::NoTls;
 use crate::config::Config;
 use crate::error::Error;
 
-/// Prepared statements kept per connection: 16–25 KB each in the backend.
-const STATEMENTS: usize = 256;
+/// Prepared statements kept per connection: three for each of its tenants, which is the check of a caller and the two
+/// reads that most requests are. Fewer than its tenants ask for would have nearly every request plan anew. 16–25 KB each in
+/// the backend, and so bounded by the same retirement as its relation cache.
+const STATEMENTS_PER_TENANT: usize = 3;
 
 /// A connection with what we remember of it.
 pub(crate) struct Connection {
@@ -55,7 +58,8 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
         let client = managed::Manager::create(&self.inner).await?;
-        let statements = LruCache::new(std::num::NonZeroUsize::new(STATEMENTS).unwrap_or(std::num::NonZeroUsize::MIN));
+        let kept = NonZeroUsize::new(STATEMENTS_PER_TENANT * self.tenants_per_connection);
+        let statements = LruCache::new(kept.unwrap_or(NonZeroUsize::MIN));
         Ok(Connection { client, statements, tenants: HashSet::new(), limit: self.tenants_per_connection })
     }
 
@@ -239,6 +243,8 @@ fn build(
         .max_size(size)
         .wait_timeout(Some(config.limits.acquire))
         .create_timeout(Some(config.limits.acquire))
+        // The one used last has the plans that are asked for; the others fill up under load only.
+        .queue_mode(QueueMode::Lifo)
         .runtime(deadpool::Runtime::Tokio1)
         .build()
         .map_err(|e| Error::Unavailable(Box::new(e)))
