@@ -140,12 +140,7 @@ impl Checker<'_> {
             Kind::Call(None, name, arguments) if self.old && name == "now" && arguments.is_empty() => {
                 Ok(Value::Int(self.now))
             }
-            Kind::Arithmetic(sign, left, right) => match (self.known(left)?, self.known(right)?) {
-                (Value::Int(seconds), span @ Value::Span(_)) if self.old => {
-                    constant::arithmetic(*sign, &constant::moment(seconds), &span)
-                }
-                (left, right) => constant::arithmetic(*sign, &left, &right),
-            },
+            Kind::Arithmetic(..) => return self.calculated(expr),
             Kind::Call(None, name, arguments) => match (name.as_str(), arguments.as_slice()) {
                 ("timestamp", [argument]) => constant::timestamp(&self.known(argument)?),
                 ("duration", [argument]) => constant::duration(&self.known(argument)?),
@@ -158,7 +153,26 @@ impl Checker<'_> {
             }
             _ => Err("unsupported value expression".to_owned()),
         };
-        folded.map_err(|message| error_at(self.text, expr.at, message))
+        folded.or_else(|message| self.error(expr, message))
+    }
+
+    /// A chain like `1 + 2 - 3`, in a loop: it may have thousands of parts.
+    fn calculated(&self, expr: &Expr) -> Checked<Value> {
+        let (mut first, mut steps) = (expr, Vec::new());
+        while let Kind::Arithmetic(sign, left, right) = &first.kind {
+            steps.push((first, *sign, right));
+            first = left;
+        }
+        let mut value = self.known(first)?;
+        for (step, sign, right) in steps.into_iter().rev() {
+            let right = self.known(right)?;
+            if let (true, Value::Int(seconds), Value::Span(_)) = (self.old, &value, &right) {
+                value = constant::moment(*seconds);
+            }
+            let folded = constant::arithmetic(sign, &value, &right);
+            value = folded.or_else(|message| self.error(step, message))?;
+        }
+        Ok(value)
     }
 
     fn accessor(&self, expr: &Expr, target: &Expr, name: &str, arguments: &[Expr]) -> Checked<Operand> {
@@ -380,9 +394,4 @@ impl Checker<'_> {
             _ => self.error(expr, format!("undeclared reference to \"sets.{name}\"")),
         }
     }
-}
-
-/// The row number that `name` is when it has digits only, as in `users/{number}` of older clients.
-pub fn member_number(name: &str) -> Option<i64> {
-    if name.bytes().all(|b| b.is_ascii_digit()) { name.parse().ok() } else { None }
 }

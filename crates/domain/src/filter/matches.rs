@@ -1,7 +1,7 @@
 //! A filter asked about one note or attachment, in memory. Means the same as the SQL that `store` makes of it.
 
-use super::check::member_number;
 use super::constant::calendar;
+use super::old::member_number;
 use super::{Filter, Flag, NumberField, Op, Part, TagTest, TagsTest, TextField, TextTest, TimeField};
 use crate::note::{Note, Visibility};
 

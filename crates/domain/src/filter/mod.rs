@@ -15,10 +15,9 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-pub use check::member_number;
 pub use constant::{CALENDAR_BEGIN, CALENDAR_END};
 pub use matches::{AttachmentFacts, Facts, NoteFacts, fold_ascii, fold_case, part_of};
-pub use old::{OldFilter, parse_old};
+pub use old::{OldFilter, member_number, parse_old};
 pub use pattern::Pattern;
 
 /// Longest filter, in bytes.

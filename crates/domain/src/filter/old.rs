@@ -83,6 +83,11 @@ fn tidied(text: &str) -> String {
     parts.join("&&")
 }
 
+/// The row number that `name` is when it has digits only, as in `users/{number}` of older clients.
+pub fn member_number(name: &str) -> Option<i64> {
+    if name.bytes().all(|b| b.is_ascii_digit()) { name.parse().ok() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -186,6 +186,29 @@ fn limits_hold() {
 }
 
 #[test]
+fn no_filter_needs_much_stack() {
+    let long = |link: &str, end: &str| format!("{}{end}", link.repeat(crate::filter::MAX_LENGTH / link.len() - 2));
+    let filters = [
+        long("1+", "1 == 1"),
+        long("1==", "1"),
+        long("pinned==", "pinned"),
+        long("1 in ", "[1]"),
+        long("pinned&&", "pinned"),
+        long("!", "pinned"),
+        long("-", "1 == 1"),
+        long("(", "1"),
+        long("[", "1"),
+        long("size(", "1"),
+        long("tags.a().", "a"),
+        format!("pinned{}", " == pinned".repeat(700)),
+        format!("1{} == 1", " * 1".repeat(1_900)),
+    ];
+    let small = std::thread::Builder::new().stack_size(1024 * 1024);
+    let parsed = small.spawn(move || filters.map(|filter| parse(&filter, NOW).is_ok())).expect("a thread starts");
+    assert!(parsed.join().expect("no overflow").contains(&true));
+}
+
+#[test]
 fn errors_say_where() {
     let error = parse("pinned && größe", NOW).expect_err("undeclared");
     assert_eq!(error.position, 13, "{error}");
