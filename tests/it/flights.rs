@@ -64,6 +64,104 @@ async fn a_list_is_at_most_two_flights_and_one_when_repeated() {
     assert_eq!(list().await.unwrap().status(), 401, "a revoked token is refused at the next request");
 }
 
+/// A change, and how it is made: by a request to the server that is asked, to another one, or by hand.
+struct Change<'a> {
+    what: &'a str,
+    how: How<'a>,
+}
+
+enum How<'a> {
+    Here(reqwest::Method, &'a str, serde_json::Value),
+    There(reqwest::Method, &'a str, serde_json::Value),
+    ByHand(&'a str),
+}
+
+fn changes() -> Vec<Change<'static>> {
+    use reqwest::Method;
+    let change = |what, how| Change { what, how };
+    vec![
+        change(
+            "edited here",
+            How::Here(Method::PATCH, "memos/first?updateMask=content", json!({"content": "edited #here"})),
+        ),
+        change(
+            "edited there",
+            How::There(Method::PATCH, "memos/second?updateMask=content", json!({"content": "edited"})),
+        ),
+        change("pinned", How::There(Method::PATCH, "memos/first?updateMask=pinned", json!({"pinned": true}))),
+        change(
+            "reaction",
+            How::There(
+                Method::POST,
+                "memos/first/reactions",
+                json!({"reaction": {"contentId": "memos/first", "reactionType": "👍"}}),
+            ),
+        ),
+        change("comment", How::There(Method::POST, "memos/first/comments", json!({"content": "a word"}))),
+        change(
+            "relation",
+            How::Here(
+                Method::PATCH,
+                "memos/second/relations",
+                json!({"relations": [{"memo": {"name": "memos/second"}, "relatedMemo": {"name": "memos/first"}, "type": "REFERENCE"}]}),
+            ),
+        ),
+        change(
+            "new",
+            How::There(Method::POST, "memos?memoId=third", json!({"content": "third", "visibility": "PRIVATE"})),
+        ),
+        change("gone again", How::There(Method::DELETE, "memos/third", json!(null))),
+        change("by hand", How::ByHand("UPDATE note SET content = 'by hand' WHERE uid = 'first'")),
+        change("another name", How::ByHand("UPDATE member SET username = 'annabel'")),
+        change("made private to another", How::ByHand("UPDATE note SET creator_id = -1 WHERE uid = 'second'")),
+        change("deleted by hand", How::ByHand("DELETE FROM note WHERE uid = 'second'")),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_answer_is_never_older_than_what_it_shows() {
+    let team = team().await;
+    let (here, there) = (team.installation.serve(), team.installation.serve());
+    let client = reqwest_client();
+    let api = |server: &std::net::SocketAddr, path: &str| format!("http://{server}/t/team/api/v1/{path}");
+    let ask = async |method: reqwest::Method, url: String, body: &serde_json::Value| {
+        let request = client.request(method, url).bearer_auth(&team.token);
+        let request = if body.is_null() { request } else { request.json(body) };
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let get = async |path: String| ask(reqwest::Method::GET, api(&here.address, &path), &json!(null)).await;
+    for uid in ["first", "second"] {
+        let body = json!({"content": uid, "visibility": "PRIVATE"});
+        let (status, text) =
+            ask(reqwest::Method::POST, api(&here.address, &format!("memos?memoId={uid}")), &body).await;
+        assert_eq!(status, 200, "{text}");
+    }
+    let database = team.installation.database.superuser().await;
+    let schema: String =
+        database.query_one("SELECT schema_id FROM holdfast.tenant WHERE slug = 'team'", &[]).await.unwrap().get(0);
+    database.batch_execute(&format!("SET search_path = {schema}")).await.unwrap();
+    for (number, change) in changes().into_iter().enumerate() {
+        for path in ["memos?pageSize=20", "memos/first", "memos/second"] {
+            for _ in 0..3 {
+                get(path.to_owned()).await;
+            }
+        }
+        let (status, text) = match change.how {
+            How::Here(method, path, body) => ask(method, api(&here.address, path), &body).await,
+            How::There(method, path, body) => ask(method, api(&there.address, path), &body).await,
+            How::ByHand(sql) => (database.batch_execute(sql).await.map_or(0, |()| 200), String::new()),
+        };
+        assert_eq!(status, 200, "{}: {text}", change.what);
+        for path in ["memos?pageSize=20", "memos/first", "memos/second"] {
+            let fresh = get(format!("{path}{}unused={number}", if path.contains('?') { '&' } else { '?' })).await;
+            for _ in 0..3 {
+                assert_eq!(get(path.to_owned()).await, fresh, "{path} after: {}", change.what);
+            }
+        }
+    }
+}
+
 fn reqwest_client() -> reqwest::Client {
     rustls::crypto::ring::default_provider().install_default().ok();
     reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build().unwrap()

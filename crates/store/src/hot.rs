@@ -22,6 +22,18 @@ pub struct Hot {
     pub name: &'static str,
     /// SQL with `{s}.table` and `$1`, ….
     pub text: &'static str,
+    /// What tells whether its rows are still the same, for answers that are kept ([`crate::ahead`]).
+    pub proof: Option<Proof>,
+}
+
+/// A statement with the parameters of its [`Hot`] that selects, of the same rows in the same order, what the hot statement
+/// selects first and in its last two columns: the note's id, its `xmin`, its author's `xmin`.
+#[derive(Clone, Copy, Debug)]
+pub struct Proof {
+    /// Name in the statement cache.
+    pub name: &'static str,
+    /// SQL with `{s}.table` and `$1`, ….
+    pub text: &'static str,
 }
 
 impl Store {
@@ -34,9 +46,15 @@ impl Store {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         let mut connection = self.pools().tenant(scope.tenant()).await?;
-        if let Some((ahead, foreseen)) = scope.ahead().and_then(|ahead| Some((ahead, ahead.due()?))) {
+        if let Some((ahead, (mut foreseen, answer))) = scope.ahead().and_then(|ahead| Some((ahead, ahead.due()?))) {
+            if let (Some(_), Some(proof)) = (&answer, foreseen.hot.proof) {
+                foreseen.hot = Hot { name: proof.name, text: proof.text, proof: None };
+            }
             if let Ok((rows, more)) = run_both(&mut connection, scope, (hot, params), &foreseen).await {
-                ahead.keep(foreseen, more);
+                match answer {
+                    Some(answer) => ahead.judge(answer, &more),
+                    None => ahead.keep(foreseen, more),
+                }
                 return Ok(rows);
             }
             // Whatever it was: ask again for the one thing only, which then says it.
@@ -65,7 +83,11 @@ impl Store {
             return Ok(rows);
         }
         let params: Vec<_> = values.iter().map(Value::param).collect();
-        self.read_hot(scope, hot, &params).await
+        let rows = self.read_hot(scope, hot, &params).await?;
+        if let Some(ahead) = scope.ahead() {
+            ahead.read(hot, &rows);
+        }
+        Ok(rows)
     }
 }
 

@@ -88,6 +88,9 @@ impl TenantTx {
         if self.failed {
             return Err(Error::Refused("the unit of work has failed before".to_owned()));
         }
+        if let Some(ahead) = self.scope.ahead() {
+            ahead.reads_more();
+        }
         self.connect().await?;
         let opening = self.opening(frame.lock);
         self.begun = true;

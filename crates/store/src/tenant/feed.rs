@@ -10,7 +10,7 @@ use domain::note::Note;
 use super::notes::{columns, note_of};
 use crate::ahead::Value;
 use crate::tx::Param;
-use crate::{Error, Hot, Store, TenantScope, TenantTx, Type};
+use crate::{Error, Hot, Proof, Store, TenantScope, TenantTx, Type};
 
 /// Whose eyes a list is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,20 +69,43 @@ pub struct FeedQuery<'a> {
     pub offset: i64,
 }
 
+macro_rules! note_text {
+    ($columns:expr) => {
+        concat!("SELECT ", $columns, " FROM {s}.note n LEFT JOIN {s}.member m ON m.id = n.creator_id WHERE n.uid = $1")
+    };
+}
+
+/// What a planned read of notes selects: every column, then the versions for its proof.
+macro_rules! versioned {
+    () => {
+        concat!(columns!(), ", n.xmin, m.xmin")
+    };
+}
+
 macro_rules! hot_feed {
     ($name:literal, $who:literal, $limit:literal) => {
         Hot {
             name: $name,
-            text: concat!(
-                "SELECT ",
-                columns!(),
-                " FROM {s}.note n LEFT JOIN {s}.member m ON m.id = n.creator_id
-                 WHERE n.parent_id IS NULL AND NOT n.archived AND ",
-                $who,
-                " ORDER BY n.created_ts DESC, n.id DESC LIMIT ",
-                $limit
-            ),
+            text: feed_text!(versioned!(), $who, $limit),
+            proof: Some(Proof {
+                name: concat!($name, ", proof"),
+                text: feed_text!("n.id, n.xmin, m.xmin", $who, $limit),
+            }),
         }
+    };
+}
+
+macro_rules! feed_text {
+    ($columns:expr, $who:literal, $limit:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM {s}.note n LEFT JOIN {s}.member m ON m.id = n.creator_id
+             WHERE n.parent_id IS NULL AND NOT n.archived AND ",
+            $who,
+            " ORDER BY n.created_ts DESC, n.id DESC LIMIT ",
+            $limit
+        )
     };
 }
 
@@ -113,11 +136,8 @@ const HOT_ANONYMOUS: [(i64, Hot); 4] = [
 ];
 const HOT_NOTE: Hot = Hot {
     name: "note by uid",
-    text: concat!(
-        "SELECT ",
-        columns!(),
-        " FROM {s}.note n LEFT JOIN {s}.member m ON m.id = n.creator_id WHERE n.uid = $1"
-    ),
+    text: note_text!(versioned!()),
+    proof: Some(Proof { name: "note by uid, proof", text: note_text!("n.id, n.xmin, m.xmin") }),
 };
 
 /// One note by its public id, whoever may see it.

@@ -257,6 +257,7 @@ pub async fn read_member_and_secret(
             " EXISTS (SELECT 1 FROM {s}.session l WHERE l.session_id = $2 AND l.member_id = m.id AND l.expires_ns > $3)",
             " FROM {s}.member m WHERE m.id = $1"
         ),
+        proof: None,
     };
     let rows = store.read_hot(scope, HOT, &[&id.0, &session, &now_ns]).await?;
     rows.first().map(|row| Ok((member_of(row)?, row.try_get(10)?, row.try_get(11)?))).transpose()

@@ -169,6 +169,7 @@ const INSERT_HOT: Hot = Hot {
         super::webhooks::queue!("{s}.", "made n", "n.creator_id", "'memos.memo.created'", "$16"),
         ") SELECT id, (SELECT count(holdfast_outgoing.ask('webhook', told.id)) FROM told) FROM made"
     )),
+    proof: None,
 };
 
 /// Parameters of [`INSERT`], held together so that they can travel in one flight with other statements.

@@ -229,6 +229,7 @@ pub async fn read_sessions(store: &Store, scope: &TenantScope, ids: &[String]) -
             " coalesce((SELECT b.value->>'secretKey' FROM {s}.setting b WHERE b.key = 'BASIC'), '')",
             " FROM {s}.session s JOIN {s}.member m ON m.id = s.member_id WHERE s.session_id = ANY($1)"
         ),
+        proof: None,
     };
     let rows = store.read_hot(scope, HOT, &[&ids]).await?;
     rows.iter()

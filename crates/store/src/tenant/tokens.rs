@@ -93,6 +93,7 @@ pub async fn read_token(
             ", t.token_id, t.description, t.created_ns, t.expires_ns, t.last_used_ns, t.scope",
             " FROM {s}.access_token t JOIN {s}.member m ON m.id = t.member_id WHERE t.token_hash = $1"
         ),
+        proof: None,
     };
     let rows = store.read_hot(scope, HOT, &[&hash]).await?;
     let Some(row) = rows.first() else { return Ok(None) };

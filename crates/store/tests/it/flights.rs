@@ -10,7 +10,7 @@ use store::{Hot, Statement, Store, TenantScope, Type};
 use testkit::pg::{TestDatabase, server};
 use testkit::proxy::CountingProxy;
 
-const HOT: Hot = Hot { name: "test_settings", text: "SELECT key FROM {s}.setting" };
+const HOT: Hot = Hot { name: "test_settings", text: "SELECT key FROM {s}.setting", proof: None };
 
 struct Watched {
     database: TestDatabase,
