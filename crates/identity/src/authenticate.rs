@@ -46,12 +46,12 @@ impl Identity {
     }
 
     /// A scope that reads ahead what the last request like this one led to. Without credentials there is no check to read
-    /// ahead of.
-    pub fn foresee(&self, scope: TenantScope, credentials: &Credentials, asked: impl Hash) -> TenantScope {
+    /// ahead of. `asked`: method, path and query; `whole`: there is no body.
+    pub fn foresee(&self, scope: TenantScope, credentials: &Credentials, asked: impl Hash, whole: bool) -> TenantScope {
         if credentials.bearer.is_none() && !credentials.has_cookies() {
             return scope;
         }
-        self.store.foresee(&scope, (credentials, asked))
+        self.store.foresee(&scope, (credentials, asked), whole)
     }
 
     /// A signed access token, or else whatever stands in the table of personal tokens (those of old Memos releases have

@@ -86,9 +86,9 @@ impl Memory {
     }
 
     /// With what a request begins.
-    fn state(&self, key: u64) -> State {
+    fn state(&self, key: u64, whole: bool) -> State {
         self.with(|known| match known.reads.get(&key) {
-            Some(Some(foreseen)) => State::Due(foreseen.clone(), known.answers.get(key)),
+            Some(Some(foreseen)) => State::Due(foreseen.clone(), known.answers.get(key).filter(|_| whole)),
             Some(None) => State::Over,
             None => State::Open,
         })
@@ -115,7 +115,8 @@ pub(crate) struct Ahead {
     memory: Arc<Memory>,
     key: u64,
     state: Mutex<State>,
-    /// Whether the request read something that the versions do not speak of.
+    /// Whether the request asks with more than what it is known by, a body, or read something that the versions do not
+    /// speak of: no answer is kept then.
     more: AtomicBool,
 }
 
@@ -238,13 +239,13 @@ impl TenantScope {
 }
 
 impl Store {
-    /// A scope that reads ahead what the last request like this one led to. `asked` is all that tells requests apart:
-    /// credentials, method, path and query.
-    pub fn foresee(&self, scope: &TenantScope, asked: impl Hash) -> TenantScope {
+    /// A scope that reads ahead what the last request like this one led to. `asked` tells requests apart: credentials,
+    /// method, path and query. `whole`: there is no body that says more; only then answers are kept.
+    pub fn foresee(&self, scope: &TenantScope, asked: impl Hash, whole: bool) -> TenantScope {
         let memory = self.memory();
         let key = memory.hasher.hash_one((scope.tenant().id, scope.tenant().schema.as_str(), asked));
-        let state = Mutex::new(memory.state(key));
-        let ahead = Ahead { memory: Arc::clone(memory), key, state, more: AtomicBool::new(false) };
+        let state = Mutex::new(memory.state(key, whole));
+        let ahead = Ahead { memory: Arc::clone(memory), key, state, more: AtomicBool::new(!whole) };
         scope.clone().reading(Arc::new(ahead))
     }
 }

@@ -100,7 +100,8 @@ async fn tenant(gate: Gate, request: &ServiceRequest, located: Located, facts: F
     let identity =
         request.app_data::<web::Data<Identity>>().ok_or_else(|| Error::internal("identity is not set up"))?;
     let scope = TenantScope::for_request(Arc::clone(&place.tenant));
-    let scope = identity.foresee(scope, &credentials, (request.method().as_str(), request.uri()));
+    let asked = (request.method().as_str(), request.uri());
+    let scope = identity.foresee(scope, &credentials, asked, request.method() == Method::GET);
     let actor = match gate.face {
         Face::Short => identity.authenticate(&scope, &credentials).await?,
         // Memos 0.30 is known not to look at that cookie when it is asked who the caller is.
