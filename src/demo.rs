@@ -6,7 +6,7 @@ use admin::{Admin, By};
 use backup::{Backup, DrillOptions, PointOptions};
 use domain::chance::Chance;
 use domain::tenant::TenantState;
-use migrate::{Reach, Run, Source};
+use migrate::{Reach, Run, Source, Watch};
 use runtime::exit::{Code, CommandError};
 use runtime::printer::Printer;
 use runtime::settings::Settings;
@@ -195,10 +195,19 @@ async fn import(installation: &Installation, folder: &Path) -> Result<usize, Com
     let house = installation.house().await?;
     let slug = SLUG.parse().map_err(failed)?;
     let source = Source::new(folder, installation.data.root(), false);
-    let report =
-        migrate::run(&house, &Run { source, slug, reach: Reach::default(), open: true, actor: "command".to_owned() })
-            .await
-            .map_err(migrate::cli::told)?;
+    let report = migrate::run(
+        &house,
+        &Run {
+            source,
+            slug,
+            reach: Reach::default(),
+            open: true,
+            actor: "command".to_owned(),
+            watch: Watch::default(),
+        },
+    )
+    .await
+    .map_err(migrate::cli::told)?;
     if let Some(error) = report.errors.first() {
         return Err(CommandError::new(Code::Negative, error.code.clone(), error.message.clone())
             .object(folder.display().to_string())

@@ -11,7 +11,7 @@ use app::outbound::Reach;
 use backup::{Backup, DumpSource, KeyDirectory};
 use domain::chance::Chance;
 use domain::id::TenantId;
-use migrate::House;
+use migrate::{House, ReadBack};
 use objects::{FileKey, FileStore, ObjectStore, S3Config};
 use runtime::data_dir::{Claim, DataDir, Guest, Owner, write_private};
 use runtime::exit::CommandError;
@@ -19,7 +19,7 @@ use runtime::postgres::{Address, Cluster, Spec};
 use runtime::printer::Printer;
 use runtime::s3::{Endpoint, S3Server};
 use runtime::settings::{FilesPlace, Settings, read_secret};
-use store::Store;
+use store::{Store, TenantScope};
 
 use crate::errors::{failed, of_objects, of_store};
 
@@ -207,7 +207,15 @@ impl Installation {
     pub(crate) async fn house(&self) -> Result<House, CommandError> {
         let secret = self.store.file_secret().await.map_err(of_store)?;
         let file_keys = Arc::new(move |tenant: TenantId| FileKey::derive(secret.as_bytes(), tenant));
-        Ok(House { store: self.store.clone(), files: self.files.clone(), file_keys })
+        let store = self.store.clone();
+        let read_back: ReadBack = Arc::new(move |scope: TenantScope, member, uid: String| {
+            let store = store.clone();
+            Box::pin(async move {
+                let shown = app::notes::readback::shown_to(&store, &scope, member, &uid).await;
+                shown.map_err(|error| error.to_string())
+            })
+        });
+        Ok(House { store: self.store.clone(), files: self.files.clone(), file_keys, read_back: Some(read_back) })
     }
 
     /// Where reports are kept.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the budgets into docs/performance.md. SMALL, LARGE, TENANTS and REQUESTS change the sizes; a machine that does
-# other things at the same time measures those, too. `wrk`, where it is installed, adds the throughput of a list.
+# other things at the same time measures those, too. IMPORTS are the sizes of imported databases, in notes. `wrk`, where it is installed, adds the throughput of a list.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/prelude.sh
@@ -15,4 +15,5 @@ cargo build --release --locked -p holdfast-store --example budgets
 cargo build --release --locked -p holdfast-identity --example sign_in
 exec python3 -B tools/bench.py "$target_directory/release/holdfast" "$target_directory/release/examples/budgets" \
     --sign-in "$target_directory/release/examples/sign_in" \
-    --small "${SMALL:-10000}" --large "${LARGE:-100000}" --tenants "${TENANTS:-1000}" --requests "${REQUESTS:-3000}"
+    --small "${SMALL:-10000}" --large "${LARGE:-100000}" --tenants "${TENANTS:-1000}" --requests "${REQUESTS:-3000}" \
+    --imports "${IMPORTS:-100000,1000000}"

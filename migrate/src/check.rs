@@ -37,6 +37,8 @@ pub struct Options {
     pub password_file: Option<PathBuf>,
     /// Access to the bucket of S3 attachments, instead of what the rows hold.
     pub bucket: BucketAccess,
+    /// How long a source is waited for that its server holds locked; ten seconds unless said otherwise.
+    pub patience: Option<std::time::Duration>,
 }
 
 impl Source {
@@ -73,16 +75,19 @@ fn open(source: &Source) -> Result<Result<Opened, Box<Report>>, Error> {
         Error::Source { code, message } => Ok(Err(Box::new(Report::refused(code, message)))),
         other => Err(other),
     };
+    let began = std::time::Instant::now();
     let staged = match stage(source) {
         Ok(staged) => staged,
         Err(err) => return refuse(err),
     };
+    let took = began.elapsed();
     let mut findings = Findings::under(source.options.policies.clone());
     let reader = match Reader::open(staged, source, &mut findings) {
         Ok(reader) => reader,
         Err(err) => return refuse(err),
     };
     let mut report = Report::new(reader.info());
+    report.phases.stage = took.as_secs_f64();
     report.tables = match reader.counts() {
         Ok(counts) => counts,
         Err(err) => return refuse(err),

@@ -1,6 +1,7 @@
 //! `holdfast migrate …`: arguments in, report out, exit code decided.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use clap::{Args, Subcommand};
 use domain::chance::Chance;
@@ -21,6 +22,7 @@ use crate::policy::{Choice, Policies};
 use crate::reader::bucket::BucketAccess;
 use crate::report::Report;
 use crate::sample::{Sample, write_sample};
+use crate::watch::{Step, Watch};
 use crate::write::{House, Reach, Run, run};
 
 /// Who acts, for the audit.
@@ -117,6 +119,7 @@ impl Reading {
                 keys,
                 leave: self.s3_leave,
             },
+            patience: None,
         })
     }
 }
@@ -257,15 +260,37 @@ async fn single(import: &Import, data: &Path, house: &House, printer: Printer) -
     };
     let mut source = Source::new(path, data, import.reading.salvage);
     source.options = import.reading.options()?;
-    let wanted =
-        Run { source, slug: slug.clone(), reach: Reach::default(), open: import.open, actor: ACTOR.to_owned() };
-    let waiting = printer.progress("importing", None);
+    let wanted = Run {
+        source,
+        slug: slug.clone(),
+        reach: Reach::default(),
+        open: import.open,
+        actor: ACTOR.to_owned(),
+        watch: bar(printer),
+    };
     let report = Box::pin(run(house, &wanted)).await.map_err(told);
-    drop(waiting);
+    drop(wanted);
     let report = report?;
     keep(&report, "import", data, slug);
     printer.result(&report, Report::summary);
     Ok(verdict(&report))
+}
+
+/// A bar on the terminal: rows with an estimate of the time left, and bytes.
+fn bar(printer: Printer) -> Watch {
+    let shown = Mutex::new((printer.progress("checking", None), 0_u64));
+    Watch::new(move |step| {
+        let Ok(mut shown) = shown.lock() else { return };
+        match step {
+            Step::Loading { rows } => *shown = (printer.progress("loading", Some(rows)), 0),
+            Step::Arrived { rows, bytes } => {
+                shown.1 += bytes;
+                shown.0.advance(rows);
+                shown.0.describe(&format!("loading, {} MiB", shown.1 >> 20));
+            }
+            Step::Verifying => *shown = (printer.progress("reading everything back", None), 0),
+        }
+    })
 }
 
 async fn many(

@@ -4,6 +4,7 @@
 //! functions (`map`), written by COPY into a fresh schema (`write`) and read back (`verify`). A check goes the same way
 //! without the last two steps, so that it predicts what a run reports.
 
+mod batches;
 mod catch_up;
 mod check;
 pub mod cli;
@@ -18,8 +19,12 @@ pub mod reader;
 mod report;
 pub mod row;
 pub mod sample;
+mod sampled;
+mod spool;
+mod stopwatch;
 pub mod table;
 mod verify;
+mod watch;
 mod write;
 mod writer;
 
@@ -31,4 +36,5 @@ pub use lifecycle::{open_tenant, rollback};
 pub use plan::{Entry, Outcome, Plan, run_plan};
 pub use reader::bucket::BucketAccess;
 pub use report::{Estimate, Finding, Findings, MemberPlan, Phases, Report, SourceInfo, Verified};
-pub use write::{FileKeys, House, Reach, Run, run};
+pub use watch::{Step, Watch};
+pub use write::{FileKeys, House, Reach, ReadBack, Run, run};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::{Options, Source};
 use crate::error::Error;
 use crate::report::{Finding, Report};
+use crate::watch::Watch;
 use crate::write::{House, Reach, Run, run};
 
 /// How many imports run at once unless the plan says otherwise.
@@ -201,7 +202,8 @@ async fn import(
     }
     let hosts = hosts.iter().map(|host| host.trim().trim_end_matches('.').to_ascii_lowercase()).collect();
     let reach = Reach { hosts, public_url: entry.public_url.clone() };
-    let wanted = Run { source, slug, reach, open: entry.open, actor: crate::cli::ACTOR.to_owned() };
+    let wanted =
+        Run { source, slug, reach, open: entry.open, actor: crate::cli::ACTOR.to_owned(), watch: Watch::default() };
     Box::pin(run(house, &wanted)).await.map(Some)
 }
 

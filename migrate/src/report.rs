@@ -48,6 +48,8 @@ pub struct Verified {
     pub references: bool,
     /// Bytes and SHA-256 of every file, read back from the file store.
     pub files: bool,
+    /// How many notes were read through the API as their authors see them, each as it was sent; 0 where no API is at hand.
+    pub sampled: u64,
 }
 
 /// Errors and warnings, collected while reading and mapping.
@@ -155,15 +157,34 @@ pub struct Estimate {
     pub seconds: u64,
 }
 
-/// How long each part took, in seconds; 0 for what was not done.
+/// How long each part took, in seconds; 0 for what was not done. What `load` consists of overlaps, and is told after it:
+/// `markdown` and `encode` are sums over several threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Phases {
-    /// The private copy, and the whole mapping without writing.
+    /// The private copy.
+    pub stage: f64,
+    /// That, and the whole mapping without writing.
     pub check: f64,
-    /// Reading, mapping, COPY, keys; files too.
+    /// Reading, mapping, COPY, keys and indexes; files too.
     pub load: f64,
+    /// Looking up what must be known before rows can pass.
+    pub gather: f64,
+    /// Reading rows and mapping them, without waiting for those behind.
+    pub read: f64,
+    /// What texts say about themselves.
+    pub markdown: f64,
+    /// Rows into bytes, and their hashes.
+    pub encode: f64,
+    /// Waiting for Postgres to take rows.
+    pub copy: f64,
+    /// Waiting for the file store to take files.
+    pub files: f64,
+    /// Keys, indexes, statistics and the commit.
+    pub keys: f64,
     /// Reading everything back.
     pub verify: f64,
+    /// Of that, reading a sample of the notes through the API.
+    pub sample: f64,
 }
 
 /// The document of `migrate check` and `migrate run`.

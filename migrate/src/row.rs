@@ -1,9 +1,11 @@
-//! One row as COPY text, and as a hash that is equal on both sides of the database.
+//! One row on its way into the database (COPY's binary format), on its way back (its text format, so that not the same code
+//! is believed twice), and as a hash that is equal on both sides.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
+use blake2::{Blake2b128, Digest as _};
 use serde_json::Value as Json;
-use sha2::{Digest as _, Sha256};
 
 use crate::table::{Cell, Derived, Kind, Target};
 
@@ -35,86 +37,108 @@ impl Sum {
     }
 }
 
+type Hash = Blake2b128;
+
 /// Hashes one row.
 pub fn hash_row(target: &Target, cells: &[Cell]) -> RowHash {
-    let (mut own, mut derived) = (Sha256::new(), Sha256::new());
+    let (mut own, mut derived) = (Hash::new(), Hash::new());
+    let mut text = String::new();
     for (at, cell) in cells.iter().enumerate() {
         match target.derived.iter().find(|(column, _)| *column == at) {
-            None => feed(&mut own, cell),
-            Some((_, Derived::Left)) => feed(&mut derived, cell),
+            None => feed(&mut own, cell, &mut text),
+            Some((_, Derived::Left)) => feed(&mut derived, cell, &mut text),
             // Whether there are bytes at all counts, not which: Memos never writes a file anew.
             Some((_, Derived::Presence)) => {
-                feed(&mut own, &Cell::Bool(!matches!(cell, Cell::Text(text) if text.is_empty())));
-                feed(&mut derived, cell);
+                feed(&mut own, &Cell::Bool(!matches!(cell, Cell::Text(text) if text.is_empty())), &mut text);
+                feed(&mut derived, cell, &mut text);
             }
         }
     }
-    let own: [u8; 32] = own.finalize().into();
-    let mut full = wide(&own);
+    let own: [u8; 16] = own.finalize().into();
+    let mut full = u128::from_be_bytes(own);
     if !target.derived.is_empty() {
-        full = full.wrapping_add(wide(&derived.finalize().into()).rotate_left(1));
+        let derived: [u8; 16] = derived.finalize().into();
+        full = full.wrapping_add(u128::from_be_bytes(derived).rotate_left(1));
     }
-    RowHash { key: hash_key(cells.get(..target.key).unwrap_or(cells)), base: first_eight(&own), full }
-}
-
-fn wide(full: &[u8; 32]) -> u128 {
-    let mut half = [0_u8; 16];
-    half.copy_from_slice(&full[..16]);
-    u128::from_be_bytes(half)
+    RowHash { key: hash_key(cells.get(..target.key).unwrap_or(cells)), base: first_eight(own), full }
 }
 
 /// The hash of a key alone: its cells in the order of the columns.
 pub fn hash_key(cells: &[Cell]) -> u64 {
-    let mut key = Sha256::new();
+    let mut key = Hash::new();
+    let mut text = String::new();
     for cell in cells {
-        feed(&mut key, cell);
+        feed(&mut key, cell, &mut text);
     }
-    first_eight(&key.finalize().into())
+    first_eight(key.finalize().into())
 }
 
-fn first_eight(full: &[u8; 32]) -> u64 {
-    let mut first = [0_u8; 8];
-    first.copy_from_slice(&full[..8]);
-    u64::from_be_bytes(first)
+fn first_eight(full: [u8; 16]) -> u64 {
+    (u128::from_be_bytes(full) >> 64) as u64
 }
 
-fn feed(hash: &mut Sha256, cell: &Cell) {
-    let mut text = |tag: u8, bytes: &[u8]| {
-        hash.update([tag]);
-        hash.update((bytes.len() as u64).to_be_bytes());
+/// `text` is room for JSON, used again for each cell.
+fn feed(hash: &mut Hash, cell: &Cell, text: &mut String) {
+    let mut take = |tag: u8, bytes: &[u8]| {
+        let mut head = [tag; 9];
+        head[1..].copy_from_slice(&(bytes.len() as u64).to_be_bytes());
+        hash.update(head);
         hash.update(bytes);
     };
     match cell {
-        Cell::Null => text(0, b""),
-        Cell::Int(n) => text(1, &n.to_be_bytes()),
-        Cell::Bool(b) => text(2, &[u8::from(*b)]),
-        Cell::Text(value) => text(3, value.as_bytes()),
-        Cell::Json(json) => text(4, canonical(json).as_bytes()),
+        Cell::Null => take(0, b""),
+        Cell::Int(n) => take(1, &n.to_be_bytes()),
+        Cell::Bool(b) => take(2, &[u8::from(*b)]),
+        Cell::Text(value) => take(3, value.as_bytes()),
+        Cell::Json(json) => {
+            text.clear();
+            canonical(json, text);
+            take(4, text.as_bytes());
+        }
         Cell::Texts(values) => {
-            text(5, &(values.len() as u64).to_be_bytes());
+            take(5, &(values.len() as u64).to_be_bytes());
             for value in values {
-                text(6, value.as_bytes());
+                take(6, value.as_bytes());
             }
         }
     }
 }
 
 /// JSON with sorted keys, and numbers by value: jsonb keeps neither order nor spelling.
-fn canonical(json: &Json) -> String {
+fn canonical(json: &Json, out: &mut String) {
     match json {
         Json::Object(fields) => {
             let mut sorted: Vec<_> = fields.iter().collect();
             sorted.sort_by(|a, b| a.0.cmp(b.0));
-            let inner: Vec<_> =
-                sorted.iter().map(|(k, v)| format!("{}:{}", Json::String((*k).clone()), canonical(v))).collect();
-            format!("{{{}}}", inner.join(","))
+            out.push('{');
+            for (at, (key, value)) in sorted.into_iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                let _ = write!(out, "{}:", Json::String(key.clone()));
+                canonical(value, out);
+            }
+            out.push('}');
         }
-        Json::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        Json::Number(n) if n.is_f64() => format!("{:e}", n.as_f64().unwrap_or_default()),
+        Json::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                canonical(item, out);
+            }
+            out.push(']');
+        }
         Json::Number(n) => {
-            n.as_i64().map_or_else(|| format!("{:e}", n.as_f64().unwrap_or_default()), |n| n.to_string())
+            let _ = match n.as_i64().filter(|_| !n.is_f64()) {
+                Some(n) => write!(out, "{n}"),
+                None => write!(out, "{:e}", n.as_f64().unwrap_or_default()),
+            };
         }
-        other => other.to_string(),
+        other => {
+            let _ = write!(out, "{other}");
+        }
     }
 }
 
@@ -135,45 +159,59 @@ pub fn cells_of(target: &Target, row: &Json) -> Option<Vec<Cell>> {
     target.columns.iter().map(|(name, kind)| Cell::from_json(*kind, row.get(name)?)).collect()
 }
 
-/// Appends one row in COPY's text format.
-pub fn write_row(cells: &[Cell], out: &mut Vec<u8>) {
-    for (at, cell) in cells.iter().enumerate() {
-        if at > 0 {
-            out.push(b'\t');
-        }
+/// Number by which Postgres knows the type text.
+const TEXT_TYPE: i32 = 25;
+
+/// Appends one row in COPY's binary format.
+pub fn write_row(target: &Target, cells: &[Cell], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(cells.len() as i16).to_be_bytes());
+    for (cell, (_, kind)) in cells.iter().zip(target.columns) {
         match cell {
-            Cell::Null => out.extend_from_slice(b"\\N"),
-            Cell::Int(n) => out.extend_from_slice(n.to_string().as_bytes()),
-            Cell::Bool(b) => out.push(if *b { b't' } else { b'f' }),
-            Cell::Text(text) => escape(text.as_bytes(), out),
-            Cell::Json(json) => escape(json.to_string().as_bytes(), out),
-            Cell::Texts(texts) => escape(array_literal(texts).as_bytes(), out),
-        }
-    }
-    out.push(b'\n');
-}
-
-fn escape(bytes: &[u8], out: &mut Vec<u8>) {
-    for byte in bytes {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            byte => out.push(*byte),
+            Cell::Null => out.extend_from_slice(&(-1_i32).to_be_bytes()),
+            Cell::Int(n) if *kind == Kind::Short => {
+                let short = i32::try_from(*n).unwrap_or(if *n < 0 { i32::MIN } else { i32::MAX });
+                field(out, |out| out.extend_from_slice(&short.to_be_bytes()));
+            }
+            Cell::Int(n) => field(out, |out| out.extend_from_slice(&n.to_be_bytes())),
+            Cell::Bool(b) => field(out, |out| out.push(u8::from(*b))),
+            Cell::Text(text) => field(out, |out| out.extend_from_slice(text.as_bytes())),
+            Cell::Json(json) => field(out, |out| {
+                out.push(1); // the version of jsonb's format
+                // Writing into memory does not fail, and every value is JSON.
+                let _ = serde_json::to_writer(out, json);
+            }),
+            Cell::Texts(texts) => field(out, |out| texts_field(texts, out)),
         }
     }
 }
 
-fn array_literal(texts: &[String]) -> String {
-    let items: Vec<String> =
-        texts.iter().map(|text| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))).collect();
-    format!("{{{}}}", items.join(","))
+/// One value with its length in front.
+fn field(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    fill(out);
+    let length = (out.len() - at - 4) as i32;
+    out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+fn texts_field(texts: &[String], out: &mut Vec<u8>) {
+    let number = |out: &mut Vec<u8>, n: i32| out.extend_from_slice(&n.to_be_bytes());
+    number(out, i32::from(!texts.is_empty()));
+    number(out, 0);
+    number(out, TEXT_TYPE);
+    if texts.is_empty() {
+        return;
+    }
+    number(out, texts.len() as i32);
+    number(out, 1);
+    for text in texts {
+        field(out, |out| out.extend_from_slice(text.as_bytes()));
+    }
 }
 
 /// Reads one line of COPY text (without its line end) back into cells of the given kinds; none when it does not fit.
-pub fn read_row(line: &[u8], kinds: &[Kind]) -> Option<Vec<Cell>> {
-    let mut cells = Vec::with_capacity(kinds.len());
+pub fn read_row(line: &[u8], kinds: impl IntoIterator<Item = Kind>) -> Option<Vec<Cell>> {
+    let mut cells = Vec::with_capacity(20);
     let mut fields = line.split(|byte| *byte == b'\t');
     for kind in kinds {
         let field = fields.next()?;
@@ -183,7 +221,7 @@ pub fn read_row(line: &[u8], kinds: &[Kind]) -> Option<Vec<Cell>> {
         }
         let text = unescape(field)?;
         cells.push(match kind {
-            Kind::Int => Cell::Int(text.parse().ok()?),
+            Kind::Int | Kind::Short => Cell::Int(text.parse().ok()?),
             Kind::Bool => Cell::Bool(text == "t"),
             Kind::Text => Cell::Text(text.into_owned()),
             Kind::Json => Cell::Json(serde_json::from_str(&text).ok()?),
@@ -245,21 +283,30 @@ mod tests {
     use crate::table::SETTING;
 
     #[test]
-    fn a_row_survives_copy_text() {
+    fn a_row_of_copy_text_is_read() {
+        let kinds = [Kind::Short, Kind::Int, Kind::Text, Kind::Bool, Kind::Json, Kind::Texts];
+        let line =
+            "-3\t\\N\ta\\tb\\\\N\\r\\nc \\v \"\tt\t{\"a\": [\"\\\\n\"]}\t{\"x,y\",\"q\\\\\"\\\\\\\\\",\"\",NULL}";
         let cells = vec![
             Cell::Int(-3),
             Cell::Null,
             Cell::Text("a\tb\\N\r\nc \u{b} \"".to_owned()),
             Cell::Bool(true),
-            Cell::Json(serde_json::json!({"b": 1.5, "a": ["\n", "\\"]})),
+            Cell::Json(serde_json::json!({"a": ["\n"]})),
             Cell::Texts(vec!["x,y".to_owned(), "q\"\\".to_owned(), String::new(), "NULL".to_owned()]),
         ];
-        let kinds = [Kind::Int, Kind::Int, Kind::Text, Kind::Bool, Kind::Json, Kind::Texts];
-        let mut line = Vec::new();
-        write_row(&cells, &mut line);
-        assert_eq!(line.pop(), Some(b'\n'));
-        assert!(!line.contains(&b'\n'));
-        assert_eq!(read_row(&line, &kinds), Some(cells));
+        assert_eq!(read_row(line.as_bytes(), kinds), Some(cells));
+        assert_eq!(read_row(b"x", [Kind::Int]), None);
+    }
+
+    #[test]
+    fn a_binary_row_tells_the_length_of_each_value() {
+        let mut out = Vec::new();
+        write_row(&SETTING, &[Cell::from("k"), Cell::Json(serde_json::json!({}))], &mut out);
+        assert_eq!(out, [0, 2, 0, 0, 0, 1, b'k', 0, 0, 0, 3, 1, b'{', b'}']);
+        let mut out = Vec::new();
+        texts_field(&["a".to_owned()], &mut out);
+        assert_eq!(out, [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 25, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, b'a']);
     }
 
     #[test]

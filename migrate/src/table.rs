@@ -5,8 +5,10 @@ use serde_json::Value as Json;
 /// How a column is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// bigint or integer.
+    /// bigint.
     Int,
+    /// integer.
+    Short,
     /// boolean.
     Bool,
     /// text.
@@ -70,7 +72,7 @@ impl Cell {
             return Some(Self::Null);
         }
         Some(match kind {
-            Kind::Int => Self::Int(json.as_i64()?),
+            Kind::Int | Kind::Short => Self::Int(json.as_i64()?),
             Kind::Bool => Self::Bool(json.as_bool()?),
             Kind::Text => Self::Text(json.as_str()?.to_owned()),
             Kind::Json => Self::Json(json.clone()),
@@ -153,7 +155,7 @@ impl Target {
     }
 }
 
-use Kind::{Bool, Int, Json as JsonKind, Text, Texts};
+use Kind::{Bool, Int, Json as JsonKind, Short, Text, Texts};
 
 /// Members.
 pub static MEMBER: Target = Target {
@@ -227,7 +229,7 @@ pub static ATTACHMENT: Target = Target {
         ("uid", Text),
         ("creator_id", Int),
         ("note_id", Int),
-        ("position", Int),
+        ("position", Short),
         ("created_ts", Int),
         ("updated_ts", Int),
         ("filename", Text),

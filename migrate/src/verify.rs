@@ -6,6 +6,7 @@ use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use store::{Column, Snapshot, Table, TenantScope};
 use tokio::io::AsyncReadExt as _;
+use tokio::task::JoinSet;
 
 use crate::error::Error;
 use crate::report::Verified;
@@ -34,6 +35,13 @@ pub(crate) const REFERENCES: [(&str, usize, &str); 16] = [
     ("notification", 6, "note"),
 ];
 
+/// Rows are hashed in pieces of about this many bytes.
+const PIECE_BYTES: usize = 512 * 1024;
+/// Pieces that are hashed at once.
+const PIECES: usize = 4;
+/// Files that are read at once.
+const FILES_AT_ONCE: usize = 4;
+
 /// A file as its row tells it.
 struct FileRow {
     key: String,
@@ -54,10 +62,14 @@ pub(crate) async fn verify(house: &House, scope: &TenantScope, sent: &Sent) -> R
     }
     snapshot.finish().await?;
     seen.follow()?;
-    for file in &seen.files {
-        read_file(house, file).await?;
+    let mut reading = futures_util::stream::iter(std::mem::take(&mut seen.files))
+        .map(|file| async move { read_file(house, &file).await })
+        .buffer_unordered(FILES_AT_ONCE);
+    while let Some(read) = reading.next().await {
+        read?;
     }
-    Ok(Verified { counts: true, hashes: true, references: true, files: true })
+    drop(reading);
+    Ok(Verified { counts: true, hashes: true, references: true, files: true, sampled: 0 })
 }
 
 fn compare(target: &Target, want: Sum, back: Sum) -> Result<(), Error> {
@@ -80,6 +92,21 @@ struct Seen {
 }
 
 impl Seen {
+    /// Takes over what was seen in another part.
+    fn join(&mut self, other: Self) {
+        for (table, ids) in other.ids {
+            self.ids.entry(table).or_default().extend(ids);
+        }
+        for (reference, list) in other.wanted {
+            self.wanted.entry(reference).or_default().extend(list);
+        }
+        for file in other.files {
+            if self.file_keys.insert(file.key.clone()) {
+                self.files.push(file);
+            }
+        }
+    }
+
     fn take(&mut self, target: &'static Target, cells: &[Cell]) {
         if matches!(target.name, "note" | "member")
             && let Some(Cell::Int(id)) = cells.first()
@@ -121,15 +148,74 @@ impl Seen {
     }
 }
 
+/// What one piece of a table came to.
+type Hashed = Result<(Sum, Seen), Error>;
+
+/// Reads one table; pieces of it are hashed beside each other, since their sum does not depend on order.
 async fn read_table(snapshot: &mut Snapshot, target: &'static Target, seen: &mut Seen) -> Result<Sum, Error> {
     let mut sum = Sum::default();
-    each_row(snapshot, target, &mut |cells| {
+    let mut hashing = JoinSet::new();
+    let mut take = |hashed: Option<Result<Hashed, tokio::task::JoinError>>| {
+        let Some(hashed) = hashed else { return Ok(()) };
+        let (part, found) = hashed.map_err(|err| Error::Broken(err.to_string()))??;
+        sum.rows += part.rows;
+        sum.hash = sum.hash.wrapping_add(part.hash);
+        seen.join(found);
+        Ok::<(), Error>(())
+    };
+    let mut rest: Vec<u8> = Vec::with_capacity(PIECE_BYTES * 2);
+    let mut stream = snapshot.copy_out(&table_of(target, false), None).await?;
+    loop {
+        let piece = stream.next().await.transpose()?;
+        let more = piece.is_some();
+        rest.extend_from_slice(piece.as_deref().unwrap_or_default());
+        if more && rest.len() < PIECE_BYTES {
+            continue;
+        }
+        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        if whole > 0 {
+            let tail = rest.split_off(whole);
+            let lines = std::mem::replace(&mut rest, tail);
+            if hashing.len() >= PIECES {
+                take(hashing.join_next().await)?;
+            }
+            hashing.spawn_blocking(move || hash_lines(target, &lines));
+        }
+        if !more {
+            break;
+        }
+    }
+    while !hashing.is_empty() {
+        take(hashing.join_next().await)?;
+    }
+    Ok(sum)
+}
+
+fn hash_lines(target: &'static Target, lines: &[u8]) -> Hashed {
+    let (mut sum, mut seen) = (Sum::default(), Seen::default());
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let cells = read_cells(target, line)?;
         sum.add(&hash_row(target, &cells));
         seen.take(target, &cells);
-        Ok(())
-    })
-    .await?;
-    Ok(sum)
+    }
+    Ok((sum, seen))
+}
+
+fn read_cells(target: &Target, line: &[u8]) -> Result<Vec<Cell>, Error> {
+    read_row(line, target.columns.iter().map(|(_, kind)| *kind))
+        .ok_or_else(|| Error::Differs(format!("a row of table {} came back in another shape", target.name)))
+}
+
+/// The table as it is read; in the order of its key, or in any.
+fn table_of(target: &Target, ordered: bool) -> Table {
+    let column =
+        |(name, _): &(&str, Kind)| Column { name: (*name).to_owned(), type_name: String::new(), not_null: false };
+    let key = target.columns.iter().take(if ordered { target.key } else { 0 });
+    Table {
+        name: target.name.to_owned(),
+        columns: target.columns.iter().map(column).collect(),
+        primary_key: key.map(|(name, _)| (*name).to_owned()).collect(),
+    }
 }
 
 /// Every row of a table that an import fills.
@@ -138,18 +224,7 @@ pub(crate) async fn each_row(
     target: &'static Target,
     visit: &mut dyn FnMut(Vec<Cell>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let column =
-        |(name, _): &(&str, Kind)| Column { name: (*name).to_owned(), type_name: String::new(), not_null: false };
-    let key = target.columns.iter().take(target.key).map(|(name, _)| (*name).to_owned()).collect();
-    let table =
-        Table { name: target.name.to_owned(), columns: target.columns.iter().map(column).collect(), primary_key: key };
-    let kinds: Vec<Kind> = target.columns.iter().map(|(_, kind)| *kind).collect();
-    each_line(snapshot, &table, &mut |line| {
-        let cells = read_row(line, &kinds)
-            .ok_or_else(|| Error::Differs(format!("a row of table {} came back in another shape", target.name)))?;
-        visit(cells)
-    })
-    .await
+    each_line(snapshot, &table_of(target, true), &mut |line| visit(read_cells(target, line)?)).await
 }
 
 /// Every row of a table as a line of COPY's text format.

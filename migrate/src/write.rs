@@ -8,21 +8,27 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
-use domain::id::{Slug, TenantId};
+use domain::id::{MemberId, Slug, TenantId};
 use domain::tenant::{Tenant, TenantState};
+use futures_util::future::BoxFuture;
 use objects::{FileKey, FileStore};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use store::{AuditEvent, Store, TenantChange, TenantScope};
 use tokio::sync::mpsc;
 
+use crate::batches::{BATCHES, Batches};
 use crate::check::{Source, check_first};
 use crate::error::Error;
 use crate::pipeline;
 use crate::reader::Reader;
-use crate::report::{Findings, Report, Verified};
-use crate::verify;
-use crate::writer::{BATCHES, Batches, Parcel, Spool, Writer};
+use crate::report::{Findings, Phases, Report, Verified};
+use crate::spool::Spool;
+use crate::stopwatch::{Stopwatch, Work};
+use crate::watch::{Step, Watch};
+use crate::writer::{Taken, Writer};
+use crate::{sampled, verify};
 
 /// Numbers left free above the source's: what is written there after the import keeps its number when it is brought
 /// later, although the tenant has given out numbers meanwhile.
@@ -30,6 +36,10 @@ const ROOM: i64 = 1_000_000;
 
 /// Gives the key under which a tenant's files are named.
 pub type FileKeys = Arc<dyn Fn(TenantId) -> FileKey + Send + Sync>;
+
+/// Shows a note (by its uid) as the API shows it to a member: the answer's JSON, or why there is none.
+pub type ReadBack =
+    Arc<dyn Fn(TenantScope, MemberId, String) -> BoxFuture<'static, Result<Json, String>> + Send + Sync>;
 
 /// Where tenants and their files live.
 #[derive(Clone)]
@@ -40,6 +50,8 @@ pub struct House {
     pub files: FileStore,
     /// Names of files.
     pub file_keys: FileKeys,
+    /// The API, where it is at hand: a sample of the notes is read through it before an import counts as verified.
+    pub read_back: Option<ReadBack>,
 }
 
 /// How a tenant is reached from outside.
@@ -64,6 +76,8 @@ pub struct Run {
     pub open: bool,
     /// Who asks, for the audit: `operator:NAME`, `command`, …
     pub actor: String,
+    /// Who is told how far it is.
+    pub watch: Watch,
 }
 
 /// Imports a source. The report tells what a check found; with errors in it, nothing was written.
@@ -84,9 +98,9 @@ pub async fn run(house: &House, run: &Run) -> Result<Report, Error> {
     };
     let guard = Discard { house: house.clone(), tenant: Some(tenant.clone()) };
     match complete(house, run, &tenant, reader, &report).await {
-        Ok((verified, load, verify)) => {
+        Ok((verified, phases)) => {
             report.verified = Some(verified);
-            (report.phases.load, report.phases.verify) = (load, verify);
+            report.phases = phases;
         }
         Err(err) => {
             guard.now().await;
@@ -130,8 +144,8 @@ async fn complete(
     tenant: &Arc<Tenant>,
     reader: Reader,
     report: &Report,
-) -> Result<(Verified, f64, f64), Error> {
-    let filled = fill(house, tenant, reader).await?;
+) -> Result<(Verified, Phases), Error> {
+    let filled = fill(house, run, tenant, reader, report).await?;
     let registry = house.store.registry();
     let event = |event, detail| AuditEvent { actor: &run.actor, event, object: run.slug.as_str(), detail };
     if !run.reach.hosts.is_empty() {
@@ -219,37 +233,76 @@ pub(crate) async fn discard(house: &House, tenant: &Tenant) {
     }
 }
 
-/// Loads and verifies; tells how many seconds each took.
-async fn fill(house: &House, tenant: &Arc<Tenant>, reader: Reader) -> Result<(Verified, f64, f64), Error> {
-    let started = std::time::Instant::now();
+/// Loads and verifies; tells how long each part took.
+async fn fill(
+    house: &House,
+    run: &Run,
+    tenant: &Arc<Tenant>,
+    reader: Reader,
+    report: &Report,
+) -> Result<(Verified, Phases), Error> {
+    let started = Instant::now();
+    let told = &run.watch;
+    told.tell(Step::Loading { rows: report.mapped.values().sum() });
+    let mut phases = report.phases;
     let scope = TenantScope::for_command(tenant.clone(), "migrate run");
     let there = house.files.list(tenant.id).await.map_err(|err| Error::Files(Box::new(err)))?;
     let there: BTreeSet<String> = there.into_iter().map(|object| object.key).collect();
     let spool = Spool::create(reader.staged.dir.path())?;
+    let watch = Arc::new(Stopwatch::default());
     let (sender, receiver) = mpsc::channel(BATCHES);
     // The reader comes back with the answer: its private folder holds files that still wait to be stored.
-    let reading = tokio::task::spawn_blocking(move || {
-        let sent = send_all(&reader, sender);
-        (reader, sent)
+    let notes = report.mapped.get("note").copied().unwrap_or_default();
+    let batches = Batches::new(sender, tokio::runtime::Handle::current(), watch.clone(), notes);
+    let reading = tokio::task::spawn_blocking({
+        let (watch, policies) = (watch.clone(), run.source.options.policies.clone());
+        // What opening the source told is not told again.
+        let opening = |code: &str| ["damaged", "wal_ignored"].contains(&code);
+        let predicted: Vec<_> = report.warnings.iter().filter(|found| !opening(&found.code)).cloned().collect();
+        move || {
+            let mut findings = Findings::under(policies);
+            let sent = send_all(&reader, batches, &watch, &mut findings);
+            let same = findings.into_lists().1 == predicted;
+            (reader, sent.and_then(|last_id| if same { Ok(last_id) } else { Err(changed()) }))
+        }
     });
     let load = house.store.load(&scope).await?;
-    let mut writer = Writer::new(house, tenant.id, load, spool, there);
-    let written = writer.take_all(receiver).await;
+    let mut writer = Writer::new(house, tenant.id, load, spool, there, (watch.clone(), told.clone()));
+    let written = match writer.prepare(&report.mapped).await {
+        Ok(()) => writer.take_all(receiver).await,
+        Err(err) => {
+            drop(receiver);
+            Err(err)
+        }
+    };
     let (reader, read) = reading.await.map_err(|err| Error::Broken(err.to_string()))?;
     drop(reader);
     // When the writer failed the reader only noticed a closed channel: the writer knows better.
-    written?;
+    let Taken { load, sent, samples } = written?;
     let last_id = read?;
-    let (load, sent) = writer.into_parts();
+    let finishing = Instant::now();
     load.finish(last_id + ROOM).await?;
-    let load = started.elapsed().as_secs_f64();
-    let verified = verify::verify(house, &scope, &sent).await?;
-    Ok((verified, load, started.elapsed().as_secs_f64() - load))
+    watch.since(Work::Keys, finishing);
+    watch.tell(&mut phases);
+    phases.load = started.elapsed().as_secs_f64();
+    told.tell(Step::Verifying);
+    let mut verified = verify::verify(house, &scope, &sent).await?;
+    let read = Instant::now();
+    verified.sampled = sampled::read_back(house, &scope, &samples, &report.members).await?;
+    phases.sample = read.elapsed().as_secs_f64();
+    phases.verify = started.elapsed().as_secs_f64() - phases.load;
+    Ok((verified, phases))
 }
 
-fn send_all(reader: &Reader, sender: mpsc::Sender<Parcel>) -> Result<i64, Error> {
-    let mut outlet = Batches::new(sender);
-    let last_id = pipeline::run(reader, &mut Findings::default(), &mut outlet)?;
-    outlet.flush()?;
+/// Files are read where they are, so the run may find other ones than the check did.
+fn changed() -> Error {
+    Error::source("source_changed", "the source's files changed while it was imported; nothing was kept, try again")
+}
+
+fn send_all(reader: &Reader, mut batches: Batches, watch: &Stopwatch, findings: &mut Findings) -> Result<i64, Error> {
+    let began = Instant::now();
+    let last_id = pipeline::run(reader, findings, &mut batches)?;
+    let waited = batches.finish()?;
+    watch.add(Work::Read, began.elapsed().saturating_sub(waited));
     Ok(last_id)
 }

@@ -284,6 +284,29 @@ async fn rows_made_here_are_never_in_the_way_and_never_lost() {
     assert_eq!(mine["content"], "mine");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_bytes_of_a_file_and_rows_without_a_place_arrive() {
+    let story = imported().await;
+    let asset = std::fs::read_dir(story.source.path().join("assets")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&asset).unwrap();
+    bytes[0] ^= 0xff;
+    std::fs::write(&asset, &bytes).unwrap();
+    let sql = "CREATE TABLE habit (id INTEGER PRIMARY KEY, what TEXT); INSERT INTO habit VALUES (1, 'run')";
+    open(story.source.path()).execute_batch(sql).unwrap();
+    let caught = story.bring().await;
+    assert!(caught.errors.is_empty() && caught.refused.is_empty(), "{caught:?}");
+    assert_eq!(caught.brought["attachment"].updated, 1, "{caught:?}");
+    assert!(caught.brought["import_remainder"].inserted >= 1, "{caught:?}");
+    let rows = read_back_as(&story.house, "acme").await;
+    let sum = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes));
+    let row = rows["attachment"].iter().find(|row| row["sha256"] == sum.as_str()).expect("the new bytes");
+    let stored = story.house.files.read(row["storage_key"].as_str().unwrap(), None).await.unwrap();
+    assert_eq!(stored.bytes().await.unwrap(), bytes);
+    assert!(rows["import_remainder"].iter().any(|row| row["source"] == "habit"));
+    let again = story.bring().await;
+    assert!(again.brought.is_empty() && again.refused.is_empty(), "{again:?}");
+}
+
 #[tokio::test]
 async fn a_tenant_that_was_not_imported_has_nothing_to_catch_up_with() {
     let dir = tempfile::tempdir().unwrap();

@@ -33,6 +33,13 @@ async fn what_is_not_a_memos_folder_is_said_so() {
     assert_eq!(refused(dir.path()).await.0, "empty_file");
     std::fs::write(dir.path().join("memos_prod.db"), b"this is some other kind of file").unwrap();
     assert_eq!(refused(dir.path()).await.0, "not_sqlite");
+    // Encrypted: nothing but noise, from the first byte on.
+    let chance = Chance::seeded(8);
+    let noise: Vec<u8> = (0..64 * 1024).map(|_| chance.below(256) as u8).collect();
+    std::fs::write(dir.path().join("memos_prod.db"), noise).unwrap();
+    let (code, message) = refused(dir.path()).await;
+    assert_eq!(code, "not_sqlite");
+    assert!(message.contains("encrypted"), "{message}");
     std::fs::remove_file(dir.path().join("memos_prod.db")).unwrap();
     Connection::open(dir.path().join("memos_prod.db")).unwrap().execute_batch("CREATE TABLE song (id)").unwrap();
     let (code, message) = refused(dir.path()).await;
@@ -164,6 +171,195 @@ async fn a_taken_slug_and_a_failing_file_store_leave_nothing() {
     migrate::run(&house, &run).await.unwrap();
     let again = migrate::run(&house, &run).await;
     assert!(matches!(again, Err(Error::SlugTaken(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_source_that_stays_locked_is_refused_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    let path = dir.path().join("memos_prod.db");
+    // The locks of another process are what is looked for; those of our own are not seen.
+    let mut holder = std::process::Command::new("sqlite3")
+        .arg(&path)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program sqlite3");
+    let mut asking = holder.stdin.take().unwrap();
+    let sql = "PRAGMA wal_checkpoint(TRUNCATE);\nPRAGMA journal_mode = DELETE;\nBEGIN EXCLUSIVE;\nSELECT 'holding';\n";
+    std::io::Write::write_all(&mut asking, sql.as_bytes()).unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(holder.stdout.take().unwrap()));
+    assert!(lines.map(Result::unwrap).any(|line| line == "holding"));
+    let data = tempfile::tempdir().unwrap();
+    let mut source = Source::new(dir.path(), data.path(), false);
+    source.options.patience = Some(std::time::Duration::from_millis(200));
+    let report = check(&source).await.unwrap();
+    assert_eq!(report.errors[0].code, "source_locked", "{:?}", report.errors);
+    assert!(report.errors[0].message.contains("stop Memos"), "{:?}", report.errors);
+    drop(asking);
+    holder.wait().unwrap();
+    assert!(check(&source).await.unwrap().passed(), "and it can be read when it is free");
+}
+
+/// Does something at the moment when loading begins.
+fn when_loading(mut run: migrate::Run, act: impl Fn() + Send + Sync + 'static) -> migrate::Run {
+    run.watch = migrate::Watch::new(move |step| {
+        if matches!(step, migrate::Step::Loading { .. }) {
+            act();
+        }
+    });
+    run
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_at_the_source_while_it_runs_changes_nothing_or_stops_it() {
+    let (dir, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    sample(dir.path());
+    let house = house(data.path()).await;
+    let folder = dir.path().to_owned();
+    // A file goes away between the check and its turn: nothing stays.
+    let gone = std::fs::read_dir(folder.join("assets")).unwrap().next().unwrap().unwrap().path();
+    let kept = std::fs::read(&gone).unwrap();
+    let file = gone.clone();
+    let run = when_loading(run_of(&folder, data.path()), move || std::fs::remove_file(&file).unwrap());
+    let failed = migrate::run(&house, &run).await;
+    assert!(matches!(&failed, Err(Error::Source { code: "source_changed", .. } | Error::File { .. })), "{failed:?}");
+    assert!(house.store.registry().by_slug("acme").await.unwrap().is_none(), "no tenant stays");
+    std::fs::write(&gone, kept).unwrap();
+    // Rows that are written meanwhile are not in the copy: what was checked is what is imported.
+    let predicted = check(&Source::new(&folder, data.path(), false)).await.unwrap();
+    let run = when_loading(run_of(&folder, data.path()), move || {
+        let conn = Connection::open(folder.join("memos_prod.db")).unwrap();
+        conn.execute_batch(
+            "INSERT INTO memo (uid, creator_id, content) VALUES ('late', 1, 'late'); DELETE FROM memo WHERE id = 5",
+        )
+        .unwrap();
+    });
+    let report = migrate::run(&house, &run).await.unwrap();
+    assert_eq!(common::promised(&predicted), common::promised(&report));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_lost_in_the_middle_leaves_nothing_that_opens() {
+    let (dir, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    sample(dir.path());
+    let database = testkit::pg::TestDatabase::create().await;
+    let house = common::house_over(&database, data.path()).await;
+    let (ask, asked) = std::sync::mpsc::channel::<std::sync::mpsc::Sender<()>>();
+    let killing = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let Ok(done) = asked.recv() else { return };
+        runtime.block_on(async {
+            let client = database.superuser().await;
+            let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            client.query(sql, &[]).await.unwrap();
+        });
+        done.send(()).ok();
+    });
+    let mut run = run_of(dir.path(), data.path());
+    run.watch = migrate::Watch::new(move |step| {
+        if matches!(step, migrate::Step::Arrived { .. }) {
+            let (done, ended) = std::sync::mpsc::channel();
+            // Once: later there is nobody to ask.
+            if ask.send(done).is_ok() {
+                ended.recv().ok();
+            }
+        }
+    });
+    let failed = migrate::run(&house, &run).await;
+    assert!(matches!(&failed, Err(Error::Store(_))), "{failed:?}");
+    killing.join().unwrap();
+    let left = house.store.registry().by_slug("acme").await.unwrap();
+    assert!(left.is_none_or(|tenant| tenant.state == domain::tenant::TenantState::Provisioning), "nothing opens");
+    let again = migrate::run(&house, &run_of(dir.path(), data.path())).await.unwrap();
+    assert_eq!(again.mapped["note"], 236, "the next run does it");
+}
+
+/// A folder with room for so many KiB, in a mount namespace of its own, and what a command says there.
+fn in_little_room(kib: u32, script: &str) -> Option<std::process::Output> {
+    let dir = tempfile::tempdir().unwrap();
+    let wrapped = format!("mount -t tmpfs -o size={kib}k tmpfs {0} && cd {0} && {script}", dir.path().display());
+    let output = std::process::Command::new("unshare")
+        .args(["--mount", "--map-root-user", "sh", "-c", &wrapped])
+        .output()
+        .ok()?;
+    Some(output)
+}
+
+#[test]
+fn a_full_disk_is_said_so() {
+    // The copy is made by ourselves, below a folder that is full: this very test program is run again there.
+    const ROLE: &str = "HOLDFAST_TEST_FULL_DISK";
+    if let Ok(place) = std::env::var(ROLE) {
+        let (source, staging) = place.split_once(':').unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let failed = runtime.block_on(check(&Source::new(source, Path::new(staging), false)));
+        let Err(Error::File { source: why, path, .. }) = &failed else { panic!("{failed:?}") };
+        assert_eq!(why.kind(), std::io::ErrorKind::StorageFull, "{failed:?}");
+        assert!(path.starts_with(staging), "{failed:?}");
+        let left: Vec<_> = std::fs::read_dir(Path::new(staging).join("staging")).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    let own = std::env::current_exe().unwrap();
+    let script = format!(
+        "{ROLE}={}:$PWD {} --exact a_full_disk_is_said_so --nocapture && echo it-was-said",
+        dir.path().display(),
+        own.display()
+    );
+    match in_little_room(64, &script) {
+        Some(output) if String::from_utf8_lossy(&output.stderr).contains("mount:") => {
+            eprintln!("skipped a_full_disk_is_said_so: no mounts here: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Some(output) => {
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(said.contains("it-was-said"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        }
+        None => eprintln!("skipped a_full_disk_is_said_so: no unshare program"),
+    }
+}
+
+#[test]
+fn a_folder_without_rights_is_said_so() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    const ROLE: &str = "HOLDFAST_TEST_NO_RIGHTS";
+    if let Ok(source) = std::env::var(ROLE) {
+        let data = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let report = runtime.block_on(check(&Source::new(&source, data.path(), false))).unwrap();
+        let error = &report.errors[0];
+        assert!(["not_readable", "not_found"].contains(&error.code.as_str()), "{error:?}");
+        assert!(error.message.contains("ermission denied"), "{error:?}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let closed = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o000)).unwrap();
+    let run = || {
+        let mut command = std::process::Command::new("/proc/self/exe");
+        command.args(["--exact", "a_folder_without_rights_is_said_so"]).env(ROLE, dir.path()).current_dir("/");
+        command.env("TMPDIR", "/tmp");
+        // Root may read anything: somebody else must ask.
+        if nix_root() {
+            command.uid(65_534).gid(65_534);
+        }
+        command.output().unwrap()
+    };
+    closed(&dir.path().join("memos_prod.db"));
+    let output = run();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o000)).unwrap();
+    let output = run();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+fn nix_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::too_many_lines)]
 
 mod common;
+#[path = "common/compare.rs"]
+mod compare;
 #[path = "common/old.rs"]
 mod old;
 

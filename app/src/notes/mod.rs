@@ -12,6 +12,7 @@ pub mod mentions;
 pub mod notifications;
 pub mod order;
 pub mod reactions;
+pub mod readback;
 pub mod relations;
 pub mod service;
 pub mod shares;

@@ -8,6 +8,7 @@ mod feed;
 pub mod file;
 mod html;
 mod inline;
+mod plain;
 mod scan;
 mod tag;
 

@@ -9,6 +9,7 @@ use comrak::nodes::{AstNode, NodeValue, Sourcepos};
 use comrak::{Arena, Options, arena_tree::NodeEdge};
 
 use crate::inline::{Piece, pieces};
+use crate::plain::plain;
 
 /// What the reading of a note tells, in document order.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +53,11 @@ pub(crate) fn scan(content: &str) -> Vec<Event<'_>> {
     if content.is_empty() {
         return Vec::new();
     }
+    plain(content).unwrap_or_else(|| parse(content))
+}
+
+/// The same by comrak's tree, whatever the text holds.
+pub(crate) fn parse(content: &str) -> Vec<Event<'_>> {
     let shadow = shadow(content);
     let arena = Arena::new();
     let root = comrak::parse_document(&arena, &shadow, &options());

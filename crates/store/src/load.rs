@@ -1,7 +1,7 @@
 //! Bulk loading into a tenant that is not open yet: for imports and restores.
 //!
 //! One transaction of the owning role. Secondary indexes are dropped first and made again at the end (rows first, indexes
-//! afterwards: 1.7 × as fast, measured).
+//! afterwards: 1.7 × as fast, measured); the keys of a table that gets many rows as well.
 
 use std::pin::Pin;
 
@@ -23,21 +23,32 @@ pub struct Load {
     handle: tokio::runtime::Handle,
     schema: SchemaId,
     indexes: Vec<String>,
+    /// Statements that make the keys of emptied tables again, and which tables those are.
+    keys: Vec<String>,
+    emptied: Vec<String>,
 }
 
 /// Where rows of one table go.
 pub struct CopySink {
     sink: Pin<Box<CopyInSink<Bytes>>>,
+    binary: bool,
 }
 
+/// What opens and what ends rows in COPY's binary format.
+const BINARY_HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+const BINARY_END: &[u8] = &[0xff, 0xff];
+
 impl CopySink {
-    /// Sends whole or partial rows of COPY's text format.
+    /// Sends whole or partial rows in the format that the table was opened with.
     pub async fn send(&mut self, rows: Bytes) -> Result<(), Error> {
         Ok(self.sink.send(rows).await?)
     }
 
     /// Ends the table and tells how many rows arrived.
     pub async fn finish(mut self) -> Result<u64, Error> {
+        if self.binary {
+            self.send(Bytes::from_static(BINARY_END)).await?;
+        }
         Ok(self.sink.as_mut().finish().await?)
     }
 }
@@ -68,8 +79,14 @@ impl Store {
                 &[&schema.as_str()],
             )
             .await;
-        let mut load =
-            Load { connection: Some(connection), handle: self.pools().handle().clone(), schema, indexes: Vec::new() };
+        let mut load = Load {
+            connection: Some(connection),
+            handle: self.pools().handle().clone(),
+            schema,
+            indexes: Vec::new(),
+            keys: Vec::new(),
+            emptied: Vec::new(),
+        };
         for row in found? {
             let (name, definition): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             load.client()?.batch_execute(&format!("DROP INDEX {name}")).await?;
@@ -84,11 +101,55 @@ impl Load {
         self.connection.as_ref().map(|connection| &*connection.client).ok_or(Error::TooBusy)
     }
 
-    /// Opens a table for rows with these columns. One table at a time.
+    /// Opens a table for rows with these columns in COPY's text format. One table at a time.
     pub async fn copy_in(&mut self, table: &str, columns: &[&str]) -> Result<CopySink, Error> {
-        let sql = format!("COPY {} ({}) FROM STDIN", quoted(table), names(columns.iter().copied()));
+        self.open(table, columns, false).await
+    }
+
+    /// The same for rows in COPY's binary format; head and end are sent here.
+    pub async fn copy_binary(&mut self, table: &str, columns: &[&str]) -> Result<CopySink, Error> {
+        let mut sink = self.open(table, columns, true).await?;
+        sink.send(Bytes::from_static(BINARY_HEAD)).await?;
+        Ok(sink)
+    }
+
+    async fn open(&mut self, table: &str, columns: &[&str], binary: bool) -> Result<CopySink, Error> {
+        let mut how = Vec::new();
+        if binary {
+            how.push("FORMAT binary");
+        }
+        // Only what this transaction emptied itself may be written as if it had been there for ever.
+        if self.emptied.iter().any(|emptied| emptied == table) {
+            how.push("FREEZE");
+        }
+        let how = if how.is_empty() { String::new() } else { format!(" WITH ({})", how.join(", ")) };
+        let sql = format!("COPY {} ({}) FROM STDIN{how}", quoted(table), names(columns.iter().copied()));
         let sink = self.client()?.copy_in(&sql).await?;
-        Ok(CopySink { sink: Box::pin(sink) })
+        Ok(CopySink { sink: Box::pin(sink), binary })
+    }
+
+    /// Empties a table and takes its keys away until [`Load::finish`]: for one that gets many rows.
+    pub async fn empty_for_many(&mut self, table: &str) -> Result<(), Error> {
+        let name = quoted(table);
+        let client = self.client()?;
+        client.batch_execute(&format!("TRUNCATE {name}")).await?;
+        let found = client
+            .query(
+                "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype IN ('p', 'u') \
+                 AND conrelid = $1::text::regclass ORDER BY contype, conname",
+                &[&format!("{}.{name}", self.schema)],
+            )
+            .await?;
+        let mut again = Vec::new();
+        for row in found {
+            let (key, definition): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let key = quoted(&key);
+            client.batch_execute(&format!("ALTER TABLE {name} DROP CONSTRAINT {key}")).await?;
+            again.push(format!("ALTER TABLE {name} ADD CONSTRAINT {key} {definition}"));
+        }
+        self.keys.extend(again);
+        self.emptied.push(table.to_owned());
+        Ok(())
     }
 
     /// Removes the rows a fresh schema is made with, so that a point's own take their place.
@@ -135,11 +196,14 @@ impl Load {
         Ok(client.batch_execute(&script).await?)
     }
 
-    /// Makes the indexes again, sets the sequence, takes statistics, and commits.
+    /// Makes keys and indexes again, sets the sequence, takes statistics, and commits.
     pub async fn finish(mut self, last_id: i64) -> Result<(), Error> {
-        let indexes = std::mem::take(&mut self.indexes);
+        let (keys, indexes) = (std::mem::take(&mut self.keys), std::mem::take(&mut self.indexes));
         let client = self.client()?;
-        for definition in &indexes {
+        if !keys.is_empty() {
+            client.batch_execute("SET LOCAL maintenance_work_mem TO '256MB'").await?;
+        }
+        for definition in keys.iter().chain(&indexes) {
             client.batch_execute(definition).await?;
         }
         let row =

@@ -1,18 +1,19 @@
 //! What is different at the source from what was imported: told by the hashes that the import left.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::check::{Source, open_source};
 use crate::error::Error;
 use crate::map::attachments::attachment_cells;
+use crate::map::notes::{ReadyNote, note_cells, tell_of_text};
 use crate::pipeline::{self, Outlet};
 use crate::reader::Reader;
-use crate::reader::files::copy_blob;
+use crate::reader::files::{copy_blob, sum_blob, sum_file};
 use crate::reader::scratch::{Attachment, Place};
 use crate::report::{Finding, SourceInfo};
 use crate::row::hash_row;
-use crate::table::{ATTACHMENT, Cell, Target};
+use crate::table::{ATTACHMENT, Cell, NOTE, Target};
 
 /// The hash of one row as it was imported.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,11 @@ impl Base {
         rows.iter().filter(|row| !row.seen).map(|row| (row.key, row.base)).collect()
     }
 
+    /// Keys of a table that the import left.
+    pub(super) fn count(&self, table: &str) -> usize {
+        self.tables.get(table).map_or(0, Vec::len)
+    }
+
     /// What the tenant has now from the source.
     pub(super) fn set(&mut self, table: &str, key: u64, base: Option<u64>) {
         let rows = self.tables.entry(table.to_owned()).or_default();
@@ -71,13 +77,21 @@ impl Base {
         }
     }
 
+    /// Takes these rows for all that the table has.
+    pub(super) fn replace(&mut self, target: &Target, rows: &[Vec<Cell>]) {
+        let known = rows.iter().map(|cells| hash_row(target, cells));
+        let mut known: Vec<Known> = known.map(|hash| Known { key: hash.key, base: hash.base, seen: true }).collect();
+        known.sort_unstable_by_key(|row| row.key);
+        self.tables.insert(target.name.to_owned(), known);
+    }
+
     /// One table, packed as it is kept.
     pub(super) fn pack(&self, table: &str) -> Vec<Vec<u8>> {
         let rows = self.tables.get(table).map(Vec::as_slice).unwrap_or_default();
         let pack = |rows: &[Known]| {
             rows.iter().flat_map(|row| row.key.to_be_bytes().into_iter().chain(row.base.to_be_bytes())).collect()
         };
-        rows.chunks(crate::writer::ROWS_PER_PART).map(pack).collect()
+        rows.chunks(crate::spool::ROWS_PER_PART).map(pack).collect()
     }
 }
 
@@ -92,6 +106,8 @@ pub(super) struct Change {
     pub(super) was: Option<u64>,
     /// Its bytes, still to be stored.
     pub(super) file: Option<PathBuf>,
+    /// The row is as it was, its bytes are others.
+    pub(super) other_bytes: bool,
 }
 
 /// Everything that is different.
@@ -102,16 +118,20 @@ pub(super) struct Difference {
     pub(super) warnings: Vec<Finding>,
     pub(super) base: Base,
     pub(super) changes: Vec<Change>,
+    /// SHA-256 of the files that the tenant has.
+    sums: BTreeMap<i64, String>,
     /// Rows of `import_remainder`, all of them: their numbers mean nothing.
     pub(super) remainder: Vec<Vec<Cell>>,
+    /// Whether they are others than before, apart from such as went.
+    pub(super) other_remainder: bool,
     /// Note → its files with their places.
     pub(super) places: BTreeMap<i64, Vec<(i64, i64)>>,
 }
 
 impl Difference {
     pub(super) fn is_empty(&self) -> bool {
-        let gone = self.base.tables.iter().any(|(table, rows)| table != REMAINDER && rows.iter().any(|row| !row.seen));
-        self.changes.is_empty() && !gone
+        let gone = self.base.tables.values().any(|rows| rows.iter().any(|row| !row.seen));
+        self.changes.is_empty() && !gone && !self.other_remainder
     }
 
     fn take(&mut self, target: &'static Target, cells: Vec<Cell>) -> Option<&mut Change> {
@@ -126,8 +146,42 @@ impl Difference {
             }
             None => None,
         };
-        self.changes.push(Change { target, cells, key: hash.key, base: hash.base, was, file: None });
+        self.changes.push(Change {
+            target,
+            cells,
+            key: hash.key,
+            base: hash.base,
+            was,
+            file: None,
+            other_bytes: false,
+        });
         self.changes.last_mut()
+    }
+
+    /// Whether the bytes of an unchanged row are not those that the tenant has; then that is a change, too. What is in a
+    /// bucket is not fetched for it.
+    fn has_other_bytes(&mut self, reader: &Reader, row: &Attachment, cells: Vec<Cell>) -> Result<bool, Error> {
+        let Some(known) = self.sums.get(&row.id) else { return Ok(false) };
+        let sum = match &row.place {
+            Place::File(path) => sum_file(Path::new(path))?,
+            Place::Blob(table, rowid) => sum_blob(reader, table, *rowid)?,
+            Place::Bucket(..) | Place::Nowhere => return Ok(false),
+        };
+        if sum.sha256 == *known {
+            return Ok(false);
+        }
+        let hash = hash_row(&ATTACHMENT, &cells);
+        let (key, base) = (hash.key, hash.base);
+        self.changes.push(Change {
+            target: &ATTACHMENT,
+            cells,
+            key,
+            base,
+            was: Some(base),
+            file: None,
+            other_bytes: true,
+        });
+        Ok(true)
     }
 
     fn place(&mut self, row: &Attachment) {
@@ -140,8 +194,24 @@ impl Difference {
 pub(super) const REMAINDER: &str = "import_remainder";
 
 impl Outlet for Difference {
+    fn note(&mut self, note: ReadyNote) -> Result<(), Error> {
+        // What the text says about itself does not tell whether it was edited, and is asked of edited ones only.
+        if let Some(change) = self.take(&NOTE, note_cells(note)) {
+            tell_of_text(&mut change.cells);
+        }
+        Ok(())
+    }
+
     fn row(&mut self, target: &'static Target, cells: Vec<Cell>) -> Result<(), Error> {
         if target.name == REMAINDER {
+            let hash = hash_row(target, &cells);
+            match self.base.find(REMAINDER, hash.key) {
+                Some(known) => {
+                    known.seen = true;
+                    self.other_remainder |= known.base != hash.base;
+                }
+                None => self.other_remainder = true,
+            }
             self.remainder.push(cells);
         } else {
             self.take(target, cells);
@@ -153,7 +223,10 @@ impl Outlet for Difference {
         self.place(&row);
         // Any text says that there are bytes, which is all that counts here.
         let cells = attachment_cells(&row, row.size, "?", "?");
-        let Some(change) = self.take(&ATTACHMENT, cells) else { return Ok(()) };
+        if self.take(&ATTACHMENT, cells.clone()).is_none() && !self.has_other_bytes(reader, &row, cells)? {
+            return Ok(());
+        }
+        let Some(change) = self.changes.last_mut() else { return Ok(()) };
         let path = reader.staged.dir.path().join(format!("file-{}", row.id));
         match &row.place {
             Place::File(found) => change.file = Some(PathBuf::from(found)),
@@ -172,8 +245,12 @@ impl Outlet for Difference {
 }
 
 /// Reads the source and compares. The reader holds the bytes that are still to be stored.
-pub(super) fn read_difference(source: &Source, base: Base) -> Result<(Difference, Option<Reader>), Error> {
-    let mut difference = Difference { base, ..Difference::default() };
+pub(super) fn read_difference(
+    source: &Source,
+    base: Base,
+    sums: BTreeMap<i64, String>,
+) -> Result<(Difference, Option<Reader>), Error> {
+    let mut difference = Difference { base, sums, ..Difference::default() };
     let (reader, mut findings) = match open_source(source)? {
         Ok(opened) => opened,
         Err(refused) => {

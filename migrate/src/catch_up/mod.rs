@@ -5,6 +5,7 @@
 //! refused by name, and nothing of it is overwritten. Everything is one transaction.
 
 mod differ;
+mod names;
 mod settle;
 
 use std::collections::BTreeMap;
@@ -111,12 +112,13 @@ pub async fn catch_up(house: &House, source: &Source, slug: &Slug, actor: &str) 
     let scope = TenantScope::for_command(tenant.clone(), "migrate catch-up");
     let mut reading = house.store.begin(&scope);
     let base = Base::unpack(bring::read_base(&mut reading).await?);
+    let sums = bring::file_sums(&mut reading).await?;
     reading.commit().await?;
     if base.is_empty() {
         return Err(Error::NotImported(slug.to_string()));
     }
     let from = source.clone();
-    let read = tokio::task::spawn_blocking(move || read_difference(&from, base)).await;
+    let read = tokio::task::spawn_blocking(move || read_difference(&from, base, sums)).await;
     let (mut difference, reader) = read.map_err(|err| Error::Broken(err.to_string()))??;
     let mut report = CatchUp {
         schema: "v1",

@@ -9,6 +9,7 @@ use store::tenant::bring::{self, Shape};
 use store::tenant::cards;
 
 use super::differ::{Change, Difference, REMAINDER};
+use super::names::{name_of, notes_of};
 use super::{Brought, Refused};
 use crate::error::Error;
 use crate::row::{cells_of, hash_key, hash_row, json_of, key_json};
@@ -78,7 +79,7 @@ pub(super) async fn settle(tx: &mut TenantTx, mut difference: Difference) -> Res
         }
     }
     work.all_came().await?;
-    work.replace_remainder(&difference.remainder).await?;
+    work.replace_remainder(&mut difference).await?;
     work.refresh(&difference).await?;
     let kept = std::mem::take(&mut work.kept);
     let tables: BTreeSet<&str> = kept.iter().map(|(table, ..)| *table).collect();
@@ -233,7 +234,7 @@ impl Work<'_> {
                 continue;
             }
             self.kept.push((target.name, change.key, Some(change.base)));
-            if here == change.base {
+            if here == change.base && !change.other_bytes {
                 continue;
             }
             self.note_touched(target, now);
@@ -331,15 +332,23 @@ impl Work<'_> {
         }
     }
 
-    async fn replace_remainder(&mut self, rows: &[Vec<Cell>]) -> Result<(), Error> {
+    /// Its rows are the source's alone and their numbers mean nothing: where any differs, all are written anew.
+    async fn replace_remainder(&mut self, difference: &mut Difference) -> Result<(), Error> {
         let Some(target) = Target::named(REMAINDER) else { return Ok(()) };
+        if !difference.other_remainder && difference.base.unseen(REMAINDER).is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut difference.remainder);
+        let count = self.count(target);
+        (count.inserted, count.deleted) = (rows.len() as u64, difference.base.count(REMAINDER) as u64);
         let names = target.names();
         let shape = Shape { name: target.name, columns: &names, key: target.key };
         bring::delete_all(self.tx, &shape).await?;
         for some in rows.chunks(AT_ONCE) {
             bring::insert_rows(self.tx, &shape, &list(some.iter().map(|cells| json_of(target, cells)))).await?;
         }
-        Ok(())
+        difference.base.replace(target, &rows);
+        Ok(bring::replace_base(self.tx, target.name, &difference.base.pack(target.name)).await?)
     }
 
     /// Places of files and cards, where anything around a note changed.
@@ -368,29 +377,7 @@ fn leads_nowhere(target: &Target, change: &Change, missing: &BTreeSet<i64>) -> b
     notes_of(target, &change.cells).iter().any(|note| missing.contains(note))
 }
 
-/// The notes that a row belongs to.
-fn notes_of(target: &Target, cells: &[Cell]) -> Vec<i64> {
-    let leads = REFERENCES.iter().filter(|(table, _, to)| *table == target.name && *to == "note");
-    leads.filter_map(|(_, column, _)| cells.get(*column)?.int()).collect()
-}
-
 /// The cells of a key given as JSON.
 fn key_cells(target: &Target, key: &Json) -> Option<Vec<Cell>> {
     target.columns.iter().take(target.key).map(|(name, kind)| Cell::from_json(*kind, key.get(name)?)).collect()
-}
-
-/// What people call a row.
-fn name_of(target: &Target, cells: &[Cell]) -> String {
-    let shown = |at: usize| cells.get(at).map(Cell::shown).unwrap_or_default();
-    match target.name {
-        "member" => format!("users/{}", shown(1)),
-        "note" => format!("memos/{}", shown(1)),
-        "attachment" => format!("attachments/{}", shown(1)),
-        "reaction" => format!("reactions/{}", shown(0)),
-        "note_share" => format!("memos/shares/{}", shown(1)),
-        "note_relation" => format!("relation of note {} to note {}", shown(0), shown(1)),
-        "member_setting" => format!("setting {} of member {}", shown(1), shown(0)),
-        "setting" => format!("setting {}", shown(0)),
-        other => format!("{other} {}", shown(0)),
-    }
 }

@@ -21,6 +21,9 @@ use crate::table::Cell;
 
 /// Visibility of a memo; unknown words become PRIVATE and are reported.
 pub fn visibility(memo: &SourceMemo, findings: &mut Findings) -> Visibility {
+    if memo.visibility == "SPACE" && memo.space_id.is_some() {
+        return Visibility::Private; // told by the caller, with the space
+    }
     memo.visibility.parse().unwrap_or_else(|_| {
         let message = format!("the visibility {:?} is unknown; taken as PRIVATE", memo.visibility);
         findings.warn("unknown_visibility", "memo", memo.id.unwrap_or_default(), message);
@@ -104,9 +107,15 @@ pub fn card(hanging: Hanging, members: &Members) -> Card {
     }
 }
 
-/// What a note is, beside its source row.
+/// A note with all that must be looked up; what its text says about itself is still to be told.
 #[derive(Debug)]
-pub struct NoteParts {
+pub struct ReadyNote {
+    /// The source's row.
+    pub memo: SourceMemo,
+    /// Who may read it.
+    pub visibility: Visibility,
+    /// Put away.
+    pub archived: bool,
     /// Public id.
     pub uid: String,
     /// Member number.
@@ -117,28 +126,46 @@ pub struct NoteParts {
     pub pinned: bool,
     /// Its card.
     pub card: Card,
-    /// What its text says about itself.
-    pub derived: Derived,
 }
 
-/// As cells of `table::NOTE`. What the text says about itself is computed anew.
-pub fn note_cells(memo: SourceMemo, parts: NoteParts, findings: &mut Findings) -> Vec<Cell> {
-    let Derived { tags, snippet, title, has_link, has_task_list, has_code, has_incomplete_tasks } = parts.derived;
-    let visibility = visibility(&memo, findings);
-    let archived = archived(&memo, findings);
+/// Where the text is among the cells of `table::NOTE`, and the first of the seven that follow from it.
+const CONTENT: usize = 9;
+const TAGS: usize = 10;
+
+/// As cells of `table::NOTE`, without what the text says about itself.
+pub fn note_cells(note: ReadyNote) -> Vec<Cell> {
+    let ReadyNote { memo, visibility, archived, uid, creator, parent, pinned, card } = note;
     let location = location(&memo.payload).and_then(|place| serde_json::to_value(place).ok());
-    let card = serde_json::to_value(&parts.card).unwrap_or_else(|_| Json::Object(serde_json::Map::new()));
+    let card = serde_json::to_value(&card).unwrap_or_else(|_| Json::Object(serde_json::Map::new()));
     vec![
         memo.id.unwrap_or_default().into(),
-        parts.uid.into(),
-        parts.creator.into(),
-        parts.parent.into(),
+        uid.into(),
+        creator.into(),
+        parent.into(),
         memo.created_ts.into(),
         memo.updated_ts.into(),
         archived.into(),
-        parts.pinned.into(),
+        pinned.into(),
         visibility.as_str().into(),
         memo.content.into(),
+        Cell::Texts(Vec::new()),
+        "".into(),
+        "".into(),
+        false.into(),
+        false.into(),
+        false.into(),
+        false.into(),
+        location.into(),
+        card.into(),
+    ]
+}
+
+/// Fills in what the text says about itself; Memos' own answers to that are not read.
+pub fn tell_of_text(cells: &mut [Cell]) {
+    let Some(Cell::Text(content)) = cells.get(CONTENT) else { return };
+    let Derived { tags, snippet, title, has_link, has_task_list, has_code, has_incomplete_tasks } =
+        markdown::derive(content);
+    let told: [Cell; 7] = [
         tags.into(),
         snippet.into(),
         title.into(),
@@ -146,9 +173,10 @@ pub fn note_cells(memo: SourceMemo, parts: NoteParts, findings: &mut Findings) -
         has_task_list.into(),
         has_code.into(),
         has_incomplete_tasks.into(),
-        location.into(),
-        card.into(),
-    ]
+    ];
+    for (cell, told) in cells.iter_mut().skip(TAGS).zip(told) {
+        *cell = told;
+    }
 }
 
 /// The emoji behind the names that reactions had in 0.20 to 0.22.
@@ -194,12 +222,23 @@ mod tests {
             payload: serde_json::json!({"location": {"placeholder": "Bern", "latitude": 46.9}}),
             ..SourceMemo::default()
         };
-        let derived = markdown::derive(&memo.content);
-        let parts =
-            NoteParts { uid: "u".into(), creator: 1, parent: None, pinned: true, card: Card::default(), derived };
         let mut findings = Findings::default();
-        let cells = note_cells(memo, parts, &mut findings);
+        let (visibility, archived) = (visibility(&memo, &mut findings), archived(&memo, &mut findings));
+        let mut cells = note_cells(ReadyNote {
+            memo,
+            visibility,
+            archived,
+            uid: "u".into(),
+            creator: 1,
+            parent: None,
+            pinned: true,
+            card: Card::default(),
+        });
+        tell_of_text(&mut cells);
         assert_eq!(cells.len(), NOTE.columns.len());
+        assert_eq!(NOTE.columns[CONTENT].0, "content");
+        assert_eq!(cells[TAGS], Cell::Texts(vec!["tag".into()]));
+        assert_eq!(cells[12], Cell::from("Hi"));
         assert_eq!(cells[8], Cell::from("PRIVATE"));
         assert_eq!(cells[6], Cell::from(true));
         assert_eq!(

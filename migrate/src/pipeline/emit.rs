@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use domain::note::{Card, Derived};
+use domain::note::Card;
 
 use super::hang::settled_uid;
 use super::{Import, Outlet, set_aside, settle};
 use crate::error::Error;
-use crate::map::notes::{Hanging, NoteParts, card, note_cells};
+use crate::map::notes::{Hanging, ReadyNote, archived, card, visibility};
 use crate::reader::rows::SourceMemo;
 use crate::reader::scratch::{Place, Scratch};
 use crate::table;
@@ -91,9 +91,15 @@ impl Import<'_> {
             let parent = if anything { scratch.parent_of(id)? } else { None };
             let card = if anything && inside { card(hanging(scratch, id)?, members) } else { Card::default() };
             let pinned = memo.pinned || pins.contains_key(&id);
-            let derived = if inside { markdown::derive(&memo.content) } else { Derived::default() };
-            let parts = NoteParts { uid, creator, parent, pinned, card, derived };
-            outlet.row(&table::NOTE, note_cells(memo, parts, findings))
+            if let Some(space) = memo.space_id {
+                let seen = if memo.visibility == "SPACE" { "; it is its author's alone now" } else { "" };
+                let message = format!("the memo is in the space {space}, which has no place here{seen}");
+                findings.warn("space", "memo", id, message);
+                let kept = serde_json::json!({ "space_id": space, "visibility": memo.visibility });
+                scratch.keep("memo", &id.to_string(), &kept)?;
+            }
+            let (visibility, archived) = (visibility(&memo, findings), archived(&memo, findings));
+            outlet.note(ReadyNote { memo, visibility, archived, uid, creator, parent, pinned, card })
         })
     }
 

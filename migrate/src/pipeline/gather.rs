@@ -11,7 +11,7 @@ use crate::map::members::map_members;
 use crate::map::uid_for;
 use crate::map::user_settings::{OldView, OldWebhook};
 use crate::map::views::old_filter;
-use crate::reader::rows::{SourceMemo, SourceUser, ask, parse_json};
+use crate::reader::rows::{Record, SourceMemo, SourceUser, ask, parse_json};
 
 /// Columns that name a member without whom the row would be lost.
 const CREATORS: [(&str, &str); 6] = [
@@ -210,19 +210,30 @@ impl Import<'_> {
         if !self.reader.shape.has_table("memo_relation") {
             return Ok(());
         }
+        let related = self.scratch.related()?;
         let asked = SourceMemo::asked(&self.reader.shape);
         let mut seen = BTreeSet::new();
         let (scratch, members, seed, shared) = (&self.scratch, &self.members, &self.seed, &self.shared_uids);
-        self.reader.each("memo", &asked, "id", &mut crate::report::Findings::default(), &mut |_, mut record| {
+        let mut keep = |mut record: Record| -> Result<(), Error> {
             let memo = SourceMemo::read(&mut record);
             let Some(id) = memo.id else { return Ok(()) };
             let uid = super::hang::settled_uid(&memo, seed, shared, &mut seen).0;
-            if scratch.is_related(id)? {
+            if related.binary_search(&id).is_ok() {
                 let creator = members.creator(memo.creator_id);
                 scratch.add_end(&crate::map::notes::card_end(&memo, uid, creator))?;
             }
             Ok(())
-        })
+        };
+        let reader = self.reader;
+        if related.is_empty() {
+            return Ok(());
+        }
+        // Which of several notes keeps a uid depends on all before it; a damaged table is read from end to end anyway.
+        if shared.is_empty() && !reader.salvage && reader.found_by_id("memo") {
+            return reader.each_of("memo", &asked, &related, &mut keep);
+        }
+        let mut told = crate::report::Findings::default();
+        reader.each("memo", &asked, "id", &mut told, &mut |_, record| keep(record))
     }
 
     /// Tables and columns that no release of Memos has, and tables without a place in a tenant.

@@ -55,7 +55,12 @@ impl Import<'_> {
             this.settle(&record)?;
             let ends = note.zip(related).filter(|(note, related)| this.is_note(*note) && this.is_note(*related));
             match (ends, relation_kind(&word)) {
-                (Some((note, related)), Some(kind)) => this.scratch.add_relation(note, related, kind).map(drop),
+                (Some((note, related)), Some(kind)) => {
+                    if this.scratch.add_relation(note, related, kind)? {
+                        return Ok(());
+                    }
+                    this.set_aside(&record, "duplicate_relation", "the same relation is there already")
+                }
                 (None, _) => this.set_aside(&record, "orphan_relation", "one end of the relation does not exist"),
                 (_, None) => this.set_aside(&record, "unknown_relation", "the kind of the relation is unknown"),
             }

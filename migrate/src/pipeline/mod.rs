@@ -8,11 +8,13 @@ mod hang;
 mod small;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
 use crate::error::Error;
 use crate::map::members::Members;
+use crate::map::notes::{ReadyNote, note_cells};
 use crate::map::user_settings::{OldView, OldWebhook};
 use crate::reader::Reader;
 use crate::reader::rows::Record;
@@ -22,12 +24,18 @@ use crate::table::{Cell, Target};
 
 /// Where mapped rows go.
 pub(crate) trait Outlet {
-    /// Whether the text of notes and their cards matter; a check only counts them.
+    /// Whether cards matter; a check only counts rows.
     fn looks_inside(&self) -> bool {
         true
     }
+    /// A note.
+    fn note(&mut self, note: ReadyNote) -> Result<(), Error> {
+        self.row(&crate::table::NOTE, note_cells(note))
+    }
     /// A row of a table.
     fn row(&mut self, target: &'static Target, cells: Vec<Cell>) -> Result<(), Error>;
+    /// Everything is known that must be before rows can pass; it took so long.
+    fn gathered(&mut self, _took: Duration) {}
     /// A row of `attachment` whose bytes are still to be moved.
     fn file(&mut self, reader: &Reader, row: Attachment) -> Result<(), Error>;
 }
@@ -78,7 +86,9 @@ pub(crate) fn run(reader: &Reader, findings: &mut Findings, outlet: &mut dyn Out
         seed: String::new(),
         last_id: 0,
     };
+    let began = Instant::now();
     import.gather()?;
+    outlet.gathered(began.elapsed());
     import.emit(outlet)?;
     Ok(import.last_id)
 }
@@ -143,7 +153,7 @@ fn set_aside(findings: &mut Findings, scratch: &Scratch, record: &Record, code: 
 }
 
 /// Columns that are understood, per table; others are reported and kept aside.
-const KNOWN: [(&str, &[&str]); 21] = [
+const KNOWN: [(&str, &[&str]); 23] = [
     ("system_setting", &["name", "value", "description"]),
     ("instance_setting", &["name", "value", "description"]),
     (
@@ -180,8 +190,12 @@ const KNOWN: [(&str, &[&str]); 21] = [
             "pinned",
             "payload",
             "tags",
+            "space_id",
         ],
     ),
+    // Spaces of 0.31: kept whole, see KEPT_WHOLE.
+    ("space", &["id", "uid", "title", "description", "payload"]),
+    ("space_member", &["space_id", "user_id", "role", "status"]),
     ("memo_organizer", &["id", "memo_id", "user_id", "pinned"]),
     ("memo_relation", &["memo_id", "related_memo_id", "type"]),
     ("memo_resource", &["memo_id", "resource_id", "created_ts", "updated_ts"]),
@@ -221,4 +235,4 @@ const FILE_COLUMNS: &[&str] = &[
 ];
 
 /// Tables without a place in a tenant, kept aside whole and without a warning.
-const KEPT_WHOLE: [&str; 2] = ["storage", "migration_history"];
+const KEPT_WHOLE: [&str; 4] = ["storage", "migration_history", "space", "space_member"];

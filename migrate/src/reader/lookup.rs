@@ -10,7 +10,46 @@ use super::{Reader, damaged, quoted};
 use crate::error::Error;
 use crate::report::Findings;
 
+/// Distinct numbers, in little room whether they are many or the same few again and again.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    found: Vec<i64>,
+    /// How many of them are sorted and distinct.
+    settled: usize,
+}
+
+impl Numbers {
+    pub(super) fn add(&mut self, number: i64) {
+        if self.found.last() == Some(&number) {
+            return;
+        }
+        self.found.push(number);
+        if self.found.len() >= 2 * self.settled.max(32 * 1024) {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        self.found.sort_unstable();
+        self.found.dedup();
+        self.settled = self.found.len();
+    }
+
+    pub(super) fn sorted(mut self) -> Vec<i64> {
+        self.settle();
+        self.found.shrink_to_fit();
+        self.found
+    }
+}
+
 impl Reader {
+    /// Whether `id` is what SQLite itself finds the rows of a table by.
+    pub fn found_by_id(&self, table: &str) -> bool {
+        let sql = "SELECT count(*) = 1 AND min(name = 'id' COLLATE NOCASE AND type = 'INTEGER' COLLATE NOCASE)
+                   FROM pragma_table_info(?1) WHERE pk > 0";
+        self.conn.query_row(sql, [table], |row| row.get::<_, Option<bool>>(0)).ok().flatten().unwrap_or_default()
+    }
+
     /// `system_setting` (or `instance_setting` of a canary image): name → value. A name that occurs twice keeps the
     /// later row.
     pub fn settings(&self) -> BTreeMap<String, String> {

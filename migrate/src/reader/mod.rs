@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::report::{Findings, SourceInfo};
 use bucket::{BucketAccess, Buckets};
 use fingerprint::Shape;
+use lookup::Numbers;
 use rows::{Ask, Record};
 use salvage::What;
 use stage::{Staged, Taken};
@@ -184,20 +185,35 @@ impl Reader {
         findings: &mut Findings,
         visit: &mut dyn FnMut(&mut Findings, Record) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let columns: Vec<String> = asked
-            .iter()
-            .map(|ask| if self.shape.has(table, ask.needs) { ask.sql() } else { "NULL".to_owned() })
-            .collect();
         let present: Vec<bool> = asked.iter().map(|ask| self.shape.has(table, ask.needs)).collect();
-        let take = |row: &rusqlite::Row<'_>| {
-            let mut record = Record::new(table);
-            for (at, ask) in asked.iter().enumerate() {
-                let value = if present[at] { Some(Value::copy(row.get_ref(at)?)) } else { None };
-                record.put(ask.name, value);
+        let columns = self.columns_of(table, asked);
+        let take = |row: &rusqlite::Row<'_>| taken(table, asked, &present, row);
+        self.scan(What { table, columns: &columns, order }, findings, &take, visit)
+    }
+
+    /// Shows the rows with these numbers, of an undamaged table whose key `id` is.
+    pub fn each_of(
+        &self,
+        table: &str,
+        asked: &[Ask],
+        numbers: &[i64],
+        visit: &mut dyn FnMut(Record) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let present: Vec<bool> = asked.iter().map(|ask| self.shape.has(table, ask.needs)).collect();
+        let sql = format!("SELECT {} FROM {} WHERE id = ?1", self.columns_of(table, asked), quoted(table));
+        let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
+        for number in numbers {
+            let mut rows = statement.query([number]).map_err(|err| damaged(&err))?;
+            while let Some(row) = rows.next().map_err(|err| damaged(&err))? {
+                visit(taken(table, asked, &present, row).map_err(|err| damaged(&err))?)?;
             }
-            Ok(record)
-        };
-        self.scan(What { table, columns: &columns.join(", "), order }, findings, &take, visit)
+        }
+        Ok(())
+    }
+
+    fn columns_of(&self, table: &str, asked: &[Ask]) -> String {
+        let column = |ask: &Ask| if self.shape.has(table, ask.needs) { ask.sql() } else { "NULL".to_owned() };
+        asked.iter().map(column).collect::<Vec<_>>().join(", ")
     }
 
     /// Every row of a table as JSON, for tables that have no place in a tenant. Long values are told by size only.
@@ -231,14 +247,15 @@ impl Reader {
             return Ok(Vec::new());
         }
         let name = quoted(column);
-        let sql = format!(
-            "SELECT DISTINCT CAST({name} AS INTEGER) FROM {} WHERE {name} IS NOT NULL ORDER BY 1",
-            quoted(table)
-        );
+        let sql = format!("SELECT CAST({name} AS INTEGER) FROM {} WHERE {name} IS NOT NULL", quoted(table));
         let read = || -> rusqlite::Result<Vec<i64>> {
             let mut statement = self.conn.prepare(&sql)?;
-            let rows = statement.query_map([], |row| row.get::<_, i64>(0))?;
-            rows.collect()
+            let mut rows = statement.query([])?;
+            let mut numbers = Numbers::default();
+            while let Some(row) = rows.next()? {
+                numbers.add(row.get(0)?);
+            }
+            Ok(numbers.sorted())
         };
         match read() {
             Err(_) if self.salvage => {
@@ -273,6 +290,16 @@ impl Reader {
     pub fn open_blob(&self, table: &str, column: &str, row: i64) -> Result<rusqlite::blob::Blob<'_>, Error> {
         self.conn.blob_open("main", table, column, row, true).map_err(|err| damaged(&err))
     }
+}
+
+/// One row as a record; a column that is not there has no value.
+fn taken(table: &str, asked: &[Ask], present: &[bool], row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
+    let mut record = Record::new(table, asked.len());
+    for (at, ask) in asked.iter().enumerate() {
+        let value = if present[at] { Some(Value::copy(row.get_ref(at)?)) } else { None };
+        record.put(ask.name, value);
+    }
+    Ok(record)
 }
 
 /// Merges the write-ahead log into the copy; a log that does not belong to the database is ignored by SQLite, which

@@ -52,8 +52,8 @@ pub struct Record {
 }
 
 impl Record {
-    pub(super) fn new(table: &str) -> Self {
-        Self { table: table.to_owned(), fields: Vec::new(), odd: Vec::new() }
+    pub(super) fn new(table: &str, columns: usize) -> Self {
+        Self { table: table.to_owned(), fields: Vec::with_capacity(columns), odd: Vec::new() }
     }
 
     pub(super) fn put(&mut self, name: &'static str, value: Option<Value>) {
@@ -242,6 +242,8 @@ pub struct SourceMemo {
     pub content: String,
     pub pinned: bool,
     pub payload: Json,
+    /// The space it is in (0.31).
+    pub space_id: Option<i64>,
 }
 
 impl SourceMemo {
@@ -257,6 +259,7 @@ impl SourceMemo {
             "content",
             "pinned",
             "payload",
+            "space_id",
         ]);
         asked.push(Ask::renamed("uid", shape.first_column("memo", &["uid", "resource_name"]).unwrap_or("uid")));
         asked
@@ -275,6 +278,7 @@ impl SourceMemo {
             content: record.text("content"),
             pinned: record.int("pinned").is_some_and(|n| n != 0),
             payload: record.json("payload"),
+            space_id: record.opt_int("space_id"),
         }
     }
 }

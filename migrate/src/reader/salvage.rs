@@ -1,7 +1,7 @@
 //! Reading every row of a table, and of a damaged one every row that can still be read: forwards up to the damage,
 //! backwards from the end down to it; what lies between is named.
 
-use rusqlite::Row;
+use rusqlite::{Params, Row, Statement};
 
 use super::{Reader, damaged, quoted};
 use crate::error::Error;
@@ -91,10 +91,11 @@ impl Reader {
         let few = to != i64::MAX && to.saturating_sub(from) < TRIED_ONE_BY_ONE;
         let between = if few { from..to.saturating_add(1) } else { from..from };
         let counted = to != i64::MAX;
+        let one = format!("SELECT {columns}, rowid FROM {name} NOT INDEXED WHERE rowid = ?1");
+        let mut one = self.conn.prepare(&one).map_err(|err| damaged(&err))?;
         for rowid in between.chain(tail) {
-            let sql = format!("SELECT {columns}, rowid FROM {name} NOT INDEXED WHERE rowid = {rowid}");
             let mut seen = false;
-            let broken = self.walk(&sql, take, &mut |_, value| {
+            let broken = show(&mut one, [rowid], take, &mut |_, value| {
                 seen = true;
                 visit(findings, value)
             })?;
@@ -119,24 +120,33 @@ impl Reader {
         take: Take<'_, T>,
         visit: &mut dyn FnMut(i64, T) -> Result<(), Error>,
     ) -> Result<Option<String>, Error> {
-        let mut statement = match self.conn.prepare(sql) {
-            Ok(statement) => statement,
+        match self.conn.prepare(sql) {
+            Ok(mut statement) => show(&mut statement, [], take, visit),
+            Err(err) => Ok(Some(err.to_string())),
+        }
+    }
+}
+
+/// What `walk` does, with a statement that is prepared already.
+fn show<T>(
+    statement: &mut Statement<'_>,
+    values: impl Params,
+    take: Take<'_, T>,
+    visit: &mut dyn FnMut(i64, T) -> Result<(), Error>,
+) -> Result<Option<String>, Error> {
+    let at = statement.column_count() - 1;
+    let mut rows = match statement.query(values) {
+        Ok(rows) => rows,
+        Err(err) => return Ok(Some(err.to_string())),
+    };
+    loop {
+        match rows.next() {
+            Ok(None) => return Ok(None),
             Err(err) => return Ok(Some(err.to_string())),
-        };
-        let at = statement.column_count() - 1;
-        let mut rows = match statement.query([]) {
-            Ok(rows) => rows,
-            Err(err) => return Ok(Some(err.to_string())),
-        };
-        loop {
-            match rows.next() {
-                Ok(None) => return Ok(None),
-                Err(err) => return Ok(Some(err.to_string())),
-                Ok(Some(row)) => match (row.get::<_, i64>(at), take(row)) {
-                    (Ok(rowid), Ok(value)) => visit(rowid, value)?,
-                    (Err(err), _) | (_, Err(err)) => return Ok(Some(err.to_string())),
-                },
-            }
+            Ok(Some(row)) => match (row.get::<_, i64>(at), take(row)) {
+                (Ok(rowid), Ok(value)) => visit(rowid, value)?,
+                (Err(err), _) | (_, Err(err)) => return Ok(Some(err.to_string())),
+            },
         }
     }
 }

@@ -170,11 +170,9 @@ impl Scratch {
         self.put("INSERT OR IGNORE INTO finish VALUES (?1, ?2, ?3, ?4, ?5, ?6)", values).map(drop)
     }
 
-    /// Whether the note is at an end of any relation.
-    pub fn is_related(&self, note: i64) -> Result<bool, Error> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM relation WHERE note_id = ?1) OR EXISTS (SELECT 1 FROM relation WHERE related_id = ?1)";
-        let mut statement = self.conn.prepare_cached(sql).map_err(failed)?;
-        statement.query_row([note], |row| row.get(0)).map_err(failed)
+    /// Every note at an end of any relation, by number.
+    pub fn related(&self) -> Result<Vec<i64>, Error> {
+        self.list("SELECT note_id FROM relation UNION SELECT related_id FROM relation ORDER BY 1", [], |row| row.get(0))
     }
 
     /// Comments → the note they comment on: the lowest, where there are several.

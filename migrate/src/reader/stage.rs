@@ -7,7 +7,9 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use rusqlite::backup::StepResult;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
@@ -15,6 +17,8 @@ use crate::check::Source;
 use crate::error::Error;
 
 const NAMES: [&str; 3] = ["memos_prod.db", "memos_dev.db", "memos_demo.db"];
+/// How long a locked source is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// How a source was taken.
@@ -83,7 +87,7 @@ pub fn stage(source: &Source) -> Result<Staged, Error> {
         for suffix in ["", "-wal", "-journal"] {
             let _ = std::fs::remove_file(beside(&database, suffix));
         }
-        back_up(&original, &database)?;
+        back_up(&original, &database, source.options.patience.unwrap_or(PATIENCE))?;
     }
     Ok(Staged { dir, database, folder, taken, wal_bytes })
 }
@@ -226,7 +230,7 @@ fn copy_file(from: &Path, to: &Path) -> Result<u64, Error> {
     std::io::copy(&mut reader, &mut writer).map_err(Error::file("copy to", to))
 }
 
-fn back_up(original: &Path, copy: &Path) -> Result<(), Error> {
+fn back_up(original: &Path, copy: &Path, patience: Duration) -> Result<(), Error> {
     let mut uri = String::from("file:");
     for byte in original.as_os_str().as_bytes() {
         match byte {
@@ -241,20 +245,28 @@ fn back_up(original: &Path, copy: &Path) -> Result<(), Error> {
     if beside(original, "-shm").is_file() {
         uri.push_str("&readonly_shm=1");
     }
-    let locked = |err: rusqlite::Error| {
+    let refused = |why: String| {
         Error::source(
             "source_locked",
             format!(
-                "{} is in use by a running Memos and could not be backed up ({err}); stop Memos and try again",
+                "{} is in use by a running Memos and could not be backed up ({why}); stop Memos and try again",
                 original.display()
             ),
         )
     };
+    let locked = |err: rusqlite::Error| refused(err.to_string());
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let from = Connection::open_with_flags(&uri, flags).map_err(locked)?;
-    from.busy_timeout(std::time::Duration::from_secs(10)).map_err(locked)?;
+    from.busy_timeout(patience / 4).map_err(locked)?;
     let mut to = Connection::open(copy).map_err(Error::sqlite("create the copy"))?;
     let backup = rusqlite::backup::Backup::new(&from, &mut to).map_err(locked)?;
-    // In one step: a backup in several begins anew whenever the source is written between two of them.
-    backup.run_to_completion(i32::MAX, std::time::Duration::from_millis(5), None).map_err(locked)
+    let began = Instant::now();
+    loop {
+        // In one step: a backup in several begins anew whenever the source is written between two of them.
+        match backup.step(i32::MAX).map_err(locked)? {
+            StepResult::Done => return Ok(()),
+            _ if began.elapsed() >= patience => return Err(refused("it stayed locked".to_owned())),
+            _ => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
 }

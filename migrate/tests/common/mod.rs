@@ -28,6 +28,7 @@ pub(crate) async fn house_over(database: &TestDatabase, dir: &Path) -> House {
         store: database.store().await,
         files: FileStore::open(&url, None).unwrap(),
         file_keys: Arc::new(|tenant| FileKey::new(Sha256::digest(tenant.0.as_bytes()).into())),
+        read_back: None,
     }
 }
 
@@ -39,6 +40,7 @@ pub(crate) fn run_of(folder: &Path, data: &Path) -> Run {
         reach: migrate::Reach::default(),
         open: false,
         actor: "test".to_owned(),
+        watch: migrate::Watch::default(),
     }
 }
 
@@ -108,7 +110,7 @@ fn row(table: &store::Table, line: &[u8]) -> Json {
             _ => Kind::Text,
         })
         .collect();
-    let cells = migrate::row::read_row(line, &kinds).unwrap();
+    let cells = migrate::row::read_row(line, kinds).unwrap();
     let values = cells.into_iter().map(|cell| match cell {
         migrate::table::Cell::Null => Json::Null,
         migrate::table::Cell::Int(n) => n.into(),

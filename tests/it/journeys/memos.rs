@@ -29,7 +29,8 @@ async fn people_of_every_release_sign_in_and_their_old_links_answer() {
         return;
     }
     for folder in &folders {
-        place.import(folder, &slug_of(folder));
+        let report = place.import(folder, &slug_of(folder));
+        assert!(report["verified"]["sampled"].as_u64() >= Some(10), "notes were read through the API: {report}");
         place.must(&["tenant", "set", &slug_of(folder), "--public-url", "https://notes.example.org"]);
     }
     let server = place.serve();

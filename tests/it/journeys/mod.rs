@@ -12,6 +12,7 @@ mod journey;
 mod kills;
 mod memos;
 mod offline;
+mod plan;
 mod process;
 mod reading;
 mod schedules;

@@ -84,6 +84,14 @@ impl Installation {
         (code, document)
     }
 
+    /// Runs a command with `--json`: its exit code and every document of its output.
+    pub(crate) fn lines(&self, arguments: &[&str]) -> (i32, Vec<Value>) {
+        let output = self.command(arguments).arg("--json").output().unwrap();
+        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+        let documents = lines.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+        (output.status.code().unwrap_or(-1), documents)
+    }
+
     /// Runs a command that must succeed, warnings allowed.
     pub(crate) fn must(&self, arguments: &[&str]) -> Value {
         let (code, document) = self.run(arguments);

@@ -2,6 +2,8 @@
 //!
 //! Rows travel as JSON and are taken apart by Postgres itself, so one statement serves every table.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::snapshot::{names, quoted};
@@ -41,6 +43,12 @@ impl Shape<'_> {
 /// The hashes that an import left: table → packed pairs.
 pub async fn read_base(tx: &mut TenantTx) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let rows = tx.query("SELECT name, hashes FROM import_base ORDER BY name, part", &[]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// SHA-256 (hex) of every file whose bytes the tenant holds, by the number of its row.
+pub async fn file_sums(tx: &mut TenantTx) -> Result<BTreeMap<i64, String>, Error> {
+    let rows = tx.query("SELECT id, sha256 FROM attachment WHERE storage_key <> ''", &[]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
