@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The long counts: tests with `soak` in their name, which `make test` leaves out as ignored. The result goes into
-# docs/soak.md with seed, date and commit. SEED repeats a run.
+# docs/soak.md with seed, date and commit. SEED repeats a run; HOLDFAST_SOAK_MUTATIONS is the number of damaged databases
+# that are imported (10,000).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/prelude.sh

@@ -210,7 +210,8 @@ pub(crate) fn check_first(source: &Source) -> Result<(Option<Reader>, Report), E
         // Rows grow by their cards and indexes.
         database_bytes: kept * 2 + rows * 100,
         file_bytes: tally.file_bytes,
-        seconds: 1 + rows / 5_000 + tally.file_bytes / 50_000_000,
+        // Check, load and reading back of rows; files at the pace of a disk that must keep them.
+        seconds: 1 + rows / 10_000 + tally.file_bytes / 50_000_000,
     };
     report.phases.check = started.elapsed().as_secs_f64();
     report.mapped = tally.mapped;

@@ -282,6 +282,17 @@ impl Report {
                 );
             }
         }
+        let Estimate { staging_bytes, database_bytes, file_bytes, seconds } = self.estimate;
+        if self.tenant.is_none() && self.passed() {
+            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+            let _ = writeln!(
+                out,
+                "an import takes about {seconds} s and {} MiB of room for the private copy, {} MiB in the database, {} MiB in the file store",
+                mib(staging_bytes),
+                mib(database_bytes),
+                mib(file_bytes)
+            );
+        }
         for (word, list) in [("error", &self.errors), ("warning", &self.warnings)] {
             for item in list {
                 let place =

@@ -24,7 +24,8 @@ const CREATORS: [(&str, &str); 6] = [
 ];
 
 impl Import<'_> {
-    pub(super) fn gather(&mut self) -> Result<(), Error> {
+    /// `cards` tells whether cards will be made.
+    pub(super) fn gather(&mut self, cards: bool) -> Result<(), Error> {
         self.seed = self.source_secret();
         self.gather_members()?;
         self.notes = self.numbers_of_notes()?;
@@ -42,7 +43,9 @@ impl Import<'_> {
         self.gather_relations()?;
         self.gather_reactions()?;
         self.gather_attachments()?;
-        self.gather_ends()?;
+        if cards {
+            self.gather_ends()?;
+        }
         self.gather_strangers()
     }
 

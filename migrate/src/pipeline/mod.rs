@@ -87,7 +87,7 @@ pub(crate) fn run(reader: &Reader, findings: &mut Findings, outlet: &mut dyn Out
         last_id: 0,
     };
     let began = Instant::now();
-    import.gather()?;
+    import.gather(outlet.looks_inside())?;
     outlet.gathered(began.elapsed());
     import.emit(outlet)?;
     Ok(import.last_id)
