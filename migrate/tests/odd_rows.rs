@@ -45,7 +45,8 @@ async fn odd_values_are_converted_reported_and_kept() {
          INSERT INTO inbox (sender_id, receiver_id, status, message) VALUES
             (1, 2, 'UNREAD', '{\"type\":\"VERSION_UPDATE\"}'), (1, 2, 'UNREAD', '{\"type\":\"MEMO_COMMENT\",\"memoComment\":{\"memoId\":9999}}');
          CREATE TABLE habit (id INTEGER PRIMARY KEY, what TEXT); INSERT INTO habit VALUES (1, 'run');
-         ALTER TABLE memo ADD COLUMN space_id INTEGER; UPDATE memo SET space_id = 4 WHERE id = 15;",
+         ALTER TABLE memo ADD COLUMN space_id INTEGER; UPDATE memo SET space_id = 4 WHERE id = 15;
+         ALTER TABLE memo ADD COLUMN mood TEXT; UPDATE memo SET mood = 'fine' WHERE id = 16;",
     )
     .unwrap();
     drop(conn);
@@ -73,6 +74,7 @@ async fn odd_values_are_converted_reported_and_kept() {
         "unknown_setting",
         "orphan_notification",
         "unknown_table",
+        "space",
         "unknown_column",
     ] {
         assert!(codes.contains(code), "{code} is missing in {codes:?}");
