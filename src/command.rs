@@ -179,7 +179,7 @@ async fn points(noun: backup::cli::Noun, settings: Settings, printer: Printer) -
 }
 
 async fn doctor(settings: Settings, printer: Printer) -> Result<Code, CommandError> {
-    use admin::doctor::{Finding, of_server, of_store, verdict};
+    use admin::doctor::{Finding, of_server, of_space, of_store, verdict};
     let mut findings = Vec::new();
     match Installation::open(settings, Share::Allowed).await {
         Err(error) => findings.push(Finding::failed(
@@ -208,6 +208,8 @@ async fn doctor(settings: Settings, printer: Printer) -> Result<Code, CommandErr
                     ));
                 }
             }
+            let space = installation.space().await;
+            findings.extend(of_space(&space.look(), space.floor()));
             installation.close().await;
         }
     }

@@ -19,6 +19,7 @@ use runtime::postgres::{Address, Cluster, Spec};
 use runtime::printer::Printer;
 use runtime::s3::{Endpoint, S3Server};
 use runtime::settings::{FilesPlace, Settings, read_secret};
+use runtime::space::{Place, Space};
 use store::{Store, TenantScope};
 
 use crate::errors::{failed, of_objects, of_store};
@@ -70,6 +71,23 @@ impl Installation {
     /// The clients for requests to addresses that members name.
     pub(crate) fn reach(&self) -> Result<Reach, CommandError> {
         Reach::new(self.settings.webhook_allow.clone()).map_err(failed)
+    }
+
+    /// The disks that writes end up on, as far as they are this machine's.
+    pub(crate) async fn space(&self) -> Space {
+        let place = |name, path: &Path| Place { name, path: absolute(path) };
+        let mut places = vec![place("data", &self.settings.data)];
+        match &self.settings.files_url {
+            Some(FilesPlace::Directory(folder)) => places.push(place("files", folder)),
+            Some(FilesPlace::Bucket { .. }) | None => {}
+        }
+        if let Some(folder) = &self.settings.store_directory {
+            places.push(place("backup_store", folder));
+        }
+        if let Some(folder) = self.store.data_directory().await {
+            places.push(place("database", &folder));
+        }
+        Space::new(places, self.settings.free_space_floor)
     }
 
     /// Opens what the settings name; embedded when they name no database.

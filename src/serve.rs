@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use admin::Admin;
 use app::AppState;
+use app::room::Room;
 use domain::chance::Chance;
 use domain::clock::Clock;
 use domain::id::Slug;
@@ -133,7 +134,13 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
     let identity = Identity::new(installation.store.clone(), clock.clone(), chance.clone())
         .reaching(networks)
         .operators_by(crate::operators::provider(settings)?);
-    let app = AppState::new(identity.clone(), installation.files.clone(), installation.reach()?, chance.clone());
+    let app = AppState::new(
+        identity.clone(),
+        installation.files.clone(),
+        installation.reach()?,
+        room(installation).await,
+        chance.clone(),
+    );
     let state = actix_data(app.clone());
     let admin = actix_data(Admin { identity: identity.clone(), ..installation.admin() });
     let mut routes = app::routes();
@@ -172,6 +179,14 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
         pid: std::process::id(),
     };
     Ok(Served { server, grpc, ops, ready })
+}
+
+/// What room there is, watched from now on.
+async fn room(installation: &Installation) -> Room {
+    let space = installation.space().await;
+    space.look();
+    tokio::spawn(space.clone().tend());
+    Room::new(installation.store.clone(), space, installation.settings.tenant_stored_bytes)
 }
 
 /// Native gRPC beside the site; none when its address is a Unix socket. A default port that is taken gives way to a free

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use app::mail::Mails;
 use app::webhooks::Deliveries;
 use domain::clock::Clock;
 use jobs::Handler;
@@ -22,7 +23,8 @@ pub(crate) fn handlers(installation: &Installation, only: &[String]) -> Result<V
 /// The handlers that send messages; only the kinds named, when any are.
 pub(crate) fn senders(installation: &Installation, only: &[String]) -> Result<Vec<Arc<dyn Handler>>, CommandError> {
     let (store, outbound) = (installation.store.clone(), installation.reach()?.services);
-    Ok(wanted(vec![Arc::new(Deliveries::new(store, outbound, Clock::System))], only))
+    let mails = Mails::new(store.clone(), outbound.clone(), Clock::System);
+    Ok(wanted(vec![Arc::new(Deliveries::new(store, outbound, Clock::System)), Arc::new(mails)], only))
 }
 
 fn wanted(all: Vec<Arc<dyn Handler>>, only: &[String]) -> Vec<Arc<dyn Handler>> {

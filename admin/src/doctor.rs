@@ -2,6 +2,7 @@
 
 use objects::ProbeReport;
 use runtime::exit::Code;
+use runtime::space::Seen;
 use serde::Serialize;
 use store::{CONTROL_VERSION, ServerFacts};
 
@@ -125,6 +126,26 @@ fn locks(facts: &ServerFacts) -> Finding {
     } else {
         Finding::ok("lock slots", found)
     }
+}
+
+/// Free space on the disks that writes end up on.
+pub fn of_space(seen: &[Seen], floor: u64) -> Vec<Finding> {
+    let mib = |bytes: u64| bytes / (1024 * 1024);
+    let rung = |one: &Seen| match one.free {
+        None => Finding::ok("free space", format!("{}: not to be told from here", one.place.name)),
+        Some(free) => {
+            let found = format!("{}: {} MiB", one.place.name, mib(free));
+            let next = "make room, or lower free_space_floor: below it nothing more is stored";
+            if free < floor {
+                Finding::failed("free space", found, next)
+            } else if free / 4 < floor {
+                Finding::degraded("free space", found, next)
+            } else {
+                Finding::ok("free space", found)
+            }
+        }
+    };
+    seen.iter().map(rung).collect()
 }
 
 /// What the backup store can do.

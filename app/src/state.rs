@@ -12,6 +12,7 @@ use crate::files::thumbnail::Thumbnails;
 use crate::links::Links;
 use crate::live::Live;
 use crate::outbound::{Outbound, Reach};
+use crate::room::Room;
 use crate::rpc::Services;
 
 /// The version of Memos whose API this is; clients decide by it what they may ask.
@@ -39,6 +40,8 @@ pub struct Parts {
     pub outbound: Outbound,
     /// What linked pages say of themselves.
     pub links: Links,
+    /// What room there is for more.
+    pub room: Room,
     /// Who listens to what happens.
     pub live: Live,
     /// Handlers of the RPCs.
@@ -48,7 +51,7 @@ pub struct Parts {
 impl AppState {
     /// With every RPC that has a handler. Others count with the same [`Identity`], too: wrong passwords on pages and over
     /// the API are one count.
-    pub fn new(identity: Identity, files: FileStore, reach: Reach, chance: Chance) -> Self {
+    pub fn new(identity: Identity, files: FileStore, reach: Reach, room: Room, chance: Chance) -> Self {
         let (store, clock) = (identity.store().clone(), identity.clock().clone());
         let thumbnails = Thumbnails::default();
         let live = Live::start(&store, &chance);
@@ -61,6 +64,7 @@ impl AppState {
             chance,
             outbound: reach.services,
             links: Links::new(reach.pages),
+            room,
             live,
             services: crate::rpc::services(),
         }))

@@ -47,6 +47,12 @@ pub enum Verb {
         /// Public URL.
         #[arg(long)]
         public_url: Option<String>,
+        /// Bytes that it may hold, as 10G; 0: any number; default: as the settings say.
+        #[arg(long)]
+        stored_bytes: Option<String>,
+        /// Seconds that one statement of a request may take, as 2 or 0.5; default: as the settings say.
+        #[arg(long)]
+        statement_seconds: Option<String>,
     },
     /// Open a closed tenant to its members.
     Open {
@@ -103,7 +109,15 @@ pub(super) async fn run(verb: Verb, admin: &Admin, printer: Printer) -> Result<C
             printer.result(&tenants::show(admin, &slug).await?, tenants::TenantView::human);
             return Ok(Code::Ok);
         }
-        Verb::Set { slug, host, public_url } => tenants::set(admin, &by, &slug, &host, public_url.as_deref()).await?,
+        Verb::Set { slug, host, public_url, stored_bytes, statement_seconds } => {
+            let changed = tenants::set(admin, &by, &slug, &host, public_url.as_deref()).await?;
+            if stored_bytes.is_none() && statement_seconds.is_none() {
+                changed
+            } else {
+                let wanted = tenants::WantedLimits { stored_bytes, statement_seconds };
+                tenants::limit(admin, &by, &slug, &wanted).await?
+            }
+        }
         Verb::Open { slug } => tenants::open(admin, &by, &slug).await?,
         Verb::Suspend { slug } => tenants::suspend(admin, &by, &slug).await?,
         Verb::Resume { slug } => tenants::resume(admin, &by, &slug).await?,

@@ -127,6 +127,7 @@ pub async fn show(admin: &Admin, slug: &str) -> Result<TenantView, Error> {
         schema: tenant.schema.to_string(),
         hosts: tenant.hosts.clone(),
         public_url: tenant.public_url.clone(),
+        limits: tenant.limits,
         members: counts.members,
         notes: counts.notes,
         attachments: counts.attachments,

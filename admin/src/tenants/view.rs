@@ -1,5 +1,6 @@
 //! A tenant as commands and pages show it.
 
+use domain::tenant::Limits;
 use serde::Serialize;
 
 use crate::recovery::Proof;
@@ -19,6 +20,8 @@ pub struct TenantView {
     pub hosts: Vec<String>,
     /// Its public URL; none means private mode.
     pub public_url: Option<String>,
+    /// What it may use, where that differs from the settings.
+    pub limits: Limits,
     /// Members, archived ones included.
     pub members: i64,
     /// Notes, comments and archived ones included.

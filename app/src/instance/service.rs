@@ -59,6 +59,41 @@ pub async fn transcription_set_up(
     Ok(provider.map(|provider| (provider, wanted)))
 }
 
+/// The mail server of the tenant; none while mail is switched off.
+///
+/// # Errors
+/// The database.
+pub async fn mail_set_up(tx: &mut TenantTx) -> Result<Option<EmailSetting>, store::Error> {
+    let Some(Value::NotificationSetting(setting)) = read(tx, Key::Notification).await? else { return Ok(None) };
+    Ok(setting.email.filter(|email| email.enabled))
+}
+
+/// The mail server that a trial is for: the one given, its password filled in from the stored one of the same server, or
+/// the stored one.
+///
+/// # Errors
+/// The caller is no admin, none is set up, the password is missing.
+pub async fn mail_to_try(desk: &Desk<'_>, given: Option<EmailSetting>) -> Result<EmailSetting, Error> {
+    if !desk.actor.is_admin() {
+        return Err(Error::Denied);
+    }
+    let mut tx = desk.begin();
+    let stored = match read(&mut tx, Key::Notification).await? {
+        Some(Value::NotificationSetting(stored)) => stored,
+        _ => NotificationSetting::default(),
+    };
+    tx.commit().await?;
+    let Some(given) = given else {
+        let stored = stored.email.filter(|email| !email.smtp_host.is_empty());
+        return stored.ok_or(Error::Refused("email notifications are not set up"));
+    };
+    let mut setting = NotificationSetting { email: Some(given) };
+    if !setting.email.as_ref().is_some_and(|email| email.smtp_username.is_empty()) {
+        keep_password(&mut setting, stored)?;
+    }
+    Ok(setting.email.unwrap_or_default())
+}
+
 /// How much room the tenant takes; for admins.
 ///
 /// # Errors
@@ -220,7 +255,7 @@ fn keep_storage_secret(new: &mut StorageSetting, old: StorageSetting) {
 fn keep_password(new: &mut NotificationSetting, old: NotificationSetting) -> Result<(), Error> {
     let server = |e: &EmailSetting| (e.smtp_host.clone(), e.smtp_port, e.smtp_username.clone(), e.use_tls, e.use_ssl);
     let Some(email) = new.email.as_mut().filter(|email| email.smtp_password.is_empty()) else { return Ok(()) };
-    let kept = old.email.filter(|old| !old.smtp_password.is_empty() && server(old) == server(email));
+    let kept = old.email.filter(|old| server(old) == server(email));
     let Some(kept) = kept else {
         return Err(Error::Invalid(
             "smtp password is required when changing SMTP host, port, username, or encryption settings".to_owned(),

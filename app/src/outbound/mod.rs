@@ -5,6 +5,7 @@
 //! redirects to, makes no difference. Networks of the setting `webhook_allow` may be reached all the same.
 
 mod address;
+mod entry;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use reqwest::redirect::Policy;
 use url::{Host, Url};
 
 pub use address::is_public;
+pub use entry::Entry;
 
 /// Why an address is not asked, or gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +121,16 @@ impl Outbound {
         let found = tokio::net::lookup_host((name.as_str(), port)).await;
         let found = found.map_err(|source| Error::Unresolved { host: name.clone(), source })?;
         permitted(&self.allow, &name, found).map(|_| ())
+    }
+
+    /// The addresses of a host that may be dialled, for what does not speak HTTP.
+    ///
+    /// # Errors
+    /// It leads to where only this machine may go, or nowhere.
+    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+        let found = tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await;
+        let found = found.map_err(|source| Error::Unresolved { host: host.to_owned(), source })?;
+        permitted(&self.allow, host, found)
     }
 
     /// The scheme and an address that stands in the URL itself; the name that is left to resolve.

@@ -9,7 +9,7 @@ use domain::note::{Note, Visibility};
 use web::{Result, Signed, page};
 
 use super::form::Sent;
-use super::frame::{Frame, answer, desk, writable};
+use super::frame::{Frame, answer, desk, roomy, writable};
 use super::upload;
 use super::view::{FileLink, files};
 use crate::notes::update::{self, Change};
@@ -78,7 +78,7 @@ pub(super) async fn save(
     body: Bytes,
 ) -> Result<HttpResponse> {
     let visit = &signed.visit;
-    writable(visit)?;
+    roomy(&state, visit)?;
     let mut sent = Sent::read(&request, body).await?;
     let desk = desk(&state, visit);
     let note = changeable(&desk, &uid).await?;

@@ -10,7 +10,7 @@ use web::{Result, Signed, Visit, page};
 use wire::page::Page;
 
 use super::form::Sent;
-use super::frame::{Frame, answer, desk, trust, writable};
+use super::frame::{Frame, answer, desk, roomy, trust};
 use super::upload;
 use super::view::{Look, NoteCard};
 use crate::instance::settings::memo_related;
@@ -155,7 +155,7 @@ pub(super) async fn create(
     body: Bytes,
 ) -> Result<HttpResponse> {
     let visit = &signed.visit;
-    writable(visit)?;
+    roomy(&state, visit)?;
     let mut sent = Sent::read(&request, body).await?;
     let desk = desk(&state, visit);
     match store(&desk, &state, &mut sent).await {

@@ -71,6 +71,12 @@ pub(super) fn writable(visit: &Visit) -> Result<()> {
     if visit.place.is_writable() { Ok(()) } else { Err(Error::denied(READ_ONLY)) }
 }
 
+/// Refuses to store more in a workspace that is read-only at present, or has no room.
+pub(super) fn roomy(state: &AppState, visit: &Visit) -> Result<()> {
+    writable(visit)?;
+    state.room.check(&visit.place.tenant)
+}
+
 /// Where a form leads back to: the page of ours that it names, else `otherwise`.
 pub(super) fn back(named: &str, otherwise: &str) -> String {
     if page::is_own_path(named) { named.to_owned() } else { otherwise.to_owned() }

@@ -111,7 +111,7 @@ pub(super) async fn comment(
     form: Form<CommentForm>,
 ) -> Result<HttpResponse> {
     let visit = &signed.visit;
-    writable(visit)?;
+    roomy(&state, visit)?;
     let desk = desk(&state, visit);
     let content = text(&form.content);
     if content.trim().is_empty() {
@@ -129,7 +129,7 @@ pub(super) async fn react(
     form: Form<ReactionForm>,
 ) -> Result<HttpResponse> {
     let visit = &signed.visit;
-    writable(visit)?;
+    roomy(&state, visit)?;
     let desk = desk(&state, visit);
     let note = service::get(&desk, &uid).await?;
     let me = desk.member()?.id;

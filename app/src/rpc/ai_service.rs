@@ -14,11 +14,11 @@ pub fn rows() -> Vec<RpcRow> {
 
 async fn transcribe(ctx: Ctx, request: v1::TranscribeRequest) -> Result<v1::TranscribeResponse, ApiError> {
     ctx.me()?;
-    let audio = request.audio.ok_or(Error::Invalid("audio is required"))?;
+    let audio = request.audio.ok_or_else(|| ApiError::invalid("audio is required"))?;
     let content = match audio.source {
         Some(Source::Content(content)) => content,
-        Some(Source::Uri(_)) => return Err(Error::Invalid("audio.uri is not supported; send the content").into()),
-        None => return Err(Error::Invalid("audio content is required").into()),
+        Some(Source::Uri(_)) => return Err(ApiError::invalid("audio.uri is not supported; send the content")),
+        None => return Err(ApiError::invalid("audio content is required")),
     };
     let recording = Recording { content, filename: audio.filename, kind: audio.content_type };
     recording.check()?;

@@ -23,6 +23,7 @@ pub fn rows() -> Vec<RpcRow> {
 
 async fn create_attachment(ctx: Ctx, request: v1::CreateAttachmentRequest) -> Result<v1::Attachment, ApiError> {
     let upload = upload_of(request)?;
+    ctx.state().room.fits(ctx.scope(), upload.content.len() as u64).await?;
     let stored = service::create(&Desk::of(&ctx), &ctx.state().files, upload).await?;
     Ok(view::attachment(&stored))
 }

@@ -7,6 +7,7 @@ use wire::table::{Access, Rpc};
 
 use super::{Ctx, Payload};
 use crate::error::{ApiError, Code};
+use crate::room::Room;
 
 /// The head of a request, as far as the doors look at it.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +77,9 @@ pub fn admit(rpc: &Rpc, ctx: &Ctx) -> Result<(), ApiError> {
     let keeps_notes = rpc.is_read() || rpc.service == "AuthService";
     if !keeps_notes && ctx.tenant().state != TenantState::Active {
         return Err(ApiError::unavailable("this workspace is read-only at the moment"));
+    }
+    if Room::is_needed_by(rpc) {
+        ctx.state().room.check(ctx.scope().tenant())?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! InstanceService: the tenant's profile and settings.
 
 use wire::v1::instance_stats::DatabaseStats;
-use wire::{Timestamp, v1};
+use wire::{Empty, Timestamp, v1};
 
 use super::{ApiError, Ctx, RpcRow, row};
 use crate::instance::service;
+use crate::mail::{self, Letter, Words};
 use crate::notes::Desk;
 use crate::people::view;
 use crate::state::MEMOS_VERSION;
@@ -18,6 +19,7 @@ pub fn rows() -> Vec<RpcRow> {
         row(SERVICE, "GetInstanceSetting", get_setting),
         row(SERVICE, "BatchGetInstanceSettings", batch_get_settings),
         row(SERVICE, "UpdateInstanceSetting", update_setting),
+        row(SERVICE, "TestInstanceEmailSetting", test_email),
         row(SERVICE, "GetInstanceStats", get_stats),
     ]
 }
@@ -60,4 +62,32 @@ async fn get_stats(ctx: Ctx, _: v1::GetInstanceStatsRequest) -> Answer<v1::Insta
         local_storage_bytes: sizes.files,
         generated_time: Some(Timestamp::from_seconds(ctx.seconds())),
     })
+}
+
+/// Sends a trial mail at once. What the mail server does is no fault of ours.
+async fn test_email(ctx: Ctx, request: v1::TestInstanceEmailSettingRequest) -> Answer<Empty> {
+    let desk = Desk::of(&ctx);
+    let setting = service::mail_to_try(&desk, request.email).await?;
+    let own = ctx.actor().member().map(|me| me.email.clone()).unwrap_or_default();
+    let to = if request.recipient_email.trim().is_empty() { own } else { request.recipient_email };
+    if to.trim().is_empty() {
+        return Err(ApiError::invalid("recipient email is required"));
+    }
+    let host =
+        url::Url::parse(&ctx.info().root()).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let words = Words {
+        to: &to,
+        subject: "[Memos] Test email",
+        text: "This is a trial of the mail settings. They work.\n",
+        message_id: &format!("{}@{host}", ctx.state().chance.uuid()),
+        at: ctx.state().clock.now().into(),
+    };
+    let letter = Letter::new(&setting, words).map_err(not_sent)?;
+    mail::send(&ctx.state().outbound, &setting, &host, &letter).await.map_err(not_sent)?;
+    Ok(Empty::default())
+}
+
+fn not_sent(cause: mail::Error) -> ApiError {
+    let text = format!("failed to send test email: {cause}");
+    if matches!(cause, mail::Error::Invalid(_)) { ApiError::invalid(text) } else { ApiError::precondition(text) }
 }

@@ -76,6 +76,7 @@ pub(super) async fn answer(ctx: &Ctx, head: &Head, payload: Payload) -> Result<V
     let request: v1::CreateAttachmentRequest =
         serde_json::from_value(message).map_err(|error| ApiError::invalid(format!("proto: {error}")))?;
     let mut upload = upload_of(request)?;
+    ctx.state().room.fits(ctx.scope(), intake.size).await?;
     let row = match kept {
         Some(Sink::Start(content) | Sink::Whole(content, _)) => {
             upload.content = content;

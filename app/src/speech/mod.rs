@@ -29,7 +29,7 @@ const VIDEO: [&str; 3] = ["mp4", "mpeg", "webm"];
 pub enum Error {
     /// The request is wrong.
     #[error("{0}")]
-    Invalid(&'static str),
+    Invalid(String),
     /// The workspace has no service for it.
     #[error("transcription is not configured")]
     NotConfigured,
@@ -79,20 +79,23 @@ impl Recording {
     /// Empty, too long, or of a kind that is no recording.
     pub fn check(&self) -> Result<(), Error> {
         if self.content.is_empty() {
-            return Err(Error::Invalid("audio content is required"));
+            return Err(Error::Invalid("audio content is required".to_owned()));
         }
         if self.content.len() > LARGEST {
-            return Err(Error::Invalid("audio is too large; at most 25 MiB"));
+            return Err(Error::Invalid("audio is too large; at most 25 MiB".to_owned()));
         }
         if self.filename.len() > LONGEST_NAME || self.filename.contains(['"', '\r', '\n', '/', '\\']) {
-            return Err(Error::Invalid("invalid filename"));
+            return Err(Error::Invalid("invalid filename".to_owned()));
         }
         let known = match self.plain_kind().split_once('/') {
             Some(("audio", kind)) => AUDIO.contains(&kind),
             Some(("video", kind)) => VIDEO.contains(&kind),
             _ => false,
         };
-        if known { Ok(()) } else { Err(Error::Invalid("unsupported audio content type")) }
+        if known {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!("audio content type {:?} is not supported", self.plain_kind())))
     }
 
     fn plain_kind(&self) -> &str {

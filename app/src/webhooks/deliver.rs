@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use domain::clock::Clock;
-use domain::tenant::TenantState;
 use jobs::{Context, Failure, Handler, JobRow, Outcome, Outgoing, kind};
 use serde_json::{Value, json};
 use store::tenant::webhooks::{self as rows, Delivery, Tried};
@@ -12,7 +11,7 @@ use url::Url;
 
 use super::service::{self, Webhook};
 use super::{payload, signature};
-use crate::outbound::Outbound;
+use crate::outbound::{Entry, Outbound};
 
 /// How long a receiver may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -65,16 +64,10 @@ impl Handler for Deliveries {
 impl Deliveries {
     /// Delivers the message that was asked for, and before it whatever waits for the same webhook about the same note.
     async fn deliver(&self, asked: &Outgoing) -> Result<Value, Failure> {
-        let Some(tenant) = self.store.registry().by_id(asked.tenant).await? else {
-            return Ok(json!({ "skipped": "the tenant is gone" }));
+        let scope = match Entry::of(&self.store, asked.tenant, "webhook").await? {
+            Entry::Open(scope) => scope,
+            Entry::Closed(why) => return Ok(json!({ "skipped": why })),
         };
-        match tenant.state {
-            TenantState::Active | TenantState::ReadOnly => {}
-            TenantState::Suspended => return Err(Failure::Later(300)),
-            // Quiet, or on its way out.
-            _ => return Ok(json!({ "skipped": "the tenant is quiet" })),
-        }
-        let scope = TenantScope::for_job(tenant, "webhook");
         let mut delivered = 0;
         loop {
             let mut tx = self.store.begin(&scope);

@@ -84,4 +84,15 @@ pub struct Tenant {
     pub epoch: i64,
     /// Seconds since 1970.
     pub created_ts: i64,
+    /// What it may use, where that differs from the installation's settings.
+    pub limits: Limits,
+}
+
+/// What a tenant may use; what is none is as the installation's settings say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes it may hold, rows and files; 0: any number.
+    pub stored_bytes: Option<i64>,
+    /// Milliseconds that one statement of a request may take.
+    pub statement_ms: Option<i32>,
 }

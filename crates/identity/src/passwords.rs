@@ -4,6 +4,7 @@
 //! an unknown name cost the same work: one bcrypt and one argon2id each, whatever kind of hash is stored.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
@@ -30,13 +31,14 @@ pub struct Passwords {
     turns: Arc<Semaphore>,
     chance: Chance,
     decoy: Arc<str>,
+    computed: Arc<AtomicU64>,
 }
 
 impl Passwords {
     /// With at most `at_once` hashes being computed at a time.
     pub fn new(at_once: usize, chance: Chance) -> Self {
         let decoy = decoy(&chance).into();
-        Self { turns: Arc::new(Semaphore::new(at_once.max(1))), chance, decoy }
+        Self { turns: Arc::new(Semaphore::new(at_once.max(1))), chance, decoy, computed: Arc::default() }
     }
 
     /// The argon2id hash of a new password, as a PHC string.
@@ -52,8 +54,13 @@ impl Passwords {
     /// set) are never right, and take as long as a wrong password.
     pub async fn verify(&self, password: &str, stored: Option<&str>) -> Result<bool, Error> {
         let (password, stored) = (password.to_owned(), stored.unwrap_or_default().to_owned());
-        let decoy = Arc::clone(&self.decoy);
-        self.in_turn(move || check(&password, &stored, &decoy)).await
+        let (decoy, computed) = (Arc::clone(&self.decoy), Arc::clone(&self.computed));
+        self.in_turn(move || check(&password, &stored, &decoy, &computed)).await
+    }
+
+    /// Hashes computed so far to check passwords: the work of which a stranger sees the time.
+    pub fn computed(&self) -> u64 {
+        self.computed.load(Ordering::Relaxed)
     }
 
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
@@ -89,19 +96,27 @@ fn decoy(chance: &Chance) -> String {
     )
 }
 
-fn check(password: &str, stored: &str, decoy: &str) -> bool {
+fn check(password: &str, stored: &str, decoy: &str, computed: &AtomicU64) -> bool {
     let short = password.len() <= MAX_PASSWORD;
+    let by_bcrypt = |hash: &str| {
+        computed.fetch_add(1, Ordering::Relaxed);
+        bcrypt::verify(password, hash).unwrap_or(false)
+    };
+    let by_argon2 = |hash: &str| {
+        computed.fetch_add(1, Ordering::Relaxed);
+        is_argon2(password, hash)
+    };
     if stored.starts_with("$argon2") {
-        let right = short && is_argon2(password, stored);
+        let right = short && by_argon2(stored);
         if !right {
-            bcrypt::verify(password, DECOY_BCRYPT).ok();
+            by_bcrypt(DECOY_BCRYPT);
         }
         return right;
     }
     let known = stored.starts_with("$2");
-    let right = bcrypt::verify(password, if known { stored } else { DECOY_BCRYPT }).unwrap_or(false) && known && short;
+    let right = by_bcrypt(if known { stored } else { DECOY_BCRYPT }) && known && short;
     if !right {
-        is_argon2(password, decoy);
+        by_argon2(decoy);
     }
     right
 }

@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use domain::member::Member;
 use serde_json::{Value, json};
 use store::tenant::sessions::Through;
-use store::tenant::{members, providers, sessions, settings};
+use store::tenant::throttle::{self, ForSignIn};
+use store::tenant::{members, sessions, settings};
 use store::{AuditEvent, TenantScope, TenantTx};
 use time::OffsetDateTime;
 
 use crate::actor::MemberActor;
 use crate::signing::{ACCESS_SECONDS, SESSION_SECONDS, SigningKey};
+use crate::throttle::refuse;
 use crate::totp::factor_missing;
 use crate::{Error, Identity};
 
@@ -187,40 +189,44 @@ impl Identity {
         client: &Client,
     ) -> Result<Member, Error> {
         let username = actor.member.username.as_str();
-        let attempt = self.throttle.begin(scope.tenant().id, username, client.address);
-        let attempt = attempt.map_err(|seconds| Error::Throttled { seconds })?;
+        let (attempt, count) = self.begin_attempt(scope, username, client.address).await?;
         let mut tx = self.store.begin(scope);
         let found = members::find_with_password(&mut tx, username).await?;
         tx.commit().await?;
         let right = self.passwords.verify(password, found.as_ref().map(|found| found.hash.as_str())).await?;
-        match found.filter(|found| right && found.member.id == actor.id()) {
-            Some(found) => {
-                self.throttle.succeeded(&attempt);
-                Ok(found.member)
-            }
-            None => Err(Error::Unmatched),
-        }
+        let found = found.filter(|found| right && found.member.id == actor.id());
+        let outcome = found.map(|found| found.member).ok_or(Error::Unmatched);
+        self.end_attempt(scope, &attempt, count, &outcome).await?;
+        outcome
     }
 
     /// The member behind a name and password, local or of a directory, with everything that stands against it: the
     /// throttle, archived members, password sign-in switched off, a second factor.
     async fn check_password(&self, scope: &TenantScope, who: SignIn<'_>, client: &Client) -> Result<Proven, Error> {
-        let tenant = scope.tenant().id;
-        let attempt = match self.throttle.begin(tenant, who.username, client.address) {
-            Ok(attempt) => attempt,
-            Err(seconds) => return Err(Error::Throttled { seconds }),
-        };
-        let mut tx = self.store.begin(scope);
-        let found =
-            if who.username.contains('\0') { None } else { members::find_with_password(&mut tx, who.username).await? };
-        let general = settings::find_setting(&mut tx, "GENERAL").await?;
-        let directories = providers::list_directories(&mut tx).await?;
-        tx.commit().await?;
+        let attempt = self.throttle.begin(scope.tenant().id, who.username, client.address);
+        let attempt = attempt.map_err(|seconds| Error::Throttled { seconds })?;
+        // Postgres knows no NUL, and no member has such a name; it costs what another name costs.
+        let username = if who.username.contains('\0') { "" } else { who.username };
+        let counted = attempt.counted(self.clock.seconds());
+        let known = throttle::find_for_sign_in(self.store.begin(scope), username, &counted).await?;
+        refuse(known.count)?;
+        let count = known.count;
+        let outcome = self.proven(scope, who, client, known).await;
+        self.end_attempt(scope, &attempt, count, &outcome).await?;
+        outcome
+    }
+
+    async fn proven(
+        &self,
+        scope: &TenantScope,
+        who: SignIn<'_>,
+        client: &Client,
+        ForSignIn { found, general, directories, .. }: ForSignIn,
+    ) -> Result<Proven, Error> {
         let known = found.is_some();
         let (right, with_code) = self.is_local(who.password, found.as_ref()).await?;
         let Some(found) = found.filter(|_| right) else {
             if let Some(proven) = self.by_directory(scope, &directories, who, client).await? {
-                self.throttle.succeeded(&attempt);
                 return Ok(proven);
             }
             // The name is written down only when it is one: people type passwords into the wrong field.
@@ -239,12 +245,10 @@ impl Identity {
         }
         if found.second_factor {
             let Some(code) = with_code else {
-                self.throttle.succeeded(&attempt);
                 return Err(Error::SecondFactorNeeded { pending: self.pending(scope, &member).await? });
             };
             self.take_code(scope, &member, code, client).await?;
         }
-        self.throttle.succeeded(&attempt);
         Ok(Proven::by_password(member))
     }
 
@@ -255,13 +259,20 @@ impl Identity {
         found: Option<&members::WithPassword>,
     ) -> Result<(bool, Option<&'a str>), Error> {
         let hash = found.map(|found| found.hash.as_str());
-        if found.is_some_and(|found| found.second_factor)
-            && let Some((before, code)) = crate::totp::split_code(password)
+        let split = crate::totp::split_code(password);
+        let has_factor = found.is_some_and(|found| found.second_factor);
+        if has_factor
+            && let Some((before, code)) = split
             && self.passwords.verify(before, hash).await?
         {
             return Ok((true, Some(code)));
         }
-        Ok((self.passwords.verify(password, hash).await?, None))
+        let right = self.passwords.verify(password, hash).await?;
+        if let Some((before, _)) = split.filter(|_| !right && !has_factor) {
+            // What is wrong costs the same whether or not the account is there and has a second factor.
+            self.passwords.verify(before, None).await?;
+        }
+        Ok((right, None))
     }
 
     pub(crate) async fn tell_failure(

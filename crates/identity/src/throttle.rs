@@ -1,7 +1,8 @@
 //! Slows down guessing: wrong passwords are counted per account and address, and per account.
 //!
-//! The counts live in this process: with several servers behind a balancer each counts for itself, so the bounds are
-//! multiplied by their number, and a restart forgets them. A wrong guess of a name that does not exist counts the same.
+//! They are counted twice: here, from the beginning of an attempt, so that many at once are not free; and in the control
+//! plane, once an attempt has failed, for all processes and across restarts. The count there is read in the flight that
+//! reads the stored hash, so a sign-in costs no flight more. A wrong guess of a name that does not exist counts the same.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,6 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::clock::Clock;
 use domain::id::TenantId;
+use sha2::{Digest as _, Sha256};
+use store::TenantScope;
+use store::tenant::throttle::{self, Count, Counted};
+
+use crate::{Error, Identity};
 
 /// Wrong passwords from one address at one account before it must wait.
 const PER_ADDRESS: u32 = 10;
@@ -87,6 +93,66 @@ impl Throttle {
         if let Some(count) = counts.get_mut(account) {
             count.wrong = count.wrong.saturating_sub(1);
         }
+    }
+}
+
+impl Attempt {
+    /// Under which keys all processes count it.
+    pub(crate) fn counted(&self, now: i64) -> Counted {
+        let key = |key: &Key| {
+            let address = key.address.map_or_else(String::new, |address| address.to_string());
+            hex::encode(Sha256::digest(format!("{}\0{address}", key.account)))
+        };
+        let bounds = [PER_ADDRESS, PER_ACCOUNT].map(|bound| i32::try_from(bound).unwrap_or(i32::MAX));
+        Counted { keys: self.keys.iter().map(key).collect(), bounds: bounds.to_vec(), now, span: SPAN }
+    }
+}
+
+impl Identity {
+    /// Begins an attempt that is counted by all processes; the count so far.
+    pub(crate) async fn begin_attempt(
+        &self,
+        scope: &TenantScope,
+        account: &str,
+        address: Option<IpAddr>,
+    ) -> Result<(Attempt, Count), Error> {
+        let attempt = self.throttle.begin(scope.tenant().id, account, address);
+        let attempt = attempt.map_err(|seconds| Error::Throttled { seconds })?;
+        let count = throttle::read_count(self.store.begin(scope), &attempt.counted(self.clock.seconds())).await?;
+        refuse(count)?;
+        Ok((attempt, count))
+    }
+
+    /// Tells all processes what came of an attempt; other outcomes than right and wrong count for neither.
+    pub(crate) async fn end_attempt<T>(
+        &self,
+        scope: &TenantScope,
+        attempt: &Attempt,
+        count: Count,
+        outcome: &Result<T, Error>,
+    ) -> Result<(), Error> {
+        let counted = attempt.counted(self.clock.seconds());
+        match outcome {
+            Ok(_) | Err(Error::SecondFactorNeeded { .. }) => {
+                self.throttle.succeeded(attempt);
+                if count.wrong > 0 {
+                    throttle::forget(self.store.begin(scope), counted.keys.first().map_or("", String::as_str)).await?;
+                }
+            }
+            Err(Error::Unmatched | Error::PasswordSignInOff | Error::Archived { .. } | Error::Refused(_)) => {
+                throttle::count_wrong(self.store.begin(scope), &counted).await?
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Refuses an attempt where there were too many.
+pub(crate) fn refuse(count: Count) -> Result<(), Error> {
+    match u32::try_from(count.seconds) {
+        Ok(seconds) if seconds > 0 => Err(Error::Throttled { seconds }),
+        _ => Ok(()),
     }
 }
 

@@ -90,8 +90,13 @@ impl Identity {
         code: &str,
         client: &Client,
     ) -> Result<Vec<String>, Error> {
-        let attempt = self.throttle.begin(scope.tenant().id, &throttled(&actor.member.username), client.address);
-        let attempt = attempt.map_err(|seconds| Error::Throttled { seconds })?;
+        let (attempt, count) = self.begin_attempt(scope, &throttled(&actor.member.username), client.address).await?;
+        let outcome = self.confirmed(scope, actor, code).await;
+        self.end_attempt(scope, &attempt, count, &outcome).await?;
+        outcome
+    }
+
+    async fn confirmed(&self, scope: &TenantScope, actor: &MemberActor, code: &str) -> Result<Vec<String>, Error> {
         let mut tx = self.store.begin(scope);
         tx.touch().await?;
         let begun = factors::find_totp(&mut tx, actor.id()).await?.filter(|totp| totp.confirmed_ts.is_none());
@@ -107,7 +112,6 @@ impl Identity {
         factors::confirm_totp(&mut tx, actor.id(), step, &json!(hashes), self.clock.seconds()).await?;
         audit(&mut tx, &actor.member, "factor.on", json!({})).await?;
         tx.commit().await?;
-        self.throttle.succeeded(&attempt);
         Ok(codes)
     }
 
@@ -154,10 +158,10 @@ impl Identity {
         let found = members::find_member(&mut tx, id).await?;
         tx.commit().await?;
         let Some(member) = found.filter(|member| !member.archived) else { return Err(Error::Unmatched) };
-        let attempt = self.throttle.begin(scope.tenant().id, &throttled(&member.username), client.address);
-        let attempt = attempt.map_err(|seconds| Error::Throttled { seconds })?;
-        self.take_code(scope, &member, code, client).await?;
-        self.throttle.succeeded(&attempt);
+        let (attempt, count) = self.begin_attempt(scope, &throttled(&member.username), client.address).await?;
+        let outcome = self.take_code(scope, &member, code, client).await;
+        self.end_attempt(scope, &attempt, count, &outcome).await?;
+        outcome?;
         self.enter_page(scope, Proven::by_password(member), client).await
     }
 

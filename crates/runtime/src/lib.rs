@@ -12,4 +12,5 @@ pub mod s3;
 pub mod sandbox;
 pub mod settings;
 pub mod shutdown;
+pub mod space;
 pub mod tls;

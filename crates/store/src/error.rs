@@ -20,6 +20,9 @@ pub enum Error {
     /// Every connection is in use, or a lock or statement took too long.
     #[error("the database is busy, try again in a moment")]
     TooBusy,
+    /// The database's disk is full.
+    #[error("the database's disk is full")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A stored row does not have the shape it must have.
     #[error("row {id} of {table} is damaged: {what}")]
     Corrupt {
@@ -51,6 +54,7 @@ impl Error {
             Self::Conflict { .. } => "conflict",
             Self::Unavailable(_) => "unavailable",
             Self::TooBusy => "busy",
+            Self::Full(_) => "full",
             Self::Corrupt { .. } => "corrupt",
             Self::Refused(_) => "refused",
             Self::Database(_) => "other",
@@ -85,6 +89,9 @@ fn from_postgres(error: tokio_postgres::Error) -> Error {
     .contains(code)
     {
         return Error::TooBusy;
+    }
+    if *code == SqlState::DISK_FULL {
+        return Error::Full(Box::new(error));
     }
     if code.code().starts_with("57P") || code.code().starts_with("08") {
         return Error::Unavailable(Box::new(error));

@@ -54,6 +54,16 @@ impl Store {
         })
     }
 
+    /// Where the server keeps its rows, when it runs on this machine and tells us.
+    pub async fn data_directory(&self) -> Option<std::path::PathBuf> {
+        if !self.config().is_local() {
+            return None;
+        }
+        let connection = self.pools().owner.get().await.ok()?;
+        let asked = connection.client.query_one("SELECT current_setting('data_directory')", &[]).await;
+        asked.ok()?.try_get::<_, String>(0).ok().map(std::path::PathBuf::from)
+    }
+
     /// Lock slots of the server, and relations of this database: a whole dump locks them all at once.
     pub async fn lock_headroom(&self) -> Result<(i64, i64), Error> {
         let facts = self.server_facts().await?;

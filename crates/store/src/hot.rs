@@ -121,7 +121,7 @@ pub(crate) use marking;
 /// Begins and takes the tenant's role. One simple message: the server answers once, not once a statement. The schema id is
 /// a type that only the registry makes, so its text is safe here.
 fn entering(scope: &TenantScope) -> String {
-    format!("BEGIN;SET LOCAL ROLE {}", scope.tenant().schema)
+    format!("BEGIN;SET LOCAL ROLE {}{}", scope.tenant().schema, scope.time_limit())
 }
 
 /// The same for a plain write: with the tenant's lock, as a writer.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::id::{InvalidId, SchemaId, Slug, TenantId};
-use domain::tenant::{Tenant, TenantState};
+use domain::tenant::{Limits, Tenant, TenantState};
 use sea_orm::{ConnectionTrait, QueryResult};
 use time::OffsetDateTime;
 
@@ -41,13 +41,15 @@ pub enum TenantChange {
     Hosts(Vec<String>),
     /// Its public URL; none puts it into private mode.
     PublicUrl(Option<String>),
+    /// What it may use.
+    Limits(Limits),
     /// Refused to members, and to be deleted then.
     DeleteAfter(OffsetDateTime),
     /// Back from being suspended (to active), or from a deletion that has not begun (to what it was before).
     Resume,
 }
 
-const SELECT: &str = "SELECT t.id, t.slug, t.schema_id, t.shard, t.state, t.public_url, t.epoch, \
+const SELECT: &str = "SELECT t.id, t.slug, t.schema_id, t.shard, t.state, t.public_url, t.epoch, t.stored_bytes, t.statement_ms, \
     extract(epoch FROM t.created_at)::bigint AS created_ts, \
     coalesce((SELECT array_agg(h.host ORDER BY h.host) FROM holdfast.tenant_host h WHERE h.tenant_id = t.id), '{}') AS hosts \
     FROM holdfast.tenant t";
@@ -130,6 +132,11 @@ impl Registry {
             TenantChange::PublicUrl(url) => {
                 ("UPDATE holdfast.tenant SET public_url = $2 WHERE id = $1", url.clone().into())
             }
+            TenantChange::Limits(limits) => (
+                "UPDATE holdfast.tenant SET stored_bytes = ($2::jsonb->>'stored_bytes')::bigint, \
+                 statement_ms = ($2::jsonb->>'statement_ms')::integer WHERE id = $1",
+                serde_json::json!(limits).into(),
+            ),
             TenantChange::Hosts(hosts) => {
                 tx.tx
                     .execute_raw(statement("DELETE FROM holdfast.tenant_host WHERE tenant_id = $1", vec![id.0.into()]))
@@ -145,15 +152,7 @@ impl Registry {
             return Err(Error::NotFound("tenant"));
         }
         if matches!(change, TenantChange::State(TenantState::Active) | TenantChange::Resume) {
-            // rows that changed places with others are fenced off until they are in use again
-            let sql = "SELECT schema_id FROM holdfast.tenant WHERE id = $1";
-            if let Some(row) = tx.tx.query_one_raw(statement(sql, vec![id.0.into()])).await? {
-                let text: String = row.try_get("", "schema_id")?;
-                if let Ok(schema) = text.parse::<SchemaId>() {
-                    let grant = format!("GRANT INSERT ON {schema}.change_mark TO {schema}");
-                    tx.tx.execute_unprepared(&grant).await?;
-                }
-            }
+            unfence(&tx, id).await?;
         }
         tx.tx.execute_raw(statement("SELECT pg_notify('holdfast_registry', $1)", vec![id.to_string().into()])).await?;
         tx.audit(Some(id), event).await?;
@@ -215,6 +214,17 @@ impl Registry {
     }
 }
 
+/// Rows that changed places with others are fenced off until they are in use again.
+async fn unfence(tx: &crate::control::ControlTx, id: TenantId) -> Result<(), Error> {
+    let sql = "SELECT schema_id FROM holdfast.tenant WHERE id = $1";
+    let Some(row) = tx.tx.query_one_raw(statement(sql, vec![id.0.into()])).await? else { return Ok(()) };
+    let text: String = row.try_get("", "schema_id")?;
+    if let Ok(schema) = text.parse::<SchemaId>() {
+        tx.tx.execute_unprepared(&format!("GRANT INSERT ON {schema}.change_mark TO {schema}")).await?;
+    }
+    Ok(())
+}
+
 fn read(row: &QueryResult) -> Result<Tenant, Error> {
     let id: uuid::Uuid = row.try_get("", "id")?;
     let corrupt = |what: InvalidId| Error::Corrupt { table: "tenant", id: id.to_string(), what: what.to_string() };
@@ -230,5 +240,9 @@ fn read(row: &QueryResult) -> Result<Tenant, Error> {
         public_url: row.try_get("", "public_url")?,
         epoch: row.try_get("", "epoch")?,
         created_ts: row.try_get("", "created_ts")?,
+        limits: Limits {
+            stored_bytes: row.try_get("", "stored_bytes")?,
+            statement_ms: row.try_get("", "statement_ms")?,
+        },
     })
 }

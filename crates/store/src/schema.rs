@@ -15,6 +15,8 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (5, include_str!("../schema/control/0005_recovery.sql")),
     (6, include_str!("../schema/control/0006_outgoing.sql")),
     (7, include_str!("../schema/control/0007_operator_identity.sql")),
+    (8, include_str!("../schema/control/0008_throttle.sql")),
+    (9, include_str!("../schema/control/0009_limits.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

@@ -60,6 +60,14 @@ impl TenantScope {
         }
     }
 
+    /// What bounds the time of a statement of the tenant's own requests, to be said behind the role; may be empty.
+    pub(crate) fn time_limit(&self) -> String {
+        match (self.why, self.tenant.limits.statement_ms) {
+            (Why::Request, Some(ms)) => format!(";SET LOCAL statement_timeout={ms}"),
+            _ => String::new(),
+        }
+    }
+
     /// The key of the tenant's advisory lock: writers hold it shared, a snapshot holds it alone while it opens.
     pub(crate) fn lock_key(&self) -> i64 {
         lock_key(self.tenant.id)

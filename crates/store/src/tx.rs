@@ -73,7 +73,8 @@ impl TenantTx {
         let schema = &self.scope.tenant().schema;
         let mut text = String::new();
         if !self.begun {
-            text = format!("BEGIN;SET LOCAL search_path TO {schema};SET LOCAL ROLE {schema}");
+            let limit = self.scope.time_limit();
+            text = format!("BEGIN;SET LOCAL search_path TO {schema};SET LOCAL ROLE {schema}{limit}");
         }
         if lock {
             let between = if text.is_empty() { "" } else { ";" };
@@ -148,6 +149,11 @@ impl TenantTx {
     pub async fn read_once(mut self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Error> {
         let mut answers = self.flight(&[Statement { sql, params }], Frame { lock: false, commit: true }).await?;
         Ok(answers.pop().unwrap_or_default())
+    }
+
+    /// Several reads with everything around them in one flight.
+    pub async fn read_all_once(mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Error> {
+        self.flight(statements, Frame { lock: false, commit: true }).await
     }
 
     /// Marks the tenant as changed and runs the statements, all committed in one flight: the shape of a plain write.

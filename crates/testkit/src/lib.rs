@@ -8,3 +8,4 @@ pub mod fixtures;
 pub mod oidc;
 pub mod pg;
 pub mod proxy;
+pub mod smtp;

@@ -65,6 +65,53 @@ async fn guessing_is_slowed_down() {
 }
 
 #[tokio::test]
+async fn every_process_counts_what_the_others_counted() {
+    let world = World::new().await;
+    let other = identity::Identity::new(world.store.clone(), world.clock.clone(), domain::chance::Chance::System);
+    let client = Client { address: Some([192, 0, 2, 1].into()), ..Client::default() };
+    for _ in 0..5 {
+        world.identity.sign_in(&world.a, as_user("bo", "wrong"), &client).await.unwrap_err();
+        other.sign_in(&world.a, as_user("bo", "wrong"), &client).await.unwrap_err();
+    }
+    for identity in [&world.identity, &other] {
+        let refused = identity.sign_in(&world.a, as_user("bo", PASSWORD), &client).await;
+        assert!(matches!(refused, Err(Error::Throttled { seconds: 300 })), "{refused:?}");
+    }
+    other.sign_in(&world.b, as_user("bo", PASSWORD), &client).await.expect("another tenant's account");
+    let elsewhere = Client { address: Some([192, 0, 2, 2].into()), ..Client::default() };
+    other.sign_in(&world.a, as_user("bo", PASSWORD), &elsewhere).await.expect("from another address");
+    // A process that begins anew knows of it; a right password forgets it.
+    world.clock.advance(301);
+    other.sign_in(&world.a, as_user("bo", "wrong"), &client).await.unwrap_err();
+    world.identity.sign_in(&world.a, as_user("bo", PASSWORD), &client).await.unwrap();
+    let rows = world.database.superuser().await.query("SELECT max(wrong) FROM holdfast.sign_in_failure", &[]).await;
+    assert_eq!(rows.unwrap()[0].get::<_, Option<i32>>(0), Some(1), "of the account alone; that of the pair is gone");
+}
+
+#[tokio::test]
+async fn an_unknown_name_costs_the_work_of_a_known_one() {
+    let world = World::new().await;
+    let bcrypt = bcrypt::hash_with_result("secret", 10).unwrap().format_for_version(bcrypt::Version::TwoA);
+    let mut tx = world.store.begin(&world.a);
+    tx.touch().await.unwrap();
+    members::update_password(&mut tx, domain::id::MemberId(3), &bcrypt, 1_700_000_000).await.unwrap();
+    tx.commit().await.unwrap();
+    let schema = &world.a.tenant().schema;
+    let factor =
+        format!("INSERT INTO {schema}.member_totp (member_id, secret, confirmed_ts) VALUES (1, 'JBSWY3DP', 1)");
+    world.database.superuser().await.batch_execute(&factor).await.unwrap();
+    for password in ["wrong", "wrong123456"] {
+        let mut work = Vec::new();
+        for name in ["nobody", "bo", "old", "ana"] {
+            let before = world.identity.passwords().computed();
+            world.identity.sign_in(&world.a, as_user(name, password), &Client::default()).await.unwrap_err();
+            work.push(world.identity.passwords().computed() - before);
+        }
+        assert!(work.iter().all(|done| *done == work[0] && *done > 0), "{password}: {work:?}");
+    }
+}
+
+#[tokio::test]
 async fn hashes_that_memos_made_open() {
     let world = World::new().await;
     let real = bcrypt::hash_with_result("secret", 4).unwrap().format_for_version(bcrypt::Version::TwoA);

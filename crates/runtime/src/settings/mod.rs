@@ -22,7 +22,7 @@ pub use keys::{KEYS, Key, Shape};
 pub use layers::{Origin, Sources};
 pub use operators::OperatorOidc;
 pub use secret::Secret;
-pub use values::{FilesPlace, ListenAddress, LogFormat};
+pub use values::{FilesPlace, ListenAddress, LogFormat, bytes};
 
 use layers::Layers;
 
@@ -83,6 +83,10 @@ pub struct Settings {
     pub webhook_allow: Vec<IpNet>,
     /// Requests of one tenant that a process answers at a time.
     pub tenant_requests: usize,
+    /// Bytes that a tenant may hold; 0: any number.
+    pub tenant_stored_bytes: u64,
+    /// Free bytes on our disks below which nothing more is stored.
+    pub free_space_floor: u64,
     /// Networks in which identity providers and directories may be; none: everywhere but link-local.
     pub identity_networks: Vec<IpNet>,
     /// The OpenID provider by which operators may sign in.
@@ -143,6 +147,8 @@ impl Settings {
             trusted_proxies: layers.list("trusted_proxies", values::network)?,
             webhook_allow: layers.list("webhook_allow", values::network)?,
             tenant_requests: layers.required("tenant_requests", values::count)?,
+            tenant_stored_bytes: layers.required("tenant_stored_bytes", values::bytes)?,
+            free_space_floor: layers.required("free_space_floor", values::bytes)?,
             identity_networks: layers.list("identity_networks", values::network)?,
             operator_oidc: OperatorOidc::read(&layers)?,
             tls_cert: layers.paths("tls_cert")?,

@@ -155,6 +155,20 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number of bytes: `4096`, `256M`, `10G`.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((at, 'K' | 'k')) => (text.get(..at), 1 << 10),
+        Some((at, 'M' | 'm')) => (text.get(..at), 1 << 20),
+        Some((at, 'G' | 'g')) => (text.get(..at), 1 << 30),
+        Some((at, 'T' | 't')) => (text.get(..at), 1 << 40),
+        _ => (Some(text), 1_u64),
+    };
+    let bytes = number.and_then(|number| number.parse::<u64>().ok()?.checked_mul(unit));
+    bytes.ok_or_else(|| format!("{text} is no number of bytes; expected such as 256M or 10G"))
+}
+
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<std::net::IpAddr>() {
         return Ok(IpNet::from(address));

@@ -82,19 +82,21 @@ pub struct WithPassword {
     pub second_factor: bool,
 }
 
+pub(super) const FIND_WITH_PASSWORD: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", m.password_hash, EXISTS (SELECT 1 FROM member_totp t WHERE t.member_id = m.id AND t.confirmed_ts IS NOT NULL)",
+    " FROM member m WHERE m.username = $1"
+);
+
+pub(super) fn with_password_of(row: &Row) -> Result<WithPassword, Error> {
+    Ok(WithPassword { member: member_of(row)?, hash: row.try_get(10)?, second_factor: row.try_get(11)? })
+}
+
 /// The member with exactly this username, with what his password is checked against.
 pub async fn find_with_password(tx: &mut TenantTx, username: &str) -> Result<Option<WithPassword>, Error> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        ", m.password_hash, EXISTS (SELECT 1 FROM member_totp t WHERE t.member_id = m.id AND t.confirmed_ts IS NOT NULL)",
-        " FROM member m WHERE m.username = $1"
-    );
-    let row = tx.query_opt(sql, &[(&username, Type::TEXT)]).await?;
-    row.map(|row| {
-        Ok(WithPassword { member: member_of(&row)?, hash: row.try_get(10)?, second_factor: row.try_get(11)? })
-    })
-    .transpose()
+    let row = tx.query_opt(FIND_WITH_PASSWORD, &[(&username, Type::TEXT)]).await?;
+    row.as_ref().map(with_password_of).transpose()
 }
 
 /// The members with these usernames, in no order; unknown names are passed over. Large pictures are [`PICTURE`].

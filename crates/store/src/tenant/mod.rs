@@ -19,5 +19,6 @@ pub mod sessions;
 pub mod settings;
 pub mod shares;
 pub mod stats;
+pub mod throttle;
 pub mod tokens;
 pub mod webhooks;

@@ -64,7 +64,7 @@ pub struct NewNotification<'a> {
     pub related_id: Option<NoteId>,
 }
 
-/// Tells each of `receivers`.
+/// Tells each of `receivers`, and asks for a mail to those who have an address where the tenant sends mails.
 pub async fn insert_notifications(
     tx: &mut TenantTx,
     receivers: &[MemberId],
@@ -75,8 +75,12 @@ pub async fn insert_notifications(
     }
     let ids: Vec<i64> = receivers.iter().map(|member| member.0).collect();
     tx.query(
-        "INSERT INTO notification (id, created_ts, sender_id, receiver_id, kind, note_id, related_id)
-         SELECT nextval('id_seq'), $2, $3, u.id, $4, $5, $6 FROM unnest($1::bigint[]) AS u(id)",
+        "WITH told AS (INSERT INTO notification (id, created_ts, sender_id, receiver_id, kind, note_id, related_id)
+           SELECT nextval('id_seq'), $2, $3, u.id, $4, $5, $6 FROM unnest($1::bigint[]) AS u(id)
+           RETURNING id, receiver_id)
+         SELECT count(holdfast_outgoing.ask('mail', told.id)) FROM told
+           JOIN setting s ON s.key = 'NOTIFICATION' AND s.value->'email'->'enabled' = 'true'
+           JOIN member m ON m.id = told.receiver_id AND m.email <> '' AND NOT m.archived",
         &[
             (&ids, Type::INT8_ARRAY),
             (&new.created_ts, Type::INT8),

@@ -29,7 +29,7 @@ macro_rules! provider_columns {
     };
 }
 
-fn provider_of(row: &Row) -> Result<Provider, Error> {
+pub(super) fn provider_of(row: &Row) -> Result<Provider, Error> {
     Ok(Provider {
         id: row.try_get(0)?,
         uid: row.try_get(1)?,
@@ -46,10 +46,12 @@ pub async fn list_providers(tx: &mut TenantTx) -> Result<Vec<Provider>, Error> {
     tx.query(sql, &[]).await?.iter().map(provider_of).collect()
 }
 
+pub(super) const LIST_DIRECTORIES: &str =
+    concat!("SELECT ", provider_columns!(), " FROM identity_provider WHERE kind = 'LDAP' ORDER BY id");
+
 /// The directories among the providers, the oldest first.
 pub async fn list_directories(tx: &mut TenantTx) -> Result<Vec<Provider>, Error> {
-    let sql = concat!("SELECT ", provider_columns!(), " FROM identity_provider WHERE kind = 'LDAP' ORDER BY id");
-    tx.query(sql, &[]).await?.iter().map(provider_of).collect()
+    tx.query(LIST_DIRECTORIES, &[]).await?.iter().map(provider_of).collect()
 }
 
 /// The provider with this public id.

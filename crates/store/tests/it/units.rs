@@ -17,6 +17,21 @@ async fn tenant(store: &Store, slug: &str, state: TenantState) -> (Arc<Tenant>, 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_may_have_a_time_limit_of_its_own() {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    let (one, scope) = tenant(&store, "one", TenantState::Active).await;
+    let mut limited = (*one).clone();
+    limited.limits.statement_ms = Some(50);
+    let limited = Arc::new(limited);
+    let slow = "SELECT count(*) FROM pg_sleep(0.3)";
+    let ended = store.begin(&TenantScope::for_request(Arc::clone(&limited))).read_once(slow, &[]).await;
+    assert!(matches!(ended, Err(Error::TooBusy)), "{ended:?}");
+    store.begin(&scope).read_once(slow, &[]).await.expect("others have the limit of the installation");
+    store.begin(&TenantScope::for_job(limited, "backup")).read_once(slow, &[]).await.expect("and so have jobs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_unit_of_work_stands_or_falls_as_a_whole() {
     let database = TestDatabase::create().await;
     let store = database.store().await;

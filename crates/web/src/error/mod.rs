@@ -199,6 +199,11 @@ impl From<store::Error> for Error {
             Store::Unavailable(_) | Store::TooBusy => {
                 Self::unavailable("the database does not answer at present; try again in a moment").because(error)
             }
+            Store::Full(_) => Self::new(
+                Code::ResourceExhausted,
+                "this server is short of disk space, so nothing more is stored; reading goes on",
+            )
+            .because(error),
             Store::Corrupt { .. } => {
                 Self::new(Code::DataLoss, "stored data is damaged; tell the operator").because(error)
             }
