@@ -6,6 +6,7 @@ mod errors;
 mod installation;
 mod operators;
 mod serve;
+mod tend;
 mod work;
 
 use std::process::ExitCode;

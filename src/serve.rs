@@ -281,7 +281,8 @@ pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result
             runners.push(tokio::spawn(runner.run_with(stopped.clone(), PATIENCE)));
         }
     }
-    tokio::spawn(tend(installation.admin()));
+    tokio::spawn(crate::tend::tend(installation.admin()));
+    tokio::spawn(crate::tend::index(installation.store.clone()));
     let after = installation.settings.backup_changed_after;
     if after > 0 && (only.is_empty() || only.iter().any(|kind| kind == "backup")) {
         let store = installation.store.clone();
@@ -289,33 +290,6 @@ pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result
     }
     let scheduler = Scheduler::start(installation.store.clone(), Clock::System).await.map_err(failed)?;
     Ok(Working { stop, runners, scheduler })
-}
-
-/// How often files without a row are looked for.
-const SWEEP: Duration = Duration::from_secs(3600);
-
-/// Keeps schemas in stock, sweeps files and carries out deletions whose grace has ended.
-async fn tend(admin: Admin) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(20));
-    let mut swept = None;
-    loop {
-        ticks.tick().await;
-        if let Err(error) = admin.store.fill_stock().await {
-            tracing::warn!(%error, "the stock of schemas cannot be filled");
-        }
-        if let Err(error) = admin::tenants::delete_due(&admin).await {
-            tracing::warn!(%error, "a deletion that is due cannot be carried out");
-        }
-        if let Err(error) = admin::sweep::deleted_tenants(&admin).await {
-            tracing::warn!(%error, "files of a deleted tenant cannot be removed");
-        }
-        if swept.is_none_or(|at: std::time::Instant| at.elapsed() >= SWEEP) {
-            swept = Some(std::time::Instant::now());
-            if let Err(error) = admin::sweep::files_without_rows(&admin).await {
-                tracing::warn!(%error, "files without a row cannot be swept");
-            }
-        }
-    }
 }
 
 /// `holdfast serve`

@@ -31,7 +31,7 @@ struct Inner {
 #[derive(Clone, Copy)]
 struct Held {
     bytes: u64,
-    at: Instant,
+    at: Option<Instant>,
     measuring: bool,
 }
 
@@ -82,9 +82,8 @@ impl Room {
     /// What the tenant held a moment ago; measured anew beside the request where that is long ago.
     fn held(&self, tenant: &Arc<Tenant>) -> u64 {
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let known = held.entry(tenant.id).or_insert(Held { bytes: 0, at: now - STANDS, measuring: false });
-        if !known.measuring && now.duration_since(known.at) >= STANDS {
+        let known = held.entry(tenant.id).or_insert(Held { bytes: 0, at: None, measuring: false });
+        if !known.measuring && known.at.is_none_or(|at| at.elapsed() >= STANDS) {
             known.measuring = true;
             let (this, scope) = (self.clone(), TenantScope::for_job(Arc::clone(tenant), "measure"));
             tokio::spawn(async move {
@@ -107,7 +106,7 @@ impl Room {
     fn note(&self, tenant: TenantId, bytes: Option<u64>) {
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
         let before = held.get(&tenant).map_or(0, |known| known.bytes);
-        held.insert(tenant, Held { bytes: bytes.unwrap_or(before), at: Instant::now(), measuring: false });
+        held.insert(tenant, Held { bytes: bytes.unwrap_or(before), at: Some(Instant::now()), measuring: false });
     }
 }
 

@@ -17,6 +17,7 @@ import { identity } from "./identity.mjs";
 import { forms, memberByKeyboard } from "./journeys.mjs";
 import { signIn } from "./keyboard.mjs";
 import { lookAtPages } from "./pages.mjs";
+import { twoTenants } from "./tenants.mjs";
 
 const [binary, modules] = process.argv.slice(2);
 if (!binary || !modules) {
@@ -59,7 +60,7 @@ async function groups(browser, demo) {
   const url = demo.url;
   const member = await session(browser, `${url}/signin`, demo.owner, demo.password);
   const operator = await session(browser, `${url}/console/signin`, demo.operator, demo.operator_password);
-  const world = { browser, url, test, demo, member, operator, source, gzip: gzipSync };
+  const world = { binary, browser, url, test, demo, member, operator, source, gzip: gzipSync };
   const all = {
     pages: () => lookAtPages(world),
     keyboard: () => memberByKeyboard(world, true),
@@ -70,6 +71,7 @@ async function groups(browser, demo) {
     foreign: () => foreignForms(world),
     weights: () => weights(world),
     identity: () => identity(world),
+    tenants: () => twoTenants(world),
   };
   for (const [name, run] of Object.entries(all)) {
     if (!name.includes(process.env.ONLY ?? "")) continue;

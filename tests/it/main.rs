@@ -3,6 +3,7 @@
 // Tests are read as stories; the finer points of style bind the product only.
 #![allow(clippy::pedantic, clippy::type_complexity)]
 
+mod bombs;
 mod compatibility;
 mod dialects;
 mod drills;

@@ -88,7 +88,7 @@ pub async fn mail_to_try(desk: &Desk<'_>, given: Option<EmailSetting>) -> Result
         return stored.ok_or(Error::Refused("email notifications are not set up"));
     };
     let mut setting = NotificationSetting { email: Some(given) };
-    if !setting.email.as_ref().is_some_and(|email| email.smtp_username.is_empty()) {
+    if setting.email.as_ref().is_some_and(|email| !email.smtp_username.is_empty()) {
         keep_password(&mut setting, stored)?;
     }
     Ok(setting.email.unwrap_or_default())

@@ -2,6 +2,7 @@
 //! forms, templates and redirects.
 
 mod account;
+mod deliveries;
 mod edit;
 mod feed;
 mod form;
@@ -48,6 +49,7 @@ pub fn routes() -> Vec<Route> {
             .face(Face::Short),
         Route::post("/signout", Audit::Event("signout.made"), || to(sign_in::sign_out)),
         Route::get("/account", || to(account::show)),
+        Route::get("/account/webhooks", || to(deliveries::show)),
         Route::post("/account/password", Audit::Event("password.changed"), || to(account::change_password)),
         Route::post("/account/tokens", Audit::Event("token.created"), || to(account::create_token)),
         Route::post("/account/tokens/{id}/revoke", Audit::Event("token.revoked"), || to(account::revoke_token)),

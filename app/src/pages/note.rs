@@ -8,7 +8,7 @@ use web::{Result, Signed, Visit, page};
 use wire::page::Page;
 
 use super::feed::offered;
-use super::frame::{Frame, answer, back, desk, writable};
+use super::frame::{Frame, answer, back, desk, roomy, writable};
 use super::view::{Look, NoteCard};
 use crate::notes::service::{self, Draft};
 use crate::notes::update::{self, Change};

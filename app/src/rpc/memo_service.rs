@@ -126,7 +126,10 @@ async fn list_memo_reactions(ctx: Ctx, request: v1::ListMemoReactionsRequest) ->
 async fn upsert_memo_reaction(ctx: Ctx, request: v1::UpsertMemoReactionRequest) -> Answer<v1::Reaction> {
     let uid = input::memo_uid(&request.name)?;
     let reaction = request.reaction.ok_or_else(|| ApiError::invalid("reaction is required"))?;
-    input::memo_uid(&reaction.content_id)?;
+    // Newer clients do not name the memo twice.
+    if !(reaction.content_id.is_empty() && ctx.speaks_old()) {
+        input::memo_uid(&reaction.content_id)?;
+    }
     let stored = reactions::upsert(&Desk::of(&ctx), uid, &reaction.reaction_type).await?;
     let creator = ctx.actor().member().map_or("", |member| member.username.as_str());
     Ok(view::reaction(uid, creator, &stored))

@@ -12,7 +12,7 @@ use domain::clock::Clock;
 use domain::id::TenantId;
 use sha2::{Digest as _, Sha256};
 use store::TenantScope;
-use store::tenant::throttle::{self, Count, Counted};
+use store::tenant::throttle::{self, Counted};
 
 use crate::{Error, Identity};
 
@@ -115,7 +115,7 @@ impl Identity {
         scope: &TenantScope,
         account: &str,
         address: Option<IpAddr>,
-    ) -> Result<(Attempt, Count), Error> {
+    ) -> Result<(Attempt, throttle::Count), Error> {
         let attempt = self.throttle.begin(scope.tenant().id, account, address);
         let attempt = attempt.map_err(|seconds| Error::Throttled { seconds })?;
         let count = throttle::read_count(self.store.begin(scope), &attempt.counted(self.clock.seconds())).await?;
@@ -128,7 +128,7 @@ impl Identity {
         &self,
         scope: &TenantScope,
         attempt: &Attempt,
-        count: Count,
+        count: throttle::Count,
         outcome: &Result<T, Error>,
     ) -> Result<(), Error> {
         let counted = attempt.counted(self.clock.seconds());
@@ -140,7 +140,7 @@ impl Identity {
                 }
             }
             Err(Error::Unmatched | Error::PasswordSignInOff | Error::Archived { .. } | Error::Refused(_)) => {
-                throttle::count_wrong(self.store.begin(scope), &counted).await?
+                throttle::count_wrong(self.store.begin(scope), &counted).await?;
             }
             Err(_) => {}
         }
@@ -149,7 +149,7 @@ impl Identity {
 }
 
 /// Refuses an attempt where there were too many.
-pub(crate) fn refuse(count: Count) -> Result<(), Error> {
+pub(crate) fn refuse(count: throttle::Count) -> Result<(), Error> {
     match u32::try_from(count.seconds) {
         Ok(seconds) if seconds > 0 => Err(Error::Throttled { seconds }),
         _ => Ok(()),

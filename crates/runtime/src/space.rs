@@ -76,9 +76,11 @@ impl Space {
         let before = std::mem::replace(&mut *self.0.low.write().unwrap_or_else(PoisonError::into_inner), low);
         match (before, low) {
             (None, Some(place)) => {
-                tracing::error!(place, floor = self.0.floor, "little space is left: nothing more is stored")
+                tracing::error!(place, floor = self.0.floor, "little space is left: nothing more is stored");
             }
-            (Some(place), None) => tracing::warn!(place, "there is space again"),
+            (Some(place), None) => {
+                tracing::warn!(place, "there is space again");
+            }
             _ => {}
         }
         seen
@@ -98,7 +100,7 @@ impl Space {
 
 fn free(path: &Path) -> io::Result<u64> {
     let found = statvfs(path).map_err(io::Error::from)?;
-    Ok(u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size())))
+    Ok(found.blocks_available().saturating_mul(found.fragment_size()))
 }
 
 #[cfg(test)]

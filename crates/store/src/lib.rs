@@ -24,6 +24,7 @@ mod provision;
 mod registry;
 mod schema;
 mod scope;
+mod search_index;
 mod snapshot;
 mod store;
 mod swap;

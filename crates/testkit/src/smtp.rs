@@ -165,7 +165,7 @@ impl MailServer {
         let (mut known, mut to) = (false, Vec::new());
         loop {
             let line = hear(&mut stream).await?;
-            let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
+            let (verb, rest) = line.split_once(' ').unwrap_or((line.as_str(), ""));
             let answer = match verb.to_ascii_uppercase().as_str() {
                 "EHLO" if self.security == Security::StartTls && !secure => "250-sink\r\n250 STARTTLS".to_owned(),
                 "EHLO" => "250-sink\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN".to_owned(),

@@ -85,6 +85,7 @@ fn sample(route: &Route) -> Option<Sample> {
             marked: false,
             own: &[303],
         }),
+        ("GET", "/account/webhooks") => row("/account/webhooks", "", &[200]),
         ("GET", "/settings/signin") => row("/settings/signin", "", &[200]),
         ("POST", "/settings/signin") => row("/settings/signin", "title=x&settings=y", &[422]),
         ("GET", "/settings/signin/{uid}") => row("/settings/signin/nope", "", &[404]),

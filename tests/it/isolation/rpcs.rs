@@ -1,5 +1,7 @@
-//! Every RPC over REST and Connect, at both doors of a tenant: a credential of another tenant is answered like garbage,
+//! Every RPC over REST, Connect, gRPC-Web and native gRPC, at both doors of a tenant: a credential of another tenant is answered like garbage,
 //! and everyone at home gets what is his own.
+
+use std::net::SocketAddr;
 
 use prost::Message as _;
 use prost_reflect::{DeserializeOptions, DynamicMessage};
@@ -10,7 +12,7 @@ use wire::table::{Audit, Rpc};
 use super::callers::{Caller, foreign_and_garbage, leaving, own};
 use super::samples::{Sample, as_rest, filled, sample};
 use super::world::{Keys, SLUGS, World, essence, marker};
-use crate::support::{Answer, Http};
+use crate::support::{Answer, Http, grpc};
 
 /// One way to send a sample.
 struct Ask {
@@ -27,6 +29,7 @@ enum Protocol {
     ConnectJson,
     ConnectProto,
     GrpcWeb,
+    Grpc,
 }
 
 impl Protocol {
@@ -37,6 +40,7 @@ impl Protocol {
             Self::ConnectJson => "c",
             Self::ConnectProto => "p",
             Self::GrpcWeb => "g",
+            Self::Grpc => "n",
         }
     }
 
@@ -45,13 +49,19 @@ impl Protocol {
             Self::Rest | Self::ConnectJson => "application/json",
             Self::ConnectProto => "application/proto",
             Self::GrpcWeb => "application/grpc-web+proto",
+            Self::Grpc => "application/grpc",
         }
     }
 }
 
 impl Ask {
-    fn send(&self, door: &Http, caller: Option<&Caller>) -> Answer {
+    fn send(&self, door: &Http, caller: Option<&Caller>, native: SocketAddr) -> Answer {
         let mut headers = caller.map(|caller| caller.headers.clone()).unwrap_or_default();
+        if self.protocol == Protocol::Grpc {
+            let path = format!("{}{}", door.base, self.path);
+            let message = self.body.as_deref().unwrap_or_default();
+            return grpc::call(native, &grpc::Call { authority: &door.host, path: &path, headers: &headers, message });
+        }
         if self.body.is_some() {
             headers.push(("Content-Type".to_owned(), self.protocol.content_type().to_owned()));
         }
@@ -71,7 +81,7 @@ impl Ask {
     }
 }
 
-/// The forms of one RPC: each REST binding, Connect in JSON and in protobuf, gRPC-Web.
+/// The forms of one RPC: each REST binding, Connect in JSON and in protobuf, gRPC-Web, gRPC.
 fn asks(rpc: &Rpc, message: &Value, texts: &[(&str, &str)]) -> Vec<Ask> {
     let of = |protocol: Protocol| {
         let victim = format!("{{victim-{}}}", protocol.letter());
@@ -106,6 +116,7 @@ fn asks(rpc: &Rpc, message: &Value, texts: &[(&str, &str)]) -> Vec<Ask> {
     asks.push(posted(Protocol::ConnectJson, "Connect JSON", json));
     asks.push(posted(Protocol::ConnectProto, "Connect protobuf", proto));
     asks.push(posted(Protocol::GrpcWeb, "gRPC-Web", frame));
+    asks.push(posted(Protocol::Grpc, "gRPC", encoded(rpc, &of(Protocol::Grpc))));
     asks
 }
 
@@ -128,6 +139,7 @@ fn rows() -> Vec<(&'static Rpc, Sample)> {
 /// A credential of A at B: status, headers and body are those of garbage, and B does not change.
 async fn refused_like_garbage(world: &World, texts: &[(&str, &str)], problems: &mut Vec<String>) -> (usize, usize) {
     let (mut routes, mut asked) = (0, 0);
+    let native = world.server.grpc_address();
     let keys = world.keys(&world.doors("alpha")[0], "maria");
     let callers = foreign_and_garbage(&keys);
     let before = world.fingerprint("bravo").await;
@@ -136,14 +148,14 @@ async fn refused_like_garbage(world: &World, texts: &[(&str, &str)], problems: &
         for ask in asks(rpc, row.foreign.as_ref().unwrap_or(&row.message), texts) {
             routes += 1;
             for door in world.doors("bravo") {
-                let stranger = ask.send(&door, None);
+                let stranger = ask.send(&door, None, native);
                 asked += 1;
                 let public = matches!(rpc.access, wire::table::Access::Bootstrap | wire::table::Access::Public);
                 if !public && ask.status(&stranger) != 401 {
                     problems.push(format!("{}: a stranger gets {}", ask.label, ask.status(&stranger)));
                 }
                 for (foreign, garbage) in &callers {
-                    let (one, other) = (ask.send(&door, Some(foreign)), ask.send(&door, Some(garbage)));
+                    let (one, other) = (ask.send(&door, Some(foreign), native), ask.send(&door, Some(garbage), native));
                     asked += 1;
                     if essence(&one) != essence(&other) {
                         problems.push(format!(
@@ -180,12 +192,13 @@ async fn refused_like_garbage(world: &World, texts: &[(&str, &str)], problems: &
 /// Everyone at home: reads at both, then writes at A, after which B is what it was.
 async fn at_home(world: &World, texts: &[(&str, &str)], problems: &mut Vec<String>) -> Vec<&'static str> {
     let mut not_offered = Vec::new();
+    let native = world.server.grpc_address();
     for (slug, other) in [(SLUGS[0], SLUGS[1]), (SLUGS[1], SLUGS[0])] {
         for door in world.doors(slug) {
             let caller = own(&world.keys(&door, "maria"));
             for (rpc, row) in rows().into_iter().filter(|(rpc, _)| rpc.is_read()) {
                 for ask in asks(rpc, &row.message, texts) {
-                    let answer = ask.send(&door, Some(&caller));
+                    let answer = ask.send(&door, Some(&caller), native);
                     if ask.status(&answer) == 501 {
                         not_offered.push(rpc.method);
                         continue;
@@ -209,9 +222,9 @@ async fn at_home(world: &World, texts: &[(&str, &str)], problems: &mut Vec<Strin
         for ask in asks(rpc, &row.message, texts) {
             let seq = world.audit_head().await;
             let answer = if rpc.method == "SignOut" {
-                ask.send(door, Some(&leaving(&world.keys(door, "maria"))))
+                ask.send(door, Some(&leaving(&world.keys(door, "maria"))), native)
             } else {
-                ask.send(door, Some(&caller))
+                ask.send(door, Some(&caller), native)
             };
             if ask.status(&answer) == 501 {
                 not_offered.push(rpc.method);
@@ -252,13 +265,14 @@ async fn every_rpc_answers_with_the_callers_own_data() {
         truth["memos"].as_array().into_iter().flatten().filter(|memo| {
             memo["creator"] == "maria" && memo["key"].as_str().is_some_and(|key| key.starts_with("plain-"))
         });
-    let victims: Vec<&str> = plain.filter_map(|memo| memo["uid"].as_str()).take(4).collect();
+    let victims: Vec<&str> = plain.filter_map(|memo| memo["uid"].as_str()).take(5).collect();
     let password = world.passwords.iter().find(|(name, _)| name == "maria").unwrap().1.clone();
     let texts = [
         ("{victim-r}", victims[0]),
         ("{victim-c}", victims[1]),
         ("{victim-p}", victims[2]),
         ("{victim-g}", victims[3]),
+        ("{victim-n}", victims[4]),
         ("{password}", password.as_str()),
         ("{unused-file}", "no-such-file"),
     ];

@@ -4,4 +4,5 @@ mod beyond;
 mod compare;
 mod exceptions;
 mod recording;
+mod renamed;
 mod run;

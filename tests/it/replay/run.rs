@@ -12,7 +12,7 @@ use super::exceptions::{EXCEPTIONS, NOT_YET, RIGHTLY};
 use super::recording::{Exchange, group, write_order};
 use crate::support::{Answer, Http, Installation};
 
-const READS: &[&str] = &[
+pub(super) const READS: &[&str] = &[
     "memo-get",
     "memo-list",
     "memo-sub",
@@ -55,11 +55,17 @@ pub(super) struct Callers(pub(super) HashMap<&'static str, String>);
 
 impl Callers {
     pub(super) fn sign_in(http: &Http, truth: &Value) -> Self {
+        Self::sign_in_as(http, truth, str::to_owned)
+    }
+
+    /// The same where people are called otherwise.
+    pub(super) fn sign_in_as(http: &Http, truth: &Value, named: impl Fn(&str) -> String) -> Self {
         let people = [("owner", "maria"), ("admin", "zoe"), ("member", "li-lei")];
         let token = |username: &str| {
+            let username = named(username);
             let user = truth["users"].as_array().into_iter().flatten().find(|user| user["username"] == username);
             let password = user.and_then(|user| user["password"].as_str()).expect("a password in truth.json");
-            http.sign_in(username, password).0
+            http.sign_in(&username, password).0
         };
         Self(people.into_iter().map(|(role, username)| (role, token(username))).collect())
     }

@@ -128,10 +128,14 @@ impl Installation {
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no ready line: {line}"));
         assert_eq!(ready["event"], "ready", "{ready}");
         let url = ready["url"].as_str().unwrap();
-        let address = url.strip_prefix("http://").unwrap().trim_end_matches('/').parse().unwrap();
+        let address = address_of(url);
         let grpc = ready["grpc_url"].as_str().unwrap_or_default().trim_end_matches('/').to_owned();
         Server { child, address, grpc }
     }
+}
+
+fn address_of(url: &str) -> SocketAddr {
+    url.split("//").nth(1).unwrap().trim_end_matches('/').parse().unwrap()
 }
 
 /// A running worker; it is killed with this value.
@@ -156,6 +160,11 @@ impl Server {
     /// The process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The address of native gRPC.
+    pub(crate) fn grpc_address(&self) -> SocketAddr {
+        address_of(&self.grpc)
     }
 
     /// A client that calls it by this host name.

@@ -1,5 +1,6 @@
 //! A real installation: our executable, a database of its own, folders as stores.
 
+pub(crate) mod grpc;
 pub(crate) mod http;
 mod installation;
 mod listener;

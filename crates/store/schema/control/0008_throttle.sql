@@ -34,7 +34,7 @@ BEGIN
         DELETE FROM holdfast.sign_in_failure f WHERE f.since + p_span <= p_now;
     END IF;
     INSERT INTO holdfast.sign_in_failure AS f (tenant_id, key, since, wrong)
-    SELECT t.id, k.key, p_now, 1 FROM holdfast.tenant t, unnest(p_keys) AS k (key)
+    SELECT t.id, k.key, p_now, 1 FROM holdfast.tenant t, (SELECT DISTINCT unnest(p_keys)) AS k (key)
     WHERE t.schema_id = current_setting('role', true) ORDER BY k.key
     ON CONFLICT (tenant_id, key) DO UPDATE SET
         wrong = CASE WHEN f.since + p_span <= p_now THEN 1 ELSE f.wrong + 1 END,

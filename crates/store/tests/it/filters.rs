@@ -1,0 +1,343 @@
+//! A filter asked of Postgres and asked in memory gives the same notes: random notes, random filters, fixed seeds.
+
+use std::collections::BTreeSet;
+
+use domain::chance::Chance;
+use domain::filter::{self, NoteFacts};
+use domain::id::MemberId;
+use domain::member::{Member, Role};
+use domain::note::Note;
+use domain::tenant::TenantState;
+use store::tenant::feed::{FeedQuery, Order, Viewer, list_notes};
+use store::tenant::{filter_sql, members};
+use store::{Store, TenantScope, Type};
+use testkit::pg::TestDatabase;
+
+const NOTES: usize = 150;
+const FILTERS: usize = 700;
+const NOW: i64 = 1_700_000_000;
+
+/// Pieces of texts, patterns and tags: cases of several scripts, what LIKE and regular expressions take for signs.
+const PIECES: [&str; 34] = [
+    "work",
+    "Work",
+    "WORK",
+    "straße",
+    "STRASSE",
+    "Éclair",
+    "éCLAIR",
+    "ёлка",
+    "ЁЛКА",
+    "İzmir",
+    "izmir",
+    "ΣΊΣΥΦΟΣ",
+    "σίσυφος",
+    "ǅungla",
+    "K",
+    "k",
+    "😀",
+    "100%",
+    "a_b",
+    "aXb",
+    "\\",
+    "\\\\",
+    "'",
+    "\"",
+    "\n",
+    " ",
+    "travel",
+    "travel/japan",
+    "Travel/Japan/kyoto",
+    "travelling",
+    "c++",
+    ".",
+    "x-1",
+    "",
+];
+const USERS: [&str; 4] = ["ana", "bo", "3", "Bo"];
+
+struct Random(Chance);
+
+impl Random {
+    fn below(&self, limit: usize) -> usize {
+        usize::try_from(self.0.below(limit as u64)).unwrap()
+    }
+
+    fn yes(&self) -> bool {
+        self.below(2) == 0
+    }
+
+    fn one<'a>(&self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len())]
+    }
+
+    fn text(&self) -> String {
+        (0..self.below(5)).map(|_| self.one(&PIECES)).collect()
+    }
+
+    fn time(&self) -> i64 {
+        match self.below(6) {
+            0 => 0,
+            1 => -1 - i64::try_from(self.below(1_000_000_000)).unwrap(),
+            2 => 253_402_300_799,
+            _ => NOW - i64::try_from(self.below(100_000_000)).unwrap(),
+        }
+    }
+
+    /// A literal of the language.
+    fn quoted(&self) -> String {
+        let text = if self.yes() { self.one(&PIECES).to_owned() } else { self.text() };
+        quoted(&text)
+    }
+
+    fn list(&self) -> String {
+        let items: Vec<String> = (0..=self.below(3)).map(|_| self.quoted()).collect();
+        format!("[{}]", items.join(", "))
+    }
+
+    fn op(&self) -> &'static str {
+        self.one(&["==", "!=", "<", "<=", ">", ">="])
+    }
+
+    fn tag_test(&self) -> String {
+        let literal = self.quoted();
+        match self.below(4) {
+            0 => format!("t == {literal}"),
+            1 => format!("t.startsWith({literal})"),
+            2 => format!("t.endsWith({literal})"),
+            _ => format!("t.contains({literal})"),
+        }
+    }
+
+    fn tags(&self) -> String {
+        match self.below(9) {
+            0 => format!("{} in tags", self.quoted()),
+            1 => format!("tag in {}", self.list()),
+            2 => format!("tags.exists(t, {})", self.tag_test()),
+            3 => format!("tags.all(t, {})", self.tag_test()),
+            4 => format!("tags.exists_one(t, {})", self.tag_test()),
+            5 => format!("sets.contains(tags, {})", self.list()),
+            6 => format!("sets.intersects(tags, {})", self.list()),
+            7 => format!("sets.equivalent(tags, {})", self.list()),
+            _ => format!("size(tags) {} {}", self.op(), self.below(4)),
+        }
+    }
+
+    fn text_test(&self) -> String {
+        let literal = self.quoted();
+        let pattern = ["(?i)work", "^[a-zé]+$", "\\\\d+%", "o.k", "(?s)a.*b", "\\\\bx", "[[:upper:]]", "a|é", "^$"];
+        match self.below(8) {
+            0 | 1 => format!("content.contains({literal})"),
+            2 => format!("content.startsWith({literal})"),
+            3 => format!("content.endsWith({literal})"),
+            4 => format!("content {} {literal}", self.op()),
+            5 => format!("content in {}", self.list()),
+            6 => format!("content.matches(\"{}\")", self.one(&pattern)),
+            _ => format!("size(content) {} {}", self.op(), self.below(20)),
+        }
+    }
+
+    fn atom(&self) -> String {
+        let times = ["created_ts", "updated_ts"];
+        let parts = [
+            "getFullYear",
+            "getMonth",
+            "getDate",
+            "getDayOfMonth",
+            "getDayOfWeek",
+            "getDayOfYear",
+            "getHours",
+            "getMinutes",
+            "getSeconds",
+        ];
+        match self.below(10) {
+            0..=2 => self.text_test(),
+            3..=5 => self.tags(),
+            6 => format!("{} {} timestamp({})", self.one(&times), self.op(), self.time()),
+            7 => format!("{}.{}() {} {}", self.one(&times), self.one(&parts), self.op(), self.below(60)),
+            8 => match self.below(4) {
+                0 => format!(
+                    "creator {} \"users/{}\"",
+                    self.one(&["==", "!="]),
+                    self.one(&["ana", "bo", "3", "1", "2", "BO", ""])
+                ),
+                1 => format!("creator in [\"users/{}\", \"users/{}\"]", self.one(&USERS), self.below(5)),
+                2 => format!("creator_id {} {}", self.op(), self.below(5)),
+                _ => {
+                    format!("visibility {} \"{}\"", self.one(&["==", "!="]), self.one(&["PUBLIC", "PRIVATE", "public"]))
+                }
+            },
+            _ => self
+                .one(&[
+                    "pinned",
+                    "!has_code",
+                    "has_link == false",
+                    "has_task_list",
+                    "has_incomplete_tasks != true",
+                    "true",
+                ])
+                .to_owned(),
+        }
+    }
+
+    fn filter(&self, depth: usize) -> String {
+        if depth == 0 || self.below(3) == 0 {
+            return self.atom();
+        }
+        match self.below(3) {
+            0 => format!("!({})", self.filter(depth - 1)),
+            1 => format!("({}) && ({})", self.filter(depth - 1), self.filter(depth - 1)),
+            _ => format!("({}) || ({})", self.filter(depth - 1), self.filter(depth - 1)),
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
+
+async fn furnish(store: &Store, scope: &TenantScope, random: &Random) {
+    let mut tx = store.begin(scope);
+    tx.touch().await.unwrap();
+    for (at, name) in USERS.iter().enumerate() {
+        let member = Member {
+            id: MemberId(at as i64 + 1),
+            username: (*name).to_owned(),
+            role: Role::Member,
+            archived: false,
+            email: String::new(),
+            display_name: String::new(),
+            avatar: String::new(),
+            description: String::new(),
+            created_ts: 0,
+            updated_ts: 0,
+        };
+        members::insert_member(&mut tx, &member, "").await.unwrap();
+    }
+    let sql = "INSERT INTO note (id, uid, creator_id, created_ts, updated_ts, pinned, visibility, content, tags,
+        has_link, has_task_list, has_code, has_incomplete_tasks) VALUES ($1, 'n' || $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    for id in 100..100 + NOTES as i64 {
+        let flags: Vec<bool> = (0..5).map(|_| random.yes()).collect();
+        let mut tags: Vec<String> = (0..random.below(4)).map(|_| random.one(&PIECES).trim().to_owned()).collect();
+        tags.retain(|tag| !tag.is_empty());
+        tags.dedup();
+        let creator = 1 + random.below(USERS.len()) as i64;
+        let (created, updated, content) = (random.time(), random.time(), random.text());
+        let visibility = random.one(&["PRIVATE", "PROTECTED", "PUBLIC"]);
+        tx.query(
+            sql,
+            &[
+                (&id, Type::INT8),
+                (&creator, Type::INT8),
+                (&created, Type::INT8),
+                (&updated, Type::INT8),
+                (&flags[0], Type::BOOL),
+                (&visibility, Type::TEXT),
+                (&content, Type::TEXT),
+                (&tags, Type::TEXT_ARRAY),
+                (&flags[1], Type::BOOL),
+                (&flags[2], Type::BOOL),
+                (&flags[3], Type::BOOL),
+                (&flags[4], Type::BOOL),
+            ],
+        )
+        .await
+        .unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+async fn listed(store: &Store, scope: &TenantScope, filter: Option<&filter::Filter>) -> Vec<Note> {
+    let condition = filter.map(|filter| filter_sql::compile(filter, 2));
+    let params = condition.as_ref().map(filter_sql::Condition::params).unwrap_or_default();
+    let query = FeedQuery {
+        viewer: Viewer::Member(MemberId(1)),
+        archived: false,
+        order: Order::default(),
+        filter: condition.as_ref().map(|condition| (condition.sql.as_str(), params.as_slice())),
+        limit: 1000,
+        offset: 0,
+    };
+    list_notes(store, scope, &query).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_and_memory_agree_on_every_filter() {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    let tenant = store.build_tenant(&"filters".parse().unwrap(), TenantState::Active).await.unwrap();
+    let scope = TenantScope::for_request(tenant);
+    let random = Random(Chance::seeded(20_261_122));
+    furnish(&store, &scope, &random).await;
+    let all = listed(&store, &scope, None).await;
+    assert!(all.len() > NOTES / 2, "{}", all.len());
+    let (mut asked, mut refused, mut found) = (0, 0, 0);
+    let mut problems = Vec::new();
+    while asked < FILTERS {
+        let text = random.filter(3);
+        let Ok(filter) = filter::parse(&text, NOW) else {
+            refused += 1;
+            assert!(refused < FILTERS, "most filters are refused, such as {text}");
+            continue;
+        };
+        asked += 1;
+        let by_postgres: BTreeSet<String> =
+            listed(&store, &scope, Some(&filter)).await.into_iter().map(|note| note.uid).collect();
+        found += by_postgres.len();
+        for note in &all {
+            let (here, there) = (filter.matches(&NoteFacts::from(note)), by_postgres.contains(&note.uid));
+            if here != there {
+                problems.push(format!(
+                    "{text}\n    in memory {here}, in Postgres {there}: {:?} tags {:?}",
+                    note.content, note.derived.tags
+                ));
+                break;
+            }
+        }
+    }
+    println!("filters: {asked} filters on {} notes, {refused} texts that are none, {found} notes found", all.len());
+    assert!(
+        problems.is_empty(),
+        "{} filters differ:\n  {}",
+        problems.len(),
+        problems.iter().take(12).cloned().collect::<Vec<_>>().join("\n  ")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_tenants_get_an_index_for_texts_and_small_ones_none() {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    let tenant = store.build_tenant(&"large".parse().unwrap(), TenantState::Active).await.unwrap();
+    store.build_tenant(&"small".parse().unwrap(), TenantState::Active).await.unwrap();
+    let schema = tenant.schema.clone();
+    let scope = TenantScope::for_request(tenant);
+    let fill = format!(
+        "CREATE SCHEMA ext; GRANT USAGE ON SCHEMA ext TO PUBLIC; CREATE EXTENSION pg_trgm SCHEMA ext;
+         INSERT INTO {schema}.note (id, uid, creator_id, created_ts, updated_ts, visibility, content)
+         SELECT i, 'n' || i, 1, i, i, 'PUBLIC', repeat('common words of every note ', 10) || CASE i % 1000 WHEN 7 THEN 'NeedLe' ELSE '' END
+         FROM generate_series(1, 8000) i; ANALYZE {schema}.note"
+    );
+    let client = database.superuser().await;
+    client.batch_execute(&fill).await.unwrap();
+    let needle = filter::parse("content.contains('needle')", NOW).unwrap();
+    let common = filter::parse("content.contains('words of')", NOW).unwrap();
+    let uids = async |filter| -> Vec<String> {
+        listed(&store, &scope, Some(filter)).await.into_iter().map(|note| note.uid).collect()
+    };
+    let before = (uids(&needle).await, uids(&common).await);
+    assert_eq!((before.0.len(), before.1.len()), (8, 1000));
+    assert_eq!(store.build_search_index(5_000.0).await.unwrap(), Some(schema.clone()));
+    assert_eq!(store.build_search_index(5_000.0).await.unwrap(), None, "it is there");
+    assert_eq!((uids(&needle).await, uids(&common).await), before);
+    let plan = async |word: &str| -> String {
+        let sql = format!(
+            "EXPLAIN SELECT * FROM note n WHERE n.parent_id IS NULL AND NOT n.archived AND n.content ILIKE '%{word}%'
+             ORDER BY n.created_ts DESC, n.id DESC LIMIT 21"
+        );
+        let rows = store.begin(&scope).read_once(&sql, &[]).await.unwrap();
+        rows.iter().map(|row| row.get::<_, String>(0)).collect()
+    };
+    assert!(plan("needle").await.contains("note_content_trgm_idx"), "{}", plan("needle").await);
+    assert!(plan("words of").await.contains("note_feed_idx"), "{}", plan("words of").await);
+}

@@ -1,0 +1,49 @@
+//! What a worker looks after beside its jobs.
+
+use std::time::Duration;
+
+use admin::Admin;
+
+/// How often files without a row are looked for.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// Notes from which a tenant has an index for searching texts.
+const LARGE: f32 = 5_000.0;
+
+/// Makes indexes for searching texts, one after the other.
+pub(crate) async fn index(store: store::Store) {
+    let period = Duration::from_secs(60);
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    loop {
+        ticks.tick().await;
+        match store.build_search_index(LARGE).await {
+            Ok(Some(schema)) => tracing::info!(%schema, "the texts of a large tenant are indexed for searching"),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "an index for searching cannot be made"),
+        }
+    }
+}
+
+/// Keeps schemas in stock, sweeps files and carries out deletions whose grace has ended.
+pub(crate) async fn tend(admin: Admin) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(20));
+    let mut swept = None;
+    loop {
+        ticks.tick().await;
+        if let Err(error) = admin.store.fill_stock().await {
+            tracing::warn!(%error, "the stock of schemas cannot be filled");
+        }
+        if let Err(error) = admin::tenants::delete_due(&admin).await {
+            tracing::warn!(%error, "a deletion that is due cannot be carried out");
+        }
+        if let Err(error) = admin::sweep::deleted_tenants(&admin).await {
+            tracing::warn!(%error, "files of a deleted tenant cannot be removed");
+        }
+        if swept.is_none_or(|at: std::time::Instant| at.elapsed() >= SWEEP) {
+            swept = Some(std::time::Instant::now());
+            if let Err(error) = admin::sweep::files_without_rows(&admin).await {
+                tracing::warn!(%error, "files without a row cannot be swept");
+            }
+        }
+    }
+}
