@@ -81,9 +81,6 @@ impl Installation {
             Some(FilesPlace::Directory(folder)) => places.push(place("files", folder)),
             Some(FilesPlace::Bucket { .. }) | None => {}
         }
-        if let Some(folder) = &self.settings.store_directory {
-            places.push(place("backup_store", folder));
-        }
         if let Some(folder) = self.store.data_directory().await {
             places.push(place("database", &folder));
         }

@@ -16,7 +16,7 @@ pub type Reader = Arc<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>;
 /// A disk to be watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// What is on it: `data`, `database`, `files`, `backup_store`.
+    /// What is on it: `data`, `database`, `files`.
     pub name: &'static str,
     /// A path on it.
     pub path: PathBuf,
