@@ -23,6 +23,8 @@ pub use page::Page;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of a page that are read.
 const LARGEST: usize = 512 * 1024;
+/// Bytes of an oEmbed description that are read.
+const DESCRIPTION: usize = 64 * 1024;
 /// Redirects that are followed.
 const REDIRECTS: usize = 5;
 /// Pages that are asked for at once.
@@ -123,11 +125,34 @@ impl Links {
                     if !matches!(kind.as_str(), "text/html" | "application/xhtml+xml") {
                         return Err(Error::Fetch("not an HTML page".to_owned()));
                     }
-                    return Ok(Page::read(text, &url, &String::from_utf8_lossy(&answer.body)));
+                    let html = String::from_utf8_lossy(&answer.body);
+                    let mut page = Page::read(text, &url, &html);
+                    if let Some(more) = Page::oembed(&url, &html) {
+                        // A page without its description is a page all the same.
+                        if let Ok(description) = self.oembed(&more).await {
+                            page.improve(&more, &description);
+                        }
+                    }
+                    return Ok(page);
                 }
                 status => return Err(Error::Fetch(format!("the page answered {status}"))),
             }
         }
         Err(outbound::Error::Redirects.into())
+    }
+
+    /// The oEmbed description at an address that a page names.
+    async fn oembed(&self, url: &Url) -> Result<bytes::Bytes, Error> {
+        let request = self
+            .outbound
+            .request(reqwest::Method::GET, url.clone())
+            .timeout(PATIENCE)
+            .header("user-agent", "Holdfast/1.0 (link preview)")
+            .header("accept", "application/json");
+        let answer = self.outbound.send(request, url, DESCRIPTION).await?;
+        match answer.status {
+            200..=299 => Ok(answer.body),
+            status => Err(Error::Fetch(format!("the description answered {status}"))),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading what the head of a page says: Open Graph before Twitter cards before JSON-LD before the plain tags.
+//! Reading what the head of a page says: its oEmbed description before Open Graph before Twitter cards before JSON-LD before the plain tags.
 
 use serde_json::Value;
 use url::Url;
@@ -29,6 +29,8 @@ struct Said {
     title: [Option<String>; 4],
     description: [Option<String>; 4],
     image: [Option<String>; 4],
+    /// Where its oEmbed description is.
+    oembed: Option<String>,
 }
 
 impl Page {
@@ -50,6 +52,33 @@ impl Page {
             image: image.unwrap_or_default(),
         }
     }
+}
+
+impl Page {
+    /// Where the page at `at` keeps its oEmbed description, if it has one.
+    pub(super) fn oembed(at: &Url, html: &str) -> Option<Url> {
+        web_url(at, scan(html).oembed.as_deref()?)
+    }
+
+    /// What an oEmbed description found at `at` says goes before what the page says.
+    pub(super) fn improve(&mut self, at: &Url, description: &[u8]) {
+        let Ok(said) = serde_json::from_slice::<Value>(description) else { return };
+        let text = |key: &str| said.get(key).and_then(Value::as_str).unwrap_or_default();
+        let mut title = None;
+        set(&mut title, text("title"));
+        if let Some(title) = title {
+            self.title = title.chars().take(TITLE).collect();
+        }
+        if let Some(image) = Some(text("thumbnail_url")).filter(|url| !url.is_empty()).and_then(|url| web_url(at, url))
+        {
+            self.image = image.to_string();
+        }
+    }
+}
+
+/// An address on a page as a whole one, when it leads to the web.
+fn web_url(at: &Url, text: &str) -> Option<Url> {
+    at.join(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 fn set(slot: &mut Option<String>, text: &str) {
@@ -88,6 +117,9 @@ fn scan(html: &str) -> Said {
                 let rel = value(&found, "rel").to_ascii_lowercase();
                 if rel == "image_src" || rel == "apple-touch-icon" {
                     set(&mut said.image[3], value(&found, "href"));
+                }
+                if rel == "alternate" && value(&found, "type").eq_ignore_ascii_case("application/json+oembed") {
+                    set(&mut said.oembed, value(&found, "href"));
                 }
             }
             _ => {}

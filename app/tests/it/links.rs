@@ -40,6 +40,13 @@ async fn pages_are_read_and_redirects_are_checked_step_by_step() {
             page("<title>Plain</title><meta property='og:title' content='Open'><meta name=description content=d>")
         }
         "/moved" => redirect("/page"),
+        "/film" => page(
+            "<link rel='alternate' type='application/json+oembed' href='/about?x=1'><meta property='og:title' content='Open'>",
+        ),
+        "/about?x=1" => page("{\"title\": \"A film\", \"thumbnail_url\": \"/still.png\"}"),
+        "/silent" => {
+            page("<link rel=alternate type=application/json+oembed href=http://127.0.0.2:9/x><title>Plain</title>")
+        }
         "/inside" => redirect("http://127.0.0.2:9/secret"),
         "/metadata" => redirect("http://169.254.169.254/latest/meta-data"),
         "/round" => redirect("/round"),
@@ -50,6 +57,9 @@ async fn pages_are_read_and_redirects_are_checked_step_by_step() {
     let ask = async |path: &str| links.page(tenant, &format!("http://{address}{path}"), 0).await;
     let found = ask("/moved").await.unwrap();
     assert_eq!((found.title.as_str(), found.description.as_str()), ("Open", "d"));
+    let film = ask("/film").await.unwrap();
+    assert_eq!((film.title.as_str(), film.image), ("A film", format!("http://{address}/still.png")));
+    assert_eq!(ask("/silent").await.unwrap().title, "Plain", "a description that cannot be had is done without");
     for (path, why) in [
         ("/inside", "internal IP addresses are not allowed"),
         ("/metadata", "internal IP addresses are not allowed"),
