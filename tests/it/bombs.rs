@@ -101,8 +101,12 @@ async fn bombs_do_not_go_off() {
     ] {
         let status = upload(&http, &token, id, name, &content);
         assert!(status < 500, "{name}: {status}");
-        let answer =
-            http.send("GET", &format!("/file/attachments/{id}/{name}?thumbnail=true"), &[bearer.clone()], None);
+        let answer = http.send(
+            "GET",
+            &format!("/file/attachments/{id}/{name}?thumbnail=true"),
+            std::slice::from_ref(&bearer),
+            None,
+        );
         assert!(answer.status < 500, "{name}: {}", answer.status);
     }
     let grown = peak(server.pid()) - before;
