@@ -23,7 +23,7 @@ use crate::table::{ATTACHMENT, Cell, NOTE, Target};
 /// Rows are sent when this many bytes of them wait.
 const BATCH_BYTES: usize = 256 * 1024;
 /// Batches that may wait in the channel.
-pub(crate) const BATCHES: usize = 6;
+pub(crate) const BATCHES: usize = 4;
 /// About how many notes are looked for through the API afterwards.
 const SAMPLES: u64 = 24;
 /// What a note weighs beside its text.

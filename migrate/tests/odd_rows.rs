@@ -123,6 +123,24 @@ async fn duplicates_of_a_file_without_its_index_get_ids_of_their_own() {
 }
 
 #[tokio::test]
+async fn the_highest_numbers_there_are_leave_room_for_new_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = sample(dir.path());
+    conn.execute_batch(
+        "UPDATE user SET id = 9223372036854775807 WHERE id = 4; UPDATE memo SET id = 9223372036854775807 WHERE id = 30;
+         UPDATE attachment SET id = 9223372036854775807 WHERE id = 2; UPDATE sqlite_sequence SET seq = 9223372036854775807;
+         UPDATE memo SET creator_id = NULL WHERE id = 31; UPDATE memo SET creator_id = -9223372036854775808 WHERE id = 32;",
+    )
+    .ok();
+    conn.execute_batch("UPDATE memo SET creator_id = -7 WHERE id = 33").unwrap();
+    drop(conn);
+    let imported = import(dir.path()).await;
+    assert!(imported.report.errors.is_empty(), "{:?}", imported.report.errors);
+    assert_eq!(imported.report.mapped["note"], 236);
+    assert!(imported.table("note").iter().any(|row| row["id"] == i64::MAX));
+}
+
+#[tokio::test]
 async fn a_sample_imports_without_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     migrate::sample::write_sample(dir.path(), &Chance::seeded(7)).unwrap();

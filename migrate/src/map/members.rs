@@ -114,7 +114,7 @@ pub fn map_members(users: Vec<SourceUser>, missing: &[i64], nobody: bool, findin
         }
     }
     if nobody || missing.iter().any(|id| *id <= 0) {
-        let id = members.by_id.keys().next_back().copied().unwrap_or_default() + 1;
+        let id = members.by_id.range(..=super::HIGHEST).next_back().map_or(0, |(id, _)| *id).max(0) + 1;
         add(&mut members, &mut names, stand_in(id, "deleted-user".to_owned()), findings);
         members.nobody = Some(id);
     }

@@ -12,6 +12,14 @@ pub mod views;
 
 use sha2::{Digest as _, Sha256};
 
+/// A number above this one is kept, but new numbers do not follow it: there would be no room for them.
+pub(crate) const HIGHEST: i64 = i64::MAX / 2;
+
+/// The highest of sorted numbers that new ones may follow; 0 when there is none.
+pub(crate) fn last_of(numbers: &[i64]) -> i64 {
+    numbers.iter().rev().copied().find(|number| *number <= HIGHEST).unwrap_or_default().max(0)
+}
+
 /// Letters of generated public ids, as `domain::Chance::uid` uses them.
 const LETTERS: &[u8; 57] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
@@ -25,6 +33,12 @@ pub fn uid_for(seed: &str, kind: &str, id: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn new_numbers_have_room() {
+        assert_eq!(last_of(&[-4, 3, 9, i64::MAX]), 9);
+        assert_eq!((last_of(&[]), last_of(&[i64::MAX]), last_of(&[i64::MIN])), (0, 0, 0));
+    }
 
     #[test]
     fn generated_ids_are_stable_and_distinct() {

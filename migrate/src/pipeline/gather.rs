@@ -8,9 +8,9 @@ use serde_json::Value as Json;
 use super::{Import, KEPT_WHOLE, KNOWN};
 use crate::error::Error;
 use crate::map::members::map_members;
-use crate::map::uid_for;
 use crate::map::user_settings::{OldView, OldWebhook};
 use crate::map::views::old_filter;
+use crate::map::{last_of, uid_for};
 use crate::reader::rows::{Record, SourceMemo, SourceUser, ask, parse_json};
 
 /// Columns that name a member without whom the row would be lost.
@@ -30,9 +30,9 @@ impl Import<'_> {
         self.gather_members()?;
         self.notes = self.numbers_of_notes()?;
         self.shared_uids = self.reader.shared_uids()?;
-        let mut last = self.notes.last().copied().unwrap_or_default().max(self.reader.last_number());
+        let mut last = last_of(&self.notes).max(last_of(&[self.reader.last_number()]));
         for table in ["reaction", "memo_share", "idp", "user_identity", "inbox", "attachment", "resource"] {
-            last = last.max(self.reader.numbers(table, "id")?.last().copied().unwrap_or_default());
+            last = last.max(last_of(&self.reader.numbers(table, "id")?));
         }
         self.used(last);
         self.gather_pins()?;

@@ -6,7 +6,7 @@ use super::Import;
 use crate::error::Error;
 use crate::map::attachments::{map_attachment, payload_rest};
 use crate::map::notes::{emoji, relation_kind};
-use crate::map::uid_for;
+use crate::map::{last_of, uid_for};
 use crate::reader::FILE_TABLES;
 use crate::reader::rows::{Ask, Record, SourceAttachment, SourceMemo, ask};
 use crate::reader::scratch::{Attachment, Reaction};
@@ -112,7 +112,7 @@ impl Import<'_> {
         let links = self.file_links()?;
         let mut next = 0;
         for table in FILE_TABLES {
-            next = next.max(self.reader.numbers(table, "id")?.last().copied().unwrap_or_default());
+            next = next.max(last_of(&self.reader.numbers(table, "id")?));
         }
         for table in self.reader.shape.all_tables(&FILE_TABLES) {
             self.gather_table_of_files(table, &links, &mut next)?;

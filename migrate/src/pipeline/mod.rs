@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use crate::error::Error;
+use crate::map::last_of;
 use crate::map::members::Members;
 use crate::map::notes::{ReadyNote, note_cells};
 use crate::map::user_settings::{OldView, OldWebhook};
@@ -128,7 +129,7 @@ impl Import<'_> {
     }
 
     fn used(&mut self, id: i64) -> i64 {
-        self.last_id = self.last_id.max(id);
+        self.last_id = self.last_id.max(last_of(&[id]));
         id
     }
 }
