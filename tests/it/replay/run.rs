@@ -62,10 +62,9 @@ impl Callers {
     pub(super) fn sign_in_as(http: &Http, truth: &Value, named: impl Fn(&str) -> String) -> Self {
         let people = [("owner", "maria"), ("admin", "zoe"), ("member", "li-lei")];
         let token = |username: &str| {
-            let username = named(username);
             let user = truth["users"].as_array().into_iter().flatten().find(|user| user["username"] == username);
             let password = user.and_then(|user| user["password"].as_str()).expect("a password in truth.json");
-            http.sign_in(&username, password).0
+            http.sign_in(&named(username), password).0
         };
         Self(people.into_iter().map(|(role, username)| (role, token(username))).collect())
     }
