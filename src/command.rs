@@ -36,7 +36,7 @@ enum Command {
     /// Do what is due: points, drills, dumps, outgoing messages.
     Worker {
         /// Only these kinds of work.
-        #[arg(long, value_delimiter = ',', value_parser = ["backup", "drill", "dump", "webhook", "mail"])]
+        #[arg(long, value_delimiter = ',', value_parser = ["backup", "drill", "dump", "prune", "webhook", "mail"])]
         only: Vec<String>,
     },
     #[command(flatten)]
@@ -165,7 +165,8 @@ async fn probe(settings: Settings, printer: Printer) -> Result<Code, CommandErro
 
 async fn points(noun: backup::cli::Noun, settings: Settings, printer: Printer) -> Result<Code, CommandError> {
     let installation = Installation::open(settings, Share::Allowed).await?;
-    let outcome = match (installation.backup(printer), std::env::current_exe()) {
+    let opened = noun.prepare(&installation.keys()).and_then(|()| installation.backup(printer));
+    let outcome = match (opened, std::env::current_exe()) {
         (Ok(backup), Ok(exe)) => {
             let place =
                 backup::cli::Place { exe, reports: installation.reports(), dump: Some(installation.dump_source()) };

@@ -18,7 +18,7 @@ use runtime::exit::CommandError;
 use runtime::postgres::{Address, Cluster, Spec};
 use runtime::printer::Printer;
 use runtime::s3::{Endpoint, S3Server};
-use runtime::settings::{FilesPlace, Settings, read_secret};
+use runtime::settings::{FilesPlace, Settings, StorePlace, read_secret};
 use runtime::space::{Place, Space};
 use store::{Store, TenantScope};
 
@@ -175,6 +175,11 @@ impl Installation {
         }
         let mut backup = Backup::new(self.store.clone(), self.objects.clone(), self.files.clone(), keys);
         backup.reader = reader(&self.settings)?;
+        for place in &self.settings.store_copies {
+            backup.copies.push(copy_store(place, &self.settings)?);
+        }
+        backup.purge_after_days = self.settings.purge_keys_after;
+        backup.configuration = serde_json::to_value(self.settings.shown()).ok();
         backup.policy = self
             .settings
             .retention
@@ -323,12 +328,30 @@ fn s3_config(settings: &Settings) -> Result<Option<S3Config>, CommandError> {
         S3Config::new(endpoint.as_str().trim_end_matches('/'), settings.store_bucket.clone(), access, secret);
     config.region.clone_from(&settings.store_region);
     config.path_style = settings.store_path_style;
+    config.lock_days = Some(settings.store_lock_days).filter(|days| *days > 0);
     if let Some(file) = &settings.store_ca_file {
         config.ca_pem = Some(
             std::fs::read(file).map_err(|e| CommandError::usage(format!("store_ca_file {}: {e}", file.display())))?,
         );
     }
     Ok(Some(config))
+}
+
+/// A further store for points; it is locked for as long as the first one.
+fn copy_store(place: &StorePlace, settings: &Settings) -> Result<ObjectStore, CommandError> {
+    match place {
+        StorePlace::Directory(folder) => ObjectStore::directory(folder.clone()).map_err(of_objects),
+        StorePlace::Bucket { endpoint, bucket, region, access_key_file, secret_key_file } => {
+            let key = |file: &Path| {
+                read_secret(file).map(|key| key.expose().to_owned()).map_err(|e| CommandError::usage(e.to_string()))
+            };
+            let (access, secret) = (key(access_key_file)?, key(secret_key_file)?);
+            let mut config = S3Config::new(endpoint.clone(), bucket.clone(), access, secret);
+            config.region.clone_from(region);
+            config.lock_days = Some(settings.store_lock_days).filter(|days| *days > 0);
+            ObjectStore::s3(config).map_err(of_objects)
+        }
+    }
 }
 
 /// The backup store by credentials that only read, where the settings have such.

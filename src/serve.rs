@@ -281,8 +281,12 @@ pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result
             runners.push(tokio::spawn(runner.run_with(stopped.clone(), PATIENCE)));
         }
     }
-    tokio::spawn(crate::tend::tend(installation.admin()));
+    tokio::spawn(crate::tend::tend(installation.admin(), installation.backup(Printer::new(true))?));
     tokio::spawn(crate::tend::index(installation.store.clone()));
+    let copying = installation.backup(Printer::new(true))?;
+    if !copying.copies.is_empty() && (only.is_empty() || only.iter().any(|kind| kind == "backup")) {
+        tokio::spawn(backup::keep_copies(copying));
+    }
     let after = installation.settings.backup_changed_after;
     if after > 0 && (only.is_empty() || only.iter().any(|kind| kind == "backup")) {
         let store = installation.store.clone();

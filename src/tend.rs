@@ -24,8 +24,8 @@ pub(crate) async fn index(store: store::Store) {
     }
 }
 
-/// Keeps schemas in stock, sweeps files and carries out deletions whose grace has ended.
-pub(crate) async fn tend(admin: Admin) {
+/// Keeps schemas in stock, sweeps files, carries out deletions whose grace has ended and purges the keys of what is gone.
+pub(crate) async fn tend(admin: Admin, backup: backup::Backup) {
     let mut ticks = tokio::time::interval(Duration::from_secs(20));
     let mut swept = None;
     loop {
@@ -38,6 +38,10 @@ pub(crate) async fn tend(admin: Admin) {
         }
         if let Err(error) = admin::sweep::deleted_tenants(&admin).await {
             tracing::warn!(%error, "files of a deleted tenant cannot be removed");
+        }
+        match backup.purge_deleted(None, "job:deletion").await {
+            Ok(report) => report.problems.iter().for_each(|problem| tracing::warn!(problem, "keys stay")),
+            Err(error) => tracing::warn!(%error, "keys of deleted tenants cannot be looked for"),
         }
         if swept.is_none_or(|at: std::time::Instant| at.elapsed() >= SWEEP) {
             swept = Some(std::time::Instant::now());

@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use domain::clock::Clock;
+use domain::id::TenantId;
 use jobs::{BackupTenant, Failure, Trigger, enqueue};
 use store::Store;
+use time::OffsetDateTime;
+
+use crate::snapshot::CONTROL_POINT;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(5);
 /// A point is not taken again before this many times the time that the last one took: a large tenant written all the time
 /// must not keep the worker and the store busy with itself alone.
 const REST: f64 = 10.0;
+/// The control plane gets a point after every change, and also when nothing but its audit has changed for this long.
+const NIGHTLY: Duration = Duration::from_secs(24 * 3600);
 
 /// Looks until the task is dropped. `after`: how old the oldest change must be.
 pub async fn pick_up_changed(store: Store, clock: Clock, after: Duration) {
@@ -20,6 +26,9 @@ pub async fn pick_up_changed(store: Store, clock: Clock, after: Duration) {
         ticks.tick().await;
         if let Err(error) = pick_up_once(&store, &clock, after).await {
             tracing::warn!(%error, "changed tenants cannot be found");
+        }
+        if let Err(error) = pick_up_control(&store, &clock).await {
+            tracing::warn!(%error, "it cannot be seen whether the control plane has changed");
         }
     }
 }
@@ -46,4 +55,20 @@ pub async fn pick_up_once(store: &Store, clock: &Clock, after: Duration) -> Resu
         asked += usize::from(enqueue(store, &BackupTenant { tenant: changed.tenant, trigger }).await?.is_some());
     }
     Ok(asked)
+}
+
+/// Asks for a point of the control plane when it shows something else than its newest point, or that is a day old. Whether
+/// it was asked for.
+pub async fn pick_up_control(store: &Store, clock: &Clock) -> Result<bool, Failure> {
+    let now = clock.now();
+    let newest = store.control().setting(CONTROL_POINT).await?.unwrap_or_default();
+    let same = newest["mark"].as_str() == Some(store.control_mark().await?.as_str());
+    let at = newest["at"]
+        .as_str()
+        .and_then(|at| OffsetDateTime::parse(at, &time::format_description::well_known::Rfc3339).ok());
+    if same && at.is_some_and(|at| now - at < NIGHTLY) {
+        return Ok(false);
+    }
+    let trigger = Trigger::Schedule { schedule: 0, due: now.unix_timestamp() };
+    Ok(enqueue(store, &BackupTenant { tenant: TenantId::CONTROL, trigger }).await?.is_some())
 }

@@ -39,6 +39,12 @@ pub struct Backup {
     pub reader: Option<ObjectStore>,
     /// How long points stay.
     pub policy: Policy,
+    /// How many days after its deletion the keys of a tenant stay, for those who deleted the wrong one.
+    pub purge_after_days: u32,
+    /// The settings in force, without secrets: they go along with the control plane.
+    pub configuration: Option<serde_json::Value>,
+    /// Further places where every point is to be.
+    pub copies: Vec<ObjectStore>,
     identity: Option<Identity>,
     known: Arc<Mutex<HashMap<TenantId, Known>>>,
 }
@@ -63,6 +69,9 @@ impl Backup {
             check: HashCheck::Real,
             reader: None,
             policy: Policy::default(),
+            purge_after_days: 7,
+            configuration: None,
+            copies: Vec::new(),
             identity: None,
             known: Arc::default(),
         }
@@ -147,8 +156,10 @@ impl Backup {
     async fn make_tenant_key(&self, tenant: TenantId) -> Result<Option<Known>, Error> {
         let key = TenantKey::generate();
         let mut wrapped = Vec::new();
+        // another process may have rotated the holders since this one began
+        let keys = self.keys.reloaded()?;
         for holder in [Holder::Escrow, Holder::Drill] {
-            let bytes = key.wrapped_for(self.keys.recipient(holder))?;
+            let bytes = key.wrapped_for(keys.recipient(holder))?;
             let at = layout::wrapped_key(tenant, &format!("{}.{}.age", key.id(), holder.as_str()));
             let stamp = Stamp::of(&bytes);
             self.objects.put(&at, bytes, PutOptions::default()).await?;
@@ -165,6 +176,17 @@ impl Backup {
             self.objects.delete(&one.key).await?;
         }
         Ok(None)
+    }
+
+    /// Where the keys of a tenant lie wrapped now, by their ids.
+    pub(crate) async fn wrapped_keys(&self, tenant: TenantId) -> Result<HashMap<String, Vec<WrappedKey>>, Error> {
+        let rows = self.store.control().tenant_keys(Some(tenant)).await?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.key_id, serde_json::from_value(row.wrapped).ok()?))).collect())
+    }
+
+    /// Forgets the keys that were opened: they have changed, or are gone.
+    pub(crate) fn forget_keys(&self) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Opens a wrapped key of `wrapped` that is for the holder at hand.

@@ -96,7 +96,8 @@ impl Backup {
         let begun = Instant::now();
         let created_at = self.clock.now();
         let name = PointName::draw(&self.clock, &self.chance).to_string();
-        let recipients = [Holder::Escrow, Holder::Drill].map(|holder| self.keys.recipient(holder).clone());
+        let keys = self.keys.reloaded()?;
+        let recipients = [Holder::Escrow, Holder::Drill].map(|holder| keys.recipient(holder).clone());
         let packing = Packing::encrypt_only(recipients.to_vec());
         let password = PasswordFile::make(source)?;
         let place = |part| layout::dump(&source.database, &name, part);

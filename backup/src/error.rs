@@ -28,6 +28,11 @@ pub enum Error {
     /// The point does not hold it.
     #[error("{0} is not in point {1}")]
     NotInPoint(String, String),
+    /// The store has no control point.
+    #[error(
+        "{0} holds no control point, so the appliance cannot come back from it; take one with `holdfast backup run --control`, or name another store"
+    )]
+    NoControlPoint(String),
     /// The tenant has no point that may be used.
     #[error("tenant {0} has no {1} point; take one with `holdfast backup run --tenant {0}`")]
     NoUsablePoint(String, &'static str),
@@ -122,6 +127,7 @@ impl Error {
             Self::NoTenant(_)
             | Self::NoPoint(_)
             | Self::NoUsablePoint(..)
+            | Self::NoControlPoint(_)
             | Self::NotInPoint(..)
             | Self::Store(store::Error::NotFound(_))
             | Self::Objects(objects::Error::NotFound { .. }) => Code::NotFound,
@@ -139,7 +145,7 @@ impl Error {
     fn word(&self) -> &'static str {
         match self {
             Self::NoTenant(_) => "no_tenant",
-            Self::NoPoint(_) | Self::NoUsablePoint(..) => "no_point",
+            Self::NoPoint(_) | Self::NoUsablePoint(..) | Self::NoControlPoint(_) => "no_point",
             Self::Damaged { .. } | Self::ReadsBadly { .. } => "damaged",
             Self::Unequal { .. } => "unequal",
             Self::Store(error) if error.is_conflict("note_uid_key") || error.is_conflict("attachment_uid_key") => {

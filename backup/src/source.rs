@@ -45,6 +45,11 @@ impl Source {
         Self { store, overlay: Arc::new(overlay) }
     }
 
+    /// Names of objects as the store lists them; what was damaged is still listed.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        Ok(self.store.list(prefix).await?.into_iter().map(|object| object.key).collect())
+    }
+
     /// A whole object that is known to be small.
     pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
         match self.overlay.get(key) {

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jobs::{BackupTenant, Context, DrillTenant, DumpDatabase, Failure, Handler, JobRow, Outcome, Trigger, kind};
+use jobs::{
+    BackupTenant, Context, DrillTenant, DumpDatabase, Failure, Handler, JobRow, Outcome, PrunePoints, Trigger, kind,
+};
 use serde_json::{Value, json};
 use store::TenantScope;
 
@@ -19,6 +21,7 @@ pub fn handlers(backup: &Backup, program: PathBuf, reports: PathBuf, dump: DumpS
         Arc::new(Points { backup: backup.clone() }),
         Arc::new(Drills { backup: backup.clone(), program, reports }),
         Arc::new(Dumps { backup: backup.clone(), source: dump }),
+        Arc::new(Prunes { backup: backup.clone() }),
     ]
 }
 
@@ -54,6 +57,11 @@ impl Handler for Points {
 }
 
 async fn take(backup: &Backup, message: &BackupTenant, context: &Context) -> Result<Value, Error> {
+    if message.tenant.is_control() {
+        let (trigger, actor) = who(&message.trigger);
+        let point = backup.take_control_point(&PointOptions { trigger, actor, markdown: false }).await?;
+        return Ok(json!({ "point": point.point, "state": point.state, "bytes_sent": point.bytes_sent }));
+    }
     let found = backup.store.registry().by_id(message.tenant).await?;
     // deleted since it was asked for
     let Some(tenant) = found else { return Ok(json!({ "skipped": "the tenant is gone" })) };
@@ -136,6 +144,31 @@ impl Handler for Dumps {
             let (_, actor) = who(&message.trigger);
             let report = backup.dump(&source, &actor).await.map_err(again)?;
             Ok(json!({ "dump": report.dump, "key": report.key, "bytes": report.bytes }))
+        })
+    }
+}
+
+struct Prunes {
+    backup: Backup,
+}
+
+impl Handler for Prunes {
+    fn kind(&self) -> &'static str {
+        kind::PRUNE
+    }
+
+    fn run(&self, job: JobRow, _: Context) -> Outcome {
+        let backup = self.backup.clone();
+        Box::pin(async move {
+            let message: PrunePoints = serde_json::from_value(job.payload)?;
+            let (_, actor) = who(&message.trigger);
+            let report = backup.prune(None, false, &actor).await.map_err(again)?;
+            Ok(json!({
+                "removed": report.removed.len(),
+                "kept": report.kept.len(),
+                "swept": report.swept,
+                "warnings": report.warnings,
+            }))
         })
     }
 }

@@ -10,10 +10,10 @@ use crate::{Admin, By};
 /// What to do with schedules.
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// Set when points, drills or dumps are due.
+    /// Set when points, drills, dumps or prunes are due.
     Set {
-        /// backup, drill or dump.
-        #[arg(value_parser = ["backup", "drill", "dump"])]
+        /// backup, drill, dump or prune.
+        #[arg(value_parser = ["backup", "drill", "dump", "prune"])]
         kind: String,
         /// Slug of one tenant.
         #[arg(long, conflicts_with = "all")]
@@ -48,11 +48,12 @@ pub(super) async fn run(verb: Verb, admin: &Admin, printer: Printer) -> Result<C
     let by = By::Command;
     match verb {
         Verb::Set { kind, tenant, all, cron } => {
-            if kind != "dump" && !all && tenant.is_none() {
+            let whole = matches!(kind.as_str(), "dump" | "prune");
+            if !whole && !all && tenant.is_none() {
                 return Err(CommandError::usage("say for which tenant: --tenant SLUG or --all"));
             }
-            if kind == "dump" && tenant.is_some() {
-                return Err(CommandError::usage("a dump is of the whole database; leave --tenant out"));
+            if whole && tenant.is_some() {
+                return Err(CommandError::usage(format!("a {kind} is of all tenants together; leave --tenant out")));
             }
             let view = schedules::set(admin, &by, &kind, tenant.as_deref(), &cron).await?;
             printer.result(&view, line);

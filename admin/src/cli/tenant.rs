@@ -76,7 +76,7 @@ pub enum Verb {
         /// The new one.
         new_slug: String,
     },
-    /// Delete the tenant; points stay in the backup store until pruned.
+    /// Delete the tenant; its points open until its keys are purged.
     Delete {
         /// Its slug.
         slug: String,
@@ -128,7 +128,10 @@ pub(super) async fn run(verb: Verb, admin: &Admin, printer: Printer) -> Result<C
             tenants::delete(admin, &by, &slug, grace).await?;
             printer.result(&serde_json::json!({"tenant": slug, "deleted": grace == 0, "grace_days": grace}), |_| {
                 if grace == 0 {
-                    format!("{slug} is deleted")
+                    format!(
+                        "{slug} is deleted; its points open until its keys are purged (purge_keys_after), at once by \
+                         `holdfast key purge --tenant {slug}`"
+                    )
                 } else {
                     format!("{slug} will be deleted in {grace} days; `holdfast tenant resume {slug}` takes it back")
                 }

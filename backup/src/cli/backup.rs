@@ -9,12 +9,13 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Place, size};
 use crate::context::Backup;
+use crate::copies::CopyReport;
 use crate::dump::DumpReport;
 use crate::error::Error;
 use crate::list::PointLine;
 use crate::retention::PruneReport;
-use crate::snapshot::{PointOptions, PointReport, rfc3339};
-use crate::verify::VerifyReport;
+use crate::snapshot::{CONTROL_SLUG, PointOptions, PointReport, rfc3339};
+use crate::verify::{Problem, VerifyReport};
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
@@ -22,11 +23,14 @@ pub enum Verb {
     /// Take a point now, read it back, and keep every note as Markdown with it.
     Run {
         /// Slug of the tenant.
-        #[arg(long, required_unless_present = "all", conflicts_with = "all")]
+        #[arg(long, required_unless_present_any = ["all", "control"], conflicts_with_all = ["all", "control"])]
         tenant: Option<String>,
-        /// Every tenant that is in use.
+        /// Every tenant that is in use, and then the control plane.
         #[arg(long)]
         all: bool,
+        /// The control plane: registry, operators, schedules, ledger, audit, drills.
+        #[arg(long, conflicts_with = "all")]
+        control: bool,
     },
     /// Points, newest first.
     List {
@@ -52,6 +56,9 @@ pub enum Verb {
         /// Whose latest.
         #[arg(long)]
         tenant: Option<String>,
+        /// Read it back from every further store, too.
+        #[arg(long)]
+        copies: bool,
     },
     /// Tell which points may go and why the others stay; remove them with --yes.
     Prune {
@@ -84,6 +91,11 @@ pub(super) async fn run(verb: Verb, backup: &Backup, place: &Place, printer: Pri
             printer.result(&report, human_point);
             Ok(if report.warnings.is_empty() { Code::Ok } else { Code::Warnings })
         }
+        Verb::Run { control: true, .. } => {
+            let report = take_control(backup, printer).await?;
+            printer.result(&report, human_point);
+            Ok(if report.warnings.is_empty() { Code::Ok } else { Code::Warnings })
+        }
         Verb::Run { .. } => take_all(backup, printer).await,
         Verb::List { tenant, limit } => list(backup, tenant.as_deref(), limit, printer).await,
         Verb::Show { point, tenant } => {
@@ -91,11 +103,14 @@ pub(super) async fn run(verb: Verb, backup: &Backup, place: &Place, printer: Pri
             printer.result(&backup.show_point(&point).await?, human_point);
             Ok(Code::Ok)
         }
-        Verb::Verify { point, tenant } => {
+        Verb::Verify { point, tenant, copies } => {
             let point = resolve_any(backup, &point, tenant.as_deref()).await?;
             let report = backup.verify_point(&point, "command").await?;
+            let copies = if copies { backup.verify_copies(&point).await? } else { Vec::new() };
+            let good = report.problems.is_empty() && copies.iter().all(|copy| copy.problems.is_empty());
+            let report = Verified { report, copies };
             printer.result(&report, human_verify);
-            Ok(if report.problems.is_empty() { Code::Ok } else { Code::Negative })
+            Ok(if good { Code::Ok } else { Code::Negative })
         }
         Verb::Prune { tenant, yes } => prune(backup, tenant.as_deref(), yes, printer).await,
         Verb::Keep { point, reason, until } => keep(backup, &point, &reason, &until, printer).await,
@@ -110,6 +125,9 @@ async fn take(backup: &Backup, slug: &str, printer: Printer) -> Result<PointRepo
     let mut report = backup.take_point(&scope, &options).await?;
     let verified = backup.verify_point(&report.point, "command").await?;
     report.state = verified.state;
+    if verified.problems.is_empty() {
+        report.warnings.extend(backup.copy_now(&report.point).await?);
+    }
     for warning in &report.warnings {
         printer.note(&format!("warning: {warning}"));
     }
@@ -118,6 +136,16 @@ async fn take(backup: &Backup, slug: &str, printer: Printer) -> Result<PointRepo
     } else {
         Err(Error::ReadsBadly { point: report.point, problems: verified.problems })
     }
+}
+
+async fn take_control(backup: &Backup, printer: Printer) -> Result<PointReport, Error> {
+    let options = PointOptions { trigger: "command", actor: "command".to_owned(), markdown: false };
+    let mut report = backup.take_control_point(&options).await?;
+    report.warnings.extend(backup.copy_now(&report.point).await?);
+    for warning in &report.warnings {
+        printer.note(&format!("warning: {warning}"));
+    }
+    Ok(report)
 }
 
 async fn take_all(backup: &Backup, printer: Printer) -> Result<Code, CommandError> {
@@ -139,6 +167,13 @@ async fn take_all(backup: &Backup, printer: Printer) -> Result<Code, CommandErro
                 failures.push(error.exit());
                 printer.error(&CommandError::from(error).object(tenant.slug.as_str()));
             }
+        }
+    }
+    match take_control(backup, printer).await {
+        Ok(report) => printer.result(&report, human_point),
+        Err(error) => {
+            failures.push(error.exit());
+            printer.error(&CommandError::from(error).object(CONTROL_SLUG));
         }
     }
     Ok(match failures.as_slice() {
@@ -252,7 +287,17 @@ fn human_point(report: &PointReport) -> String {
     )
 }
 
-fn human_verify(report: &VerifyReport) -> String {
+/// A point in the first store, and in further ones where that was asked for.
+#[derive(serde::Serialize)]
+struct Verified {
+    #[serde(flatten)]
+    report: VerifyReport,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    copies: Vec<CopyReport>,
+}
+
+fn human_verify(verified: &Verified) -> String {
+    let report = &verified.report;
     let head = format!(
         "point {} of {}: {}; {} objects, {} read back",
         report.point,
@@ -261,8 +306,15 @@ fn human_verify(report: &VerifyReport) -> String {
         report.objects,
         size(report.bytes)
     );
-    let problems = report.problems.iter().map(|problem| {
+    let told = |problem: &Problem| {
         format!("  {} ({:?}): {} — {}", problem.object, problem.kind, problem.problem.as_str(), problem.message)
-    });
-    std::iter::once(head).chain(problems).collect::<Vec<_>>().join("\n")
+    };
+    let mut lines = vec![head];
+    lines.extend(report.problems.iter().map(told));
+    for copy in &verified.copies {
+        let word = if copy.problems.is_empty() { "verified" } else { "damaged" };
+        lines.push(format!("copy in {}: {word}, {} read back", copy.store, size(copy.bytes)));
+        lines.extend(copy.problems.iter().map(told));
+    }
+    lines.join("\n")
 }

@@ -2,8 +2,10 @@
 
 mod backup;
 mod drill;
+mod instance;
 mod key;
 mod restore;
+mod schema;
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,7 @@ use runtime::printer::Printer;
 use crate::context::Backup;
 use crate::dump::DumpSource;
 use crate::error::Error;
-use crate::keys::read_identity;
+use crate::keys::{KeyDirectory, read_identity};
 
 /// What to do with points.
 #[derive(Debug, clap::Subcommand)]
@@ -30,6 +32,9 @@ pub enum Noun {
     /// The keys that open points.
     #[command(subcommand)]
     Key(key::Verb),
+    /// Versions of tenants' tables.
+    #[command(subcommand)]
+    Schema(schema::Verb),
 }
 
 /// What commands need beside the library.
@@ -43,6 +48,15 @@ pub struct Place {
     pub dump: Option<DumpSource>,
 }
 
+impl Noun {
+    /// Before the folder of keys is opened, which makes what is missing: an appliance that comes back keeps its sheet.
+    pub fn prepare(&self, keys: &Path) -> Result<(), CommandError> {
+        let Self::Restore(restore::Verb::Instance { identity }) = self else { return Ok(()) };
+        let sheet = read_identity(identity).map_err(Error::from)?;
+        Ok(KeyDirectory::adopt_escrow(keys, &sheet).map_err(Error::from)?)
+    }
+}
+
 /// Carries out a command.
 pub async fn run(noun: Noun, backup: &Backup, place: &Place, printer: Printer) -> Result<Code, CommandError> {
     match noun {
@@ -50,6 +64,7 @@ pub async fn run(noun: Noun, backup: &Backup, place: &Place, printer: Printer) -
         Noun::Restore(verb) => restore::run(verb, backup, printer).await,
         Noun::Drill(verb) => drill::run(verb, backup, place, printer).await,
         Noun::Key(verb) => key::run(verb, backup, printer).await,
+        Noun::Schema(verb) => schema::run(verb, backup, printer).await,
     }
 }
 

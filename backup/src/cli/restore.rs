@@ -73,6 +73,12 @@ pub enum Verb {
         #[arg(long, default_value = "30d", value_parser = days)]
         keep: u32,
     },
+    /// The whole appliance on an empty machine, from the backup store and the escrow sheet alone.
+    Instance {
+        /// The escrow sheet as a file.
+        #[arg(long, value_name = "FILE")]
+        identity: PathBuf,
+    },
     /// Take the newest swap of a tenant back.
     Undo {
         /// The live tenant.
@@ -128,6 +134,7 @@ pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result
             printer.result(&backup.swap(&slug, &other, keep, "command").await?, human_swap);
             Ok(Code::Ok)
         }
+        Verb::Instance { identity } => super::instance::run(backup, &identity, printer).await,
         Verb::Undo { slug, yes, keep } => {
             backup.tenant(&slug).await?;
             printer.confirm(&format!("Give {slug} back the rows it had before the swap?"), yes)?;

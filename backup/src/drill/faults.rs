@@ -97,7 +97,9 @@ pub(crate) async fn try_fault(
     let point = opened.clear.point.to_string();
     let (object, outcome) = if fault == Fault::WrongKey {
         let stranger = backup.clone().with_identity(Some(Identity::generate()));
-        let wrapped = opened.clear.keys.iter().find(|key| key.holder == Holder::Escrow);
+        let record = backup.wrapped_keys(opened.clear.tenant).await?;
+        let now = record.get(&opened.clear.key).unwrap_or(&opened.clear.keys);
+        let wrapped = now.iter().rfind(|key| key.holder == Holder::Escrow);
         let object = wrapped.map_or_else(String::new, |key| key.key.clone());
         (object, stranger.open_point(&backup.source(), &point).await)
     } else {

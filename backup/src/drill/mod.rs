@@ -210,6 +210,7 @@ impl Run<'_> {
         self.report.isolation.store_read_only = self.backup.cannot_write().await;
         holder.as_str().clone_into(&mut self.report.identity);
         let opened = self.backup.open_point(&self.backup.source(), point).await?;
+        opened.must_be_of_a_tenant()?;
         self.report.notes_expected = opened.sealed.notes;
         self.report.files_expected = opened.sealed.files.len() as u64;
         let missing = &opened.sealed.missing;

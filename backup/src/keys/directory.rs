@@ -70,15 +70,70 @@ impl KeyDirectory {
         }
     }
 
-    /// A new escrow identity in place of the old one. Keys must be wrapped again for it afterwards.
-    pub fn rotate_escrow(&mut self) -> Result<EscrowSheet, KeyError> {
-        let identity = Identity::generate();
-        let path = self.path.join("escrow.pub");
-        let next = self.path.join("escrow.pub.next");
-        write_new(&next, &format!("{}\n", identity.to_public()), 0o644)?;
-        std::fs::rename(&next, &path).map_err(|source| file_error(&path, source))?;
-        self.escrow = identity.to_public();
-        Ok(EscrowSheet { identity })
+    /// The same with the recipients as they are in the folder now: another process may have changed them.
+    pub fn reloaded(&self) -> Result<Self, KeyError> {
+        Ok(Self::open(&self.path)?.0)
+    }
+
+    /// The folder.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the sheet at hand the one of a new appliance, before the folder is opened for the first time.
+    ///
+    /// # Errors
+    /// `OtherEscrow` when the folder has another sheet's recipient already.
+    pub fn adopt_escrow(path: &Path, sheet: &Identity) -> Result<(), KeyError> {
+        make_folder(path)?;
+        let file = path.join("escrow.pub");
+        write_first(&file, &format!("{}\n", sheet.to_public()), 0o644)?;
+        match read_recipient(&file)? {
+            Some(escrow) if escrow.to_string() == sheet.to_public().to_string() => Ok(()),
+            _ => Err(KeyError::OtherEscrow(file.display().to_string())),
+        }
+    }
+
+    /// The drill identity that will take the place of the present one; made once, so that an interrupted rotation goes on
+    /// with it.
+    pub(crate) fn next_drill(&self) -> Result<Identity, KeyError> {
+        let path = self.path.join("drill.key.next");
+        if !path.exists() {
+            let identity = Identity::generate();
+            let text = format!("# public key: {}\n{}\n", identity.to_public(), identity.to_string().expose_secret());
+            write_first(&path, &text, 0o600)?;
+        }
+        read_identity(&path)
+    }
+
+    /// Puts the next drill identity and another sheet's recipient in place. From now on the old ones do not count.
+    pub(crate) fn switch(&self, drill: bool, escrow: Option<&EscrowSheet>) -> Result<(), KeyError> {
+        let rename = |from: &Path, to: &Path| std::fs::rename(from, to).map_err(|source| file_error(to, source));
+        if let Some(sheet) = escrow {
+            let next = self.path.join("escrow.pub.next");
+            std::fs::remove_file(&next).ok();
+            write_new(&next, &format!("{}\n", sheet.identity.to_public()), 0o644)?;
+            rename(&next, &self.path.join("escrow.pub"))?;
+        }
+        if drill {
+            // the recipient follows from the identity: opening the folder puts it right should this be interrupted
+            rename(&self.path.join("drill.key.next"), &self.path.join("drill.key"))?;
+            std::fs::remove_file(self.path.join("drill.pub")).ok();
+            drill_recipient(&self.path)?;
+        }
+        std::fs::File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(|e| file_error(&self.path, e))
+    }
+}
+
+impl EscrowSheet {
+    /// A new one.
+    pub(crate) fn generate() -> Self {
+        Self { identity: Identity::generate() }
+    }
+
+    /// Its public half.
+    pub(crate) fn recipient(&self) -> Recipient {
+        self.identity.to_public()
     }
 }
 
@@ -93,11 +148,16 @@ pub fn read_identity(path: &Path) -> Result<Identity, KeyError> {
 }
 
 fn drill_recipient(path: &Path) -> Result<Recipient, KeyError> {
-    let public = path.join("drill.pub");
+    let (public, secret) = (path.join("drill.pub"), path.join("drill.key"));
     if let Some(recipient) = read_recipient(&public)? {
-        return Ok(recipient);
+        match read_identity(&secret) {
+            // a rotation was interrupted between the two files
+            Ok(identity) if identity.to_public().to_string() != recipient.to_string() => {
+                std::fs::remove_file(&public).map_err(|source| file_error(&public, source))?;
+            }
+            _ => return Ok(recipient),
+        }
     }
-    let secret = path.join("drill.key");
     if !secret.exists() {
         let identity = Identity::generate();
         let text = format!("# public key: {}\n{}\n", identity.to_public(), identity.to_string().expose_secret());
@@ -143,7 +203,7 @@ fn make_folder(path: &Path) -> Result<(), KeyError> {
 
 /// Writes a file unless there is one; whether it did. Two processes that start at the same time agree on one key: the
 /// file appears whole, under its name, or not at all.
-fn write_first(path: &Path, text: &str, mode: u32) -> Result<bool, KeyError> {
+pub(super) fn write_first(path: &Path, text: &str, mode: u32) -> Result<bool, KeyError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<bool> {
         let mut file =
@@ -172,7 +232,7 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), KeyError> {
     write().map_err(|source| file_error(path, source))
 }
 
-fn file_error(path: &Path, source: std::io::Error) -> KeyError {
+pub(super) fn file_error(path: &Path, source: std::io::Error) -> KeyError {
     KeyError::File { path: path.display().to_string(), source }
 }
 

@@ -2,9 +2,11 @@
 //! itself stored only wrapped: once for *escrow* (printed once, never stored) and once for *drill* (the worker's).
 
 mod directory;
+mod signing;
 mod tenant;
 
 pub use self::directory::{EscrowSheet, KeyDirectory, read_identity};
+pub use self::signing::{Signature, Signer};
 pub use self::tenant::{TenantKey, WrappedKey};
 
 /// Who a tenant's key is wrapped for.
@@ -49,6 +51,12 @@ pub enum KeyError {
         /// How such a line begins.
         prefix: &'static str,
     },
+    /// The folder belongs to another appliance, or was made before the sheet was given.
+    #[error("{0} is of another escrow sheet than the one at hand; move the folder of keys away and try again")]
+    OtherEscrow(String),
+    /// What signs is not readable here.
+    #[error("the signing key is not readable here; run this as the worker")]
+    NoSigner,
     /// This process may not read the drill identity.
     #[error("the drill identity is not readable here; run this as the worker or give --identity FILE")]
     NoIdentity,

@@ -23,6 +23,8 @@ const TOGETHER: usize = 4;
 pub(crate) enum Place {
     /// A tenant of this appliance beside the live one: files under its own prefix, no sign-ins taken over.
     Beside(TenantId),
+    /// The tenant itself, come back on another machine: files where they were, no sign-ins taken over.
+    Again,
     /// A scratch copy that must equal the point in everything.
     Exact,
 }
@@ -36,7 +38,7 @@ impl Place {
     pub(crate) fn file(&self, storage_key: &str) -> String {
         match self {
             Self::Beside(tenant) => layout::live_file(*tenant, storage_key.rsplit('/').next().unwrap_or(storage_key)),
-            Self::Exact => storage_key.to_owned(),
+            Self::Again | Self::Exact => storage_key.to_owned(),
         }
     }
 

@@ -112,6 +112,31 @@ pub(crate) struct Opened {
     pub(crate) fetch: Arc<Fetch>,
 }
 
+impl Opened {
+    /// Points of the control plane are no tenant's.
+    pub(crate) fn must_be_of_a_tenant(&self) -> Result<(), Error> {
+        if !self.clear.tenant.is_control() {
+            return Ok(());
+        }
+        Err(Error::Refused(format!(
+            "point {} is of the control plane; `holdfast restore instance --identity FILE` brings it back on an empty machine",
+            self.clear.point
+        )))
+    }
+
+    /// A point of a schema version that this executable does not know yet is not guessed at.
+    pub(crate) fn must_be_known(&self, newest: i32) -> Result<(), Error> {
+        let version = self.clear.snapshot.schema_version;
+        if version <= newest {
+            return Ok(());
+        }
+        let point = &self.clear.point;
+        Err(Error::Refused(format!(
+            "point {point} has schema version {version}, and this version knows up to {newest}; use a newer holdfast"
+        )))
+    }
+}
+
 impl Backup {
     /// Reads a point back from `source` and opens it.
     ///
@@ -139,18 +164,17 @@ impl Backup {
     /// Restores a point as a new, closed and quiet tenant.
     pub async fn restore_point(&self, point: &str, options: &RestoreOptions) -> Result<RestoreReport, Error> {
         let mut watch = Stopwatch::start();
+        for left in self.store.abandoned_restores().await? {
+            tracing::warn!(tenant = %left, "what a killed restore left is removed");
+            self.store.discard_tenant(left).await?;
+        }
         if self.store.registry().by_slug(options.slug.as_str()).await?.is_some() {
             return Err(Error::Store(store::Error::Conflict { constraint: "tenant_slug_key".to_owned() }));
         }
         let opened = self.open_point(&self.source(), point).await?;
         watch.lap("verify");
-        if opened.clear.snapshot.schema_version > store::TENANT_VERSION {
-            return Err(Error::Refused(format!(
-                "point {point} has schema version {}, and this version knows up to {}; use a newer holdfast",
-                opened.clear.snapshot.schema_version,
-                store::TENANT_VERSION
-            )));
-        }
+        opened.must_be_of_a_tenant()?;
+        opened.must_be_known(store::TENANT_VERSION)?;
         let mut report = report_of(&opened, options);
         if options.dry_run {
             report.seconds = watch.total();
@@ -158,6 +182,7 @@ impl Backup {
             return Ok(report);
         }
         let tenant = self.store.build_tenant(&options.slug, TenantState::Provisioning).await?;
+        let _held = self.store.hold_restore(tenant.id).await?;
         watch.lap("build");
         let place = Place::beside(tenant.id);
         let mut written = Vec::new();
@@ -184,7 +209,7 @@ impl Backup {
         Ok(report)
     }
 
-    async fn fill(
+    pub(crate) async fn fill(
         &self,
         opened: &Opened,
         place: &Place,
@@ -205,7 +230,9 @@ impl Backup {
             .map_err(|_| Error::Refused(format!("the time in point {} cannot be read", opened.clear.point)))?;
         // what was revoked, erased or archived since must not come back
         self.store.replay_ledger(scope.tenant(), opened.clear.tenant, shown).await?;
-        self.store.note_restored(scope.tenant().id, opened.clear.tenant, shown).await?;
+        if scope.tenant().id != opened.clear.tenant {
+            self.store.note_restored(scope.tenant().id, opened.clear.tenant, shown).await?;
+        }
         watch.lap("ledger");
         // no point holds the new tenant yet
         let mut tx = self.store.begin(&scope);

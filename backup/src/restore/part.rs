@@ -69,6 +69,7 @@ impl Backup {
     pub async fn restore_part(&self, point: &str, slug: &str, part: &Part, actor: &str) -> Result<PartReport, Error> {
         let tenant = self.tenant(slug).await?;
         let opened = self.open_point(&self.source(), point).await?;
+        opened.must_be_of_a_tenant()?;
         if opened.clear.tenant != tenant.id {
             return Err(Error::Refused(format!("point {point} is not of tenant {slug} but of {}", opened.clear.slug)));
         }

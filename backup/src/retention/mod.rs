@@ -5,7 +5,7 @@ mod policy;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::id::TenantId;
-use objects::keys as layout;
+use objects::{ObjectStore, keys as layout};
 use serde::Serialize;
 use serde_json::json;
 use store::AuditEvent;
@@ -74,6 +74,7 @@ impl Backup {
         for owner in owners {
             self.prune_one(owner, actor, &mut report).await?;
         }
+        self.store.control().forget_copies().await?;
         Ok(report)
     }
 
@@ -82,6 +83,10 @@ impl Backup {
         let known: Vec<Known> = rows.iter().map(known).collect();
         let mut reasons = plan(&known, &self.policy, self.clock.now());
         self.distrust(tenant, &rows, &mut reasons, report).await?;
+        if self.store.control().is_purged(tenant).await? {
+            // nobody will ever open them again
+            reasons.values_mut().for_each(Vec::clear);
+        }
         for row in &rows {
             let (point, slug) = (row.point.clone(), row.slug.clone());
             match reasons.remove(&point).filter(|reasons| !reasons.is_empty()) {
@@ -133,36 +138,53 @@ impl Backup {
         let detail = json!({ "state": row.state, "created_at": crate::snapshot::rfc3339(row.created_at) });
         let event = AuditEvent { actor, event: "point.removed", object: &row.point, detail };
         self.store.control().remove_point(tenant, &row.point, &event).await?;
-        let own = self.objects.list(&layout::point(tenant, &row.point)).await?;
-        let mut keys: Vec<String> = own.into_iter().map(|object| object.key).collect();
-        // the manifest first: half a point must not look like one
-        keys.sort_by_key(|key| !key.ends_with("/manifest.json"));
-        for key in keys {
-            self.objects.delete(&key).await?;
+        for store in self.stores() {
+            if let Err(error) = remove_from(store, tenant, &row.point).await {
+                // what stays there is half a point, which the next sweep of that store takes
+                tracing::warn!(point = row.point, store = store.location(), %error, "a point could not be removed");
+                if store.location() == self.objects.location() {
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }
 
     /// Removes what no point of the tenant refers to: chunks, files, and what is left of points that were never completed.
     async fn sweep(&self, tenant: TenantId, report: &mut PruneReport) -> Result<(), Error> {
+        // a point in the making refers to chunks of points that may just have gone
+        if self.store.control().oldest_running(tenant, self.clock.now()).await?.is_some() {
+            return Ok(());
+        }
+        for store in self.stores() {
+            if let Err(error) = self.sweep_store(store, tenant, report).await {
+                if store.location() == self.objects.location() {
+                    return Err(error);
+                }
+                report.warnings.push(format!("{} could not be swept: {error}", store.location()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep_store(&self, store: &ObjectStore, tenant: TenantId, report: &mut PruneReport) -> Result<(), Error> {
         // listed first: what a point sends from now on is not in the list
-        let mut stored = self.objects.list(&layout::chunks(tenant)).await?;
-        stored.extend(self.objects.list(&layout::files(tenant)).await?);
-        let points = self.objects.list(&layout::points(tenant)).await?;
+        let mut stored = store.list(&layout::chunks(tenant)).await?;
+        stored.extend(store.list(&layout::files(tenant)).await?);
+        let points = store.list(&layout::points(tenant)).await?;
         let Some(referred) = self.referred(tenant, report).await? else { return Ok(()) };
         let whole: BTreeSet<&str> =
             points.iter().filter_map(|object| object.key.strip_suffix("manifest.json")).collect();
         stored.extend(points.iter().filter(|object| !whole.contains(folder(&object.key))).cloned());
         let now = self.clock.now();
-        let idle: Vec<_> = stored
-            .into_iter()
-            .filter(|object| !referred.contains(&object.key) && now - object.modified > YOUNG)
-            .collect();
+        let young = now - YOUNG;
+        let idle: Vec<_> =
+            stored.into_iter().filter(|object| !referred.contains(&object.key) && object.modified < young).collect();
         report.swept += idle.len() as u64;
         report.swept_bytes += idle.iter().map(|object| object.size).sum::<u64>();
         let keys: Vec<String> = idle.into_iter().map(|object| object.key).collect();
         for some in keys.chunks(500) {
-            self.objects.delete_many(some).await?;
+            store.delete_many(some).await?;
         }
         Ok(())
     }
@@ -190,6 +212,17 @@ impl Backup {
     }
 }
 
+/// The manifest first: half a point must not look like one.
+async fn remove_from(store: &ObjectStore, tenant: TenantId, point: &str) -> Result<(), Error> {
+    let own = store.list(&layout::point(tenant, point)).await?;
+    let mut keys: Vec<String> = own.into_iter().map(|object| object.key).collect();
+    keys.sort_by_key(|key| !key.ends_with("/manifest.json"));
+    for key in keys {
+        store.delete(&key).await?;
+    }
+    Ok(())
+}
+
 fn folder(key: &str) -> &str {
     key.rfind('/').and_then(|at| key.get(..=at)).unwrap_or_default()
 }
@@ -199,7 +232,12 @@ fn known(row: &Row) -> Known {
         point: row.point.clone(),
         seq: row.seq,
         at: row.created_at,
-        state: row.state.clone(),
+        // no drill rehearses the control plane: what was read back is the best there is
+        state: if TenantId(row.tenant_id).is_control() && row.state == "verified" {
+            "proven".to_owned()
+        } else {
+            row.state.clone()
+        },
         kept_until: row.kept_until,
         kept_reason: row.kept_reason.clone(),
     }

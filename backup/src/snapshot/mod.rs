@@ -11,7 +11,7 @@ mod writer;
 
 use std::time::Instant;
 
-use domain::tenant::Tenant;
+use domain::id::TenantId;
 use futures_util::{FutureExt, StreamExt};
 use objects::keys as layout;
 use serde_json::json;
@@ -48,6 +48,38 @@ pub struct PointOptions {
     pub markdown: bool,
 }
 
+/// How the control plane is called where tenants have a slug.
+pub const CONTROL_SLUG: &str = "_control";
+/// The value of the instance that says what its newest control point shows.
+pub const CONTROL_POINT: &str = "control_point";
+/// The value of the instance that holds the settings in force.
+const CONFIGURATION: &str = "configuration";
+
+/// What a point is taken of.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    /// A tenant.
+    Tenant(&'a TenantScope),
+    /// The control plane.
+    Control,
+}
+
+impl Subject<'_> {
+    fn id(self) -> TenantId {
+        match self {
+            Self::Tenant(scope) => scope.tenant().id,
+            Self::Control => TenantId::CONTROL,
+        }
+    }
+
+    fn slug(&self) -> &str {
+        match self {
+            Self::Tenant(scope) => scope.tenant().slug.as_str(),
+            Self::Control => CONTROL_SLUG,
+        }
+    }
+}
+
 /// Files sent at the same time.
 const TOGETHER: usize = 4;
 
@@ -60,23 +92,59 @@ impl Backup {
     /// # Errors
     /// Nothing that counts is left in the store after one.
     pub async fn take_point(&self, scope: &TenantScope, options: &PointOptions) -> Result<PointReport, Error> {
-        let taken = self.take(scope, options).await;
-        let result = if taken.is_ok() { "ok" } else { "failed" };
-        metrics::counter!("holdfast_backup_runs_total", "kind" => "point", "result" => result).increment(1);
+        counted(self.take(Subject::Tenant(scope), options).await)
+    }
+
+    /// Takes a point of the control plane (registry, hosts, operators, settings, schedules, ledger, audit, drills) and
+    /// reads it back.
+    ///
+    /// # Errors
+    /// `ReadsBadly` when it is not as it was written; otherwise nothing that counts is left in the store after one.
+    pub async fn take_control_point(&self, options: &PointOptions) -> Result<PointReport, Error> {
+        let control = self.store.control();
+        if let Some(configuration) = &self.configuration
+            && control.setting(CONFIGURATION).await?.as_ref() != Some(configuration)
+        {
+            control.set_setting(CONFIGURATION, configuration).await?;
+        }
+        // looked at before: what changes meanwhile makes another one
+        let mark = self.store.control_mark().await?;
+        let mut taken = counted(self.take(Subject::Control, options).await)?;
+        let verified = self.verify_point(&taken.point, &options.actor).await?;
+        if !verified.problems.is_empty() {
+            return Err(Error::ReadsBadly { point: taken.point, problems: verified.problems });
+        }
+        taken.state = verified.state;
+        let shows = json!({ "point": taken.point, "mark": mark, "at": taken.created_at });
+        control.set_setting(CONTROL_POINT, &shows).await?;
+        Ok(taken)
+    }
+
+    /// While it runs, nothing that it may refer to is swept.
+    async fn take(&self, subject: Subject<'_>, options: &PointOptions) -> Result<PointReport, Error> {
+        let point = PointName::draw(&self.clock, &self.chance);
+        let control = self.store.control();
+        control.begin_point(subject.id(), point.as_str(), self.clock.now()).await?;
+        let taken = self.take_named(subject, point.clone(), options).await;
+        control.end_point(point.as_str()).await?;
         taken
     }
 
-    async fn take(&self, scope: &TenantScope, options: &PointOptions) -> Result<PointReport, Error> {
+    async fn take_named(
+        &self,
+        subject: Subject<'_>,
+        point: PointName,
+        options: &PointOptions,
+    ) -> Result<PointReport, Error> {
         let begun = Instant::now();
-        let tenant = scope.tenant();
+        let id = subject.id();
         let created_at = self.clock.now();
-        let point = PointName::draw(&self.clock, &self.chance);
-        let known = self.tenant_key(tenant.id).await?;
-        let (previous, sent) = self.point_before(tenant, &known).await?;
-        let mut writer = Writer::new(self.objects.clone(), tenant.id, point.clone(), known.key.clone(), sent);
+        let known = self.tenant_key(id).await?;
+        let (previous, sent) = self.point_before(id, &known).await?;
+        let mut writer = Writer::new(self.objects.clone(), id, point.clone(), known.key.clone(), sent);
 
-        let mut rows = Rows::new(self, tenant, &point, &known, options.markdown);
-        let info = self.copy_rows(scope, &mut rows, &mut writer).await?;
+        let mut rows = Rows::new(self, id, &point, &known, options.markdown);
+        let info = self.copy_rows(subject, &mut rows, &mut writer).await?;
         let (mut sealed, files, markdown) = rows.finish(&mut writer).await?;
         sealed.last_id = info.last_id;
         let mut warnings = Warnings::new();
@@ -92,8 +160,8 @@ impl Backup {
             format: FORMAT,
             product: concat!("holdfast ", env!("CARGO_PKG_VERSION")).to_owned(),
             point,
-            tenant: tenant.id,
-            slug: tenant.slug.as_str().to_owned(),
+            tenant: id,
+            slug: subject.slug().to_owned(),
             created_at: rfc3339(created_at),
             snapshot: facts(&info),
             trigger: options.trigger.to_owned(),
@@ -122,11 +190,14 @@ impl Backup {
     /// Every table of one snapshot, found in the catalogue and not in a list.
     async fn copy_rows(
         &self,
-        scope: &TenantScope,
+        subject: Subject<'_>,
         rows: &mut Rows,
         writer: &mut Writer,
     ) -> Result<SnapshotInfo, Error> {
-        let mut snapshot = self.store.open_snapshot(scope).await?;
+        let mut snapshot = match subject {
+            Subject::Tenant(scope) => self.store.open_snapshot(scope).await?,
+            Subject::Control => self.store.open_control_snapshot().await?,
+        };
         let info = snapshot.info().clone();
         for table in snapshot.tables().await? {
             if BOOKKEEPING.contains(&table.name.as_str()) {
@@ -144,17 +215,17 @@ impl Backup {
     }
 
     /// What the tenant's newest good point sent, and the newest point of the chain.
-    async fn point_before(&self, tenant: &Tenant, known: &Known) -> Result<(Option<Previous>, Sent), Error> {
+    async fn point_before(&self, tenant: TenantId, known: &Known) -> Result<(Option<Previous>, Sent), Error> {
         let control = self.store.control();
-        let Some(newest) = control.newest_point(tenant.id, &[]).await? else { return Ok((None, Sent::default())) };
+        let Some(newest) = control.newest_point(tenant, &[]).await? else { return Ok((None, Sent::default())) };
         let previous = match (newest.point.parse(), newest.manifest_sha256.parse()) {
             (Ok(point), Ok(manifest_sha256)) => Some(Previous { point, manifest_sha256 }),
             _ => None,
         };
-        let Some(good) = control.newest_point(tenant.id, &["verified", "proven"]).await? else {
+        let Some(good) = control.newest_point(tenant, &["verified", "proven"]).await? else {
             return Ok((previous, Sent::default()));
         };
-        let stored = match self.objects.get(&layout::manifest(tenant.id, &good.point)).await {
+        let stored = match self.objects.get(&layout::manifest(tenant, &good.point)).await {
             Ok(stored) if Hash::of(&stored).to_string() == good.manifest_sha256 => stored,
             // its loss is for verification to report; this point then stands on its own
             Ok(_) | Err(objects::Error::NotFound { .. }) => return Ok((previous, Sent::default())),
@@ -237,6 +308,12 @@ impl Backup {
         let event = AuditEvent { actor: &options.actor, event: "point.taken", object: &new.point, detail };
         Ok(self.store.control().add_point(&new, &event).await?)
     }
+}
+
+fn counted(taken: Result<PointReport, Error>) -> Result<PointReport, Error> {
+    let result = if taken.is_ok() { "ok" } else { "failed" };
+    metrics::counter!("holdfast_backup_runs_total", "kind" => "point", "result" => result).increment(1);
+    taken
 }
 
 /// Lists a file of the point; its stream's name.

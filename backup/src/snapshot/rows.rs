@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use domain::tenant::Tenant;
+use domain::id::TenantId;
 use store::Table;
 
 use super::notes::Markdown;
@@ -42,9 +42,9 @@ struct Open {
 }
 
 impl Rows {
-    pub(super) fn new(backup: &Backup, tenant: &Tenant, point: &PointName, known: &Known, markdown: bool) -> Self {
+    pub(super) fn new(backup: &Backup, tenant: TenantId, point: &PointName, known: &Known, markdown: bool) -> Self {
         let markdown = markdown.then(|| {
-            let key = format!("{}markdown.tar.zst.age", objects::keys::point(tenant.id, point.as_str()));
+            let key = format!("{}markdown.tar.zst.age", objects::keys::point(tenant, point.as_str()));
             Markdown::begin(backup.objects.clone(), key, known.key.packing())
         });
         Self {

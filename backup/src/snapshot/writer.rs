@@ -193,8 +193,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Sends the manifest: from now on the point counts.
+    /// Sends the manifest: from now on the point counts. What it refers to is locked for as long as itself, where stores lock.
     pub(super) async fn send_manifest(&mut self, manifest: Vec<u8>) -> Result<Measure, Error> {
+        for object in self.objects.iter().filter(|object| object.referenced) {
+            self.requests += u64::from(self.store.extend_lock(&object.key).await?);
+        }
         let measure = Measure::of(&manifest);
         let key = layout::manifest(self.tenant, self.point.as_str());
         self.put(&key, manifest.into(), measure.sha256).await?;

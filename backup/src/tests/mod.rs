@@ -1,11 +1,16 @@
 //! Points against a real database and a directory store.
 
+mod copies;
 mod damage;
+mod damages;
 mod drills;
 mod dumps;
+mod instance;
+mod keys;
 mod points;
 mod return_trip;
 mod stock_tools;
+mod upgrade;
 mod work;
 
 use std::path::PathBuf;

@@ -10,12 +10,9 @@ use tokio::sync::watch;
 use super::Lab;
 use crate::DumpSource;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_point_asked_for_as_a_job_is_taken_and_verified() {
-    let lab = Lab::new().await;
-    lab.fill(5, &Chance::seeded(30)).await;
-    let store = lab.backup.store.clone();
-    let nowhere = DumpSource {
+/// No database to dump.
+pub(super) fn nowhere() -> DumpSource {
+    DumpSource {
         programs: None,
         host: String::new(),
         port: 0,
@@ -24,9 +21,17 @@ async fn a_point_asked_for_as_a_job_is_taken_and_verified() {
         password_file: None,
         ca_file: None,
         superuser: false,
-    };
-    let handlers = crate::handlers(&lab.backup, PathBuf::from("/nowhere"), lab.folder.path().join("reports"), nowhere);
-    assert_eq!(handlers.len(), 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_point_asked_for_as_a_job_is_taken_and_verified() {
+    let lab = Lab::new().await;
+    lab.fill(5, &Chance::seeded(30)).await;
+    let store = lab.backup.store.clone();
+    let handlers =
+        crate::handlers(&lab.backup, PathBuf::from("/nowhere"), lab.folder.path().join("reports"), nowhere());
+    assert_eq!(handlers.len(), 4);
     let trigger = Trigger::Operator { name: "olga".to_owned() };
     enqueue(&store, &BackupTenant { tenant: lab.tenant.id, trigger: trigger.clone() }).await.unwrap().unwrap();
     let (stop, stopped) = watch::channel(false);

@@ -1,8 +1,10 @@
 //! Reading a point back: every object, every length, every hash. Used after taking, before restoring, and by drills.
 
+mod keys;
 mod manifest;
 mod problem;
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use age::x25519::Identity;
@@ -18,7 +20,7 @@ pub use self::problem::{Problem, ProblemKind};
 use crate::context::Backup;
 use crate::error::Error;
 use crate::format::hash::{Hash, HashCheck, Measure, Mismatch, Stamp, Tally};
-use crate::format::manifest::{Clear, Kind, Manifest};
+use crate::format::manifest::{Clear, Kind};
 use crate::format::sealed::Sealed;
 use crate::keys::{Holder, TenantKey, WrappedKey};
 use crate::source::Source;
@@ -37,6 +39,8 @@ pub struct Expected {
     pub manifest: Option<Measure>,
     /// The entry that the log in the store must hold; none when the point has not entered it yet.
     pub log: Option<Vec<u8>>,
+    /// Where the tenant's keys lie wrapped now, by their ids: another place than the manifest says after a rotation.
+    pub keys: HashMap<String, Vec<WrappedKey>>,
 }
 
 /// What reading back has shown.
@@ -123,7 +127,7 @@ pub async fn read_back(
             return Ok(out);
         }
     };
-    open_keys(source, &manifest, holder, check, &mut out).await?;
+    keys::open_keys(source, expected, &manifest.clear, holder, check, &mut out).await?;
     if let Some(key) = &out.key {
         match manifest::open(&manifest, key, check) {
             Ok(sealed) => out.sealed = Some(sealed),
@@ -169,53 +173,6 @@ async fn known_measure(
         out.problems.push(Problem::mismatch(&at, Kind::Log, mismatch));
     }
     Ok(expected.manifest.or(told))
-}
-
-/// Reads every wrapped key and opens the one for the holder at hand.
-async fn open_keys(
-    source: &Source,
-    manifest: &Manifest,
-    holder: Option<(Holder, Identity)>,
-    check: HashCheck,
-    out: &mut ReadBack,
-) -> Result<(), Error> {
-    for wrapped in &manifest.clear.keys {
-        let stored = match source.get(&wrapped.key).await {
-            Ok(stored) => stored,
-            Err(objects::Error::NotFound { .. }) => {
-                out.problems.push(Problem::missing(&wrapped.key, Kind::Key));
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        out.objects += 1;
-        out.bytes += stored.len() as u64;
-        let mismatch = check.compare_stored(&wrapped.stamp(), &Stamp::of(&stored));
-        if let Some(mismatch) = mismatch {
-            out.problems.push(Problem::mismatch(&wrapped.key, Kind::Key, mismatch));
-        }
-        match &holder {
-            Some((who, identity)) if *who == wrapped.holder => {
-                unwrap_one(wrapped, identity, &stored, mismatch.is_some(), out);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn unwrap_one(wrapped: &WrappedKey, identity: &Identity, stored: &[u8], told: bool, out: &mut ReadBack) {
-    match TenantKey::unwrap(identity, stored) {
-        Ok(key) => out.key = Some(key),
-        Err(_) if told => {}
-        Err(crate::seal::OpenError::WrongKey) => {
-            let message = format!("the {} identity at hand does not open it", wrapped.holder.as_str());
-            out.problems.push(Problem::new(&wrapped.key, Kind::Key, ProblemKind::WrongKey, message));
-        }
-        Err(error) => {
-            out.problems.push(Problem::new(&wrapped.key, Kind::Key, ProblemKind::Altered, error.to_string()));
-        }
-    }
 }
 
 async fn read_objects(source: &Source, clear: &Clear, check: HashCheck, out: &mut ReadBack) -> Result<(), Error> {
@@ -272,7 +229,8 @@ impl Backup {
         let manifest = row.manifest_sha256.parse().ok().map(measure);
         let log = manifest.filter(|_| row.verified_at.is_some()).map(|manifest| log_entry(&row, &manifest));
         let tenant = TenantId(row.tenant_id);
-        Ok((Expected { tenant, point: row.point.clone(), manifest, log }, row))
+        let keys = self.wrapped_keys(tenant).await?;
+        Ok((Expected { tenant, point: row.point.clone(), manifest, log, keys }, row))
     }
 
     /// Verifies a point and remembers what was found. A point that reads well for the first time enters the log in the

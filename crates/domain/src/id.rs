@@ -38,6 +38,16 @@ row_id!(
 #[serde(transparent)]
 pub struct TenantId(pub uuid::Uuid);
 
+impl TenantId {
+    /// The control plane itself, which is kept in points as if it were a tenant. No tenant has this id.
+    pub const CONTROL: Self = Self(uuid::Uuid::nil());
+
+    /// Whether the control plane is meant.
+    pub fn is_control(self) -> bool {
+        self == Self::CONTROL
+    }
+}
+
 impl fmt::Display for TenantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.simple().fmt(f)

@@ -12,6 +12,6 @@ mod tests;
 pub use store::control::jobs::JobRow;
 
 pub use cron::{Cron, CronError};
-pub use message::{BackupTenant, DrillTenant, DumpDatabase, EachTenant, Kind, Outgoing, Trigger, kind};
+pub use message::{BackupTenant, DrillTenant, DumpDatabase, EachTenant, Kind, Outgoing, PrunePoints, Trigger, kind};
 pub use runner::{Context, Failure, Handler, Outcome, Runner, enqueue};
 pub use schedule::{Scheduler, enqueue_due};

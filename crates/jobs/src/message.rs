@@ -25,6 +25,8 @@ pub mod kind {
     pub const DRILL: &str = "drill";
     /// Dump the database.
     pub const DUMP: &str = "dump";
+    /// Remove the points that may go, of every tenant.
+    pub const PRUNE: &str = "prune";
     /// Tell a webhook what happened to a note.
     pub const WEBHOOK: &str = "webhook";
     /// Send a member a mail about a notification.
@@ -113,6 +115,25 @@ impl Kind for DumpDatabase {
 
     fn once_key(&self) -> Option<String> {
         Some("dump".to_owned())
+    }
+}
+
+/// Remove the points that retention lets go, of every tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrunePoints {
+    /// Who asked.
+    pub trigger: Trigger,
+}
+
+impl Kind for PrunePoints {
+    const NAME: &'static str = kind::PRUNE;
+
+    fn tenant(&self) -> Option<TenantId> {
+        None
+    }
+
+    fn once_key(&self) -> Option<String> {
+        Some("prune".to_owned())
     }
 }
 

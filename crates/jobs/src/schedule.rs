@@ -109,6 +109,7 @@ async fn enqueue(tx: &ControlTx, schedule: &ScheduleRow, due: OffsetDateTime) ->
     let once = format!("schedule:{}:{}", schedule.id, due.unix_timestamp());
     let (kind, payload) = match (schedule.kind.as_str(), schedule.tenant) {
         ("dump", _) => (kind::DUMP, json!({ "trigger": trigger })),
+        ("prune", _) => (kind::PRUNE, json!({ "trigger": trigger })),
         (kind, Some(tenant)) => (kind, json!({ "tenant": tenant, "trigger": trigger })),
         (kind, None) => (kind::EACH, json!({ "kind": kind, "trigger": trigger })),
     };

@@ -36,7 +36,7 @@ pub enum Owner {
 
 impl From<TenantId> for Owner {
     fn from(id: TenantId) -> Self {
-        Self::Tenant(id)
+        if id.is_control() { Self::Control } else { Self::Tenant(id) }
     }
 }
 

@@ -15,7 +15,7 @@ pub use error::Error;
 pub use files::{FileKey, FileStore, Stored};
 pub use probe::{ProbeReport, probe};
 pub use s3::S3Config;
-pub use store::{Download, Head, Listed, ObjectStore, PutOptions, Reader, Written};
+pub use store::{Download, Head, Listed, ObjectStore, Purged, PutOptions, Reader, Version, Written};
 
 /// Where an upload stops being one request and becomes several, and the size of its parts, in bytes.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;

@@ -51,6 +51,26 @@ pub struct Written {
     pub requests: u32,
 }
 
+/// One version of an object, or the mark of its deletion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The object's key.
+    pub key: String,
+    /// What the store calls this version.
+    pub id: String,
+}
+
+/// What a purge removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Objects.
+    pub objects: u64,
+    /// Their versions, marks of deletions included.
+    pub versions: u64,
+    /// What is there all the same.
+    pub left: u64,
+}
+
 /// What a store knows of an object without its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -243,6 +263,48 @@ impl ObjectStore {
             keys::check(key)?;
         }
         each!(self, store => store.delete_many(all).await)
+    }
+
+    /// Every version of everything whose key begins with `prefix`; none when the store knows of no versions.
+    pub async fn versions(&self, prefix: &str) -> Result<Option<Vec<Version>>, Error> {
+        match &self.0 {
+            Kind::S3(store) => store.versions(prefix).await,
+            Kind::Directory(_) => Ok(None),
+        }
+    }
+
+    /// The bytes of one version: to see for oneself what somebody with the whole bucket could read.
+    pub async fn get_version(&self, version: &Version) -> Result<Bytes, Error> {
+        match &self.0 {
+            Kind::S3(store) => store.get_version(version).await,
+            Kind::Directory(_) => Err(Error::NotFound { key: version.key.clone() }),
+        }
+    }
+
+    /// Where objects are locked: locks one that is there already for as long as one that is written now. Whether it was
+    /// asked for.
+    pub async fn extend_lock(&self, key: &str) -> Result<bool, Error> {
+        match &self.0 {
+            Kind::S3(store) => store.extend_lock(key).await,
+            Kind::Directory(_) => Ok(false),
+        }
+    }
+
+    /// Removes everything whose key begins with `prefix` so that no version of it is left, and tells what was there. For
+    /// what must not be read by anyone again: keys.
+    ///
+    /// # Errors
+    /// When the store refuses to remove a version, as under an object lock.
+    pub async fn purge(&self, prefix: &str) -> Result<Purged, Error> {
+        match &self.0 {
+            Kind::S3(store) => store.purge(prefix).await,
+            Kind::Directory(store) => {
+                let keys: Vec<String> = store.list(prefix).await?.into_iter().map(|object| object.key).collect();
+                store.delete_many(&keys).await?;
+                let (objects, left) = (keys.len() as u64, store.list(prefix).await?.len() as u64);
+                Ok(Purged { objects, versions: objects, left })
+            }
+        }
     }
 
     /// Gives an object another key (replacing what is there) without its bytes passing through us.

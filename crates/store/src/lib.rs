@@ -4,6 +4,7 @@
 //! through [`TenantTx`], which is made only from a [`TenantScope`] that says why. Points and imports use [`Snapshot`]
 //! and [`Load`].
 
+mod abandoned;
 mod ahead;
 mod audit;
 mod changes;
@@ -15,6 +16,7 @@ pub mod graft;
 mod health;
 mod hot;
 mod import;
+mod instance;
 mod ledger;
 mod listen;
 mod load;
@@ -30,13 +32,16 @@ mod store;
 mod swap;
 pub mod tenant;
 mod tx;
+mod upgrade;
 
+pub use abandoned::Held;
 pub use audit::AuditEvent;
 pub use changes::Changed;
 pub use config::{Config, ConfigError, Limits};
 pub use error::Error;
 pub use health::ServerFacts;
 pub use hot::{Hot, Proof};
+pub use instance::{ControlLoad, Returning};
 pub use ledger::Replayed;
 pub use listen::LIVE_BYTES;
 pub use load::{CopySink, Load};
@@ -48,6 +53,7 @@ pub use snapshot::{Column, CopyOut, Snapshot, SnapshotInfo, Table};
 pub use store::Store;
 pub use swap::{SwapPlan, SwapRow};
 pub use tx::{Param, Statement, TenantTx};
+pub use upgrade::{Behind, StepRow, TenantStep};
 
 pub use tokio_postgres::Row;
 pub use tokio_postgres::types::{ToSql, Type};

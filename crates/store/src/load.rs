@@ -39,6 +39,10 @@ const BINARY_HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const BINARY_END: &[u8] = &[0xff, 0xff];
 
 impl CopySink {
+    pub(crate) fn new(sink: CopyInSink<Bytes>) -> Self {
+        Self { sink: Box::pin(sink), binary: false }
+    }
+
     /// Sends whole or partial rows in the format that the table was opened with.
     pub async fn send(&mut self, rows: Bytes) -> Result<(), Error> {
         Ok(self.sink.send(rows).await?)

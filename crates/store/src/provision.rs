@@ -51,7 +51,11 @@ impl Store {
     /// # Errors
     /// `Conflict` on `tenant_slug_key` when the slug is taken.
     pub async fn build_tenant(&self, slug: &Slug, state: TenantState) -> Result<Arc<Tenant>, Error> {
-        let id = TenantId(self.chance().uuid());
+        self.build_tenant_as(TenantId(self.chance().uuid()), slug, state).await
+    }
+
+    /// The same under an id that is known already: a tenant that comes back.
+    pub async fn build_tenant_as(&self, id: TenantId, slug: &Slug, state: TenantState) -> Result<Arc<Tenant>, Error> {
         loop {
             if self.claim(id, slug, state).await? {
                 break;

@@ -17,6 +17,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (7, include_str!("../schema/control/0007_operator_identity.sql")),
     (8, include_str!("../schema/control/0008_throttle.sql")),
     (9, include_str!("../schema/control/0009_limits.sql")),
+    (10, include_str!("../schema/control/0010_control_points.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

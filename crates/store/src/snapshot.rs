@@ -61,7 +61,9 @@ pub type CopyOut = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 pub struct Snapshot {
     connection: Option<Pooled>,
     handle: tokio::runtime::Handle,
-    schema: SchemaId,
+    schema: String,
+    /// Tables that are left out, where the schema is not a tenant's; its sequences follow from its rows then.
+    left_out: Option<&'static [&'static str]>,
     info: SnapshotInfo,
 }
 
@@ -85,7 +87,7 @@ impl Store {
         gate.client.batch_execute(end).await?;
         let handle = self.pools().handle().clone();
         let info = opened?;
-        Ok(Snapshot { connection: Some(connection), handle, schema, info })
+        Ok(Snapshot { connection: Some(connection), handle, schema: schema.as_str().to_owned(), left_out: None, info })
     }
 
     /// Forgets the marks of changes that a verified point holds.
@@ -164,6 +166,18 @@ const KEY: &str = "SELECT a.attname::text FROM pg_catalog.pg_index i CROSS JOIN 
     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE i.indrelid = $1 AND i.indisprimary ORDER BY k.place";
 
 impl Snapshot {
+    /// Of a schema that is not a tenant's, in a transaction that is open already.
+    pub(crate) fn of_schema(
+        store: &Store,
+        connection: Pooled,
+        schema: &str,
+        left_out: &'static [&'static str],
+        info: SnapshotInfo,
+    ) -> Self {
+        let handle = store.pools().handle().clone();
+        Self { connection: Some(connection), handle, schema: schema.to_owned(), left_out: Some(left_out), info }
+    }
+
     /// What is known of it.
     pub const fn info(&self) -> &SnapshotInfo {
         &self.info
@@ -180,10 +194,13 @@ impl Snapshot {
     pub async fn tables(&mut self) -> Result<Vec<Table>, Error> {
         let client = self.client()?;
         let mut tables = Vec::new();
-        for row in client.query(RELATIONS, &[&self.schema.as_str()]).await.map_err(Error::from)? {
+        for row in client.query(RELATIONS, &[&self.schema]).await.map_err(Error::from)? {
             let (oid, name, kind, readable): (u32, String, String, bool) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
             let child: bool = row.try_get(4)?;
+            if self.left_out.is_some_and(|names| kind == "S" || names.contains(&name.as_str())) {
+                continue;
+            }
             match kind.as_str() {
                 "v" => continue,
                 "S" if name == "id_seq" => continue,

@@ -1,6 +1,5 @@
 //! Import, serve, back up, destroy, restore, compare: what a tenant's members can read is the same afterwards.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,6 +8,7 @@ use super::cluster::{Cluster, programs_of};
 use super::http::Client;
 use super::process::{Installation, program, skipped, until};
 use super::reading::{assert_same, database, everybodys, sample};
+use super::weed::SeaweedFs;
 
 /// The whole way on an installation that is set up; the sample's seed makes names, texts and ids differ.
 fn there_and_back(place: &Installation, seed: u64) {
@@ -134,62 +134,6 @@ fn postgres_15_as_a_role_of_few_rights() {
 #[test]
 fn postgres_18_as_a_role_of_few_rights() {
     few_rights(18, 15);
-}
-
-/// A foreign S3 server that signs, checks sums and knows conditional writes.
-struct SeaweedFs(std::process::Child);
-
-impl SeaweedFs {
-    /// Starts it and points the installation at it.
-    fn start(weed: &std::path::Path, place: &mut Installation) -> Self {
-        // gRPC ports are 10,000 above each.
-        let ports: Vec<u16> = (0..4).map(|_| free_port(20_000)).collect();
-        let folder = place.path("weed");
-        std::fs::create_dir(&folder).unwrap();
-        let keys = serde_json::json!({"identities": [{"name": "t", "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-            "credentials": [{"accessKey": "test-access", "secretKey": "test-secret-key"}]}]});
-        let config = place.file("s3.json", &keys.to_string());
-        let mut command = Command::new(weed);
-        command
-            .args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-master.volumeSizeLimitMB=64"])
-            .args(["-volume.max=20", "-s3.port.iceberg=0", "-metricsPort=0"])
-            .arg(format!("-dir={}", folder.display()))
-            .arg(format!("-s3.config={config}"))
-            .arg(format!("-master.port={}", ports[0]))
-            .arg(format!("-volume.port={}", ports[1]))
-            .arg(format!("-filer.port={}", ports[2]))
-            .arg(format!("-s3.port={}", ports[3]))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let server = Self(command.spawn().unwrap());
-        place.unset("store_directory");
-        place.set("store_endpoint", format!("http://127.0.0.1:{}", ports[3]));
-        place.set("store_bucket", "holdfast-journey");
-        let access = place.file("access", "test-access\n");
-        let secret = place.file("secret", "test-secret-key\n");
-        place.set("store_access_key_file", access);
-        place.set("store_secret_key_file", secret);
-        let endpoint = format!("http://127.0.0.1:{}", ports[3]);
-        let config = objects::S3Config::new(endpoint, "holdfast-journey", "test-access", "test-secret-key");
-        let bucket = objects::ObjectStore::s3(objects::S3Config { attempts: 1, ..config }).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        // It takes requests a little after it listens.
-        until(Duration::from_secs(90), "SeaweedFS takes objects", || {
-            let taken = async {
-                bucket.create().await.is_ok() && bucket.put("up", "x", objects::PutOptions::default()).await.is_ok()
-            };
-            runtime.block_on(taken)
-        });
-        server
-    }
-}
-
-impl Drop for SeaweedFs {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
 }
 
 /// A port that nothing listens on, and neither on the one 10,000 above, below `limit` plus 30,000.

@@ -3,11 +3,14 @@
 //! The long counts have `soak` in their name and are left out of `make test`; `make soak` runs them.
 
 mod bad_input;
+mod changes;
 mod cluster;
 mod damage;
 mod demo;
 mod dump;
 mod http;
+mod instance;
+mod interrupted;
 mod journey;
 mod kills;
 mod memos;
@@ -16,4 +19,5 @@ mod plan;
 mod process;
 mod reading;
 mod schedules;
+mod weed;
 mod writers;

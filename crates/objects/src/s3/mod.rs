@@ -1,8 +1,10 @@
 //! Objects in an S3 bucket.
 
 mod failure;
+mod lock;
 mod trial;
 mod upload;
+mod versions;
 
 use std::fmt;
 use std::ops::Range;
@@ -50,6 +52,9 @@ pub struct S3Config {
     /// Send a SHA-256 checksum with every put, which the store then checks and keeps. For stores that the probe found to
     /// support it.
     pub checksums: bool,
+    /// Days for which points and their log are locked against removal (governance mode); none: not at all. Needs a bucket
+    /// that was made with object lock.
+    pub lock_days: Option<u32>,
     /// How long one attempt of one request may take.
     pub attempt_timeout: Duration,
     /// How often a request is tried in all.
@@ -74,6 +79,7 @@ impl S3Config {
             secret_key: secret_key.into(),
             ca_pem: None,
             checksums: true,
+            lock_days: None,
             attempt_timeout: Duration::from_mins(2),
             attempts: 3,
         }
@@ -157,7 +163,8 @@ impl S3Store {
             Err(Error::NoBucket { .. }) => {}
             settled => return settled,
         }
-        let made = self.client.create_bucket().bucket(&self.config.bucket).send().await;
+        let asked = self.client.create_bucket().bucket(&self.config.bucket);
+        let made = asked.set_object_lock_enabled_for_bucket(self.config.lock_days.map(|_| true)).send().await;
         match made.map_err(|e| self.failure("making the bucket", "", e)) {
             Ok(_) | Err(Error::Exists { .. }) => Ok(()),
             Err(other) => Err(other),

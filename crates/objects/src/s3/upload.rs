@@ -24,9 +24,12 @@ const SMALL_PARTS: i32 = 5000;
 impl S3Store {
     pub(crate) async fn put(&self, key: &str, bytes: Bytes, options: PutOptions) -> Result<(), Error> {
         let sum = self.checksum(&bytes, options.sha256);
+        let (mode, until) = self.lock_of(key);
         let asked = self
             .client
             .put_object()
+            .set_object_lock_mode(mode)
+            .set_object_lock_retain_until_date(until)
             .bucket(&self.config.bucket)
             .key(self.full(key))
             .set_checksum_sha256(sum.clone())
@@ -97,9 +100,12 @@ struct Upload<'a> {
 
 impl<'a> Upload<'a> {
     async fn begin(store: &'a S3Store, key: &'a str) -> Result<Self, Error> {
+        let (mode, until) = store.lock_of(key);
         let asked = store
             .client
             .create_multipart_upload()
+            .set_object_lock_mode(mode)
+            .set_object_lock_retain_until_date(until)
             .bucket(&store.config.bucket)
             .key(store.full(key))
             .set_checksum_algorithm(store.config.checksums.then_some(ChecksumAlgorithm::Sha256));

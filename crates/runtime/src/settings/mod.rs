@@ -22,7 +22,7 @@ pub use keys::{KEYS, Key, Shape};
 pub use layers::{Origin, Sources};
 pub use operators::OperatorOidc;
 pub use secret::Secret;
-pub use values::{FilesPlace, ListenAddress, LogFormat, bytes};
+pub use values::{FilesPlace, ListenAddress, LogFormat, StorePlace, bytes};
 
 use layers::Layers;
 
@@ -47,6 +47,8 @@ pub struct Settings {
     pub store_region: String,
     /// `endpoint/bucket/key` instead of `bucket.endpoint/key`.
     pub store_path_style: bool,
+    /// Days for which points are locked in the store; 0: not at all.
+    pub store_lock_days: u32,
     /// File with the access key.
     pub store_access_key_file: Option<PathBuf>,
     /// File with the secret key.
@@ -59,6 +61,8 @@ pub struct Settings {
     pub store_ca_file: Option<PathBuf>,
     /// A folder as backup store, instead of S3.
     pub store_directory: Option<PathBuf>,
+    /// Further stores that every point is brought to.
+    pub store_copies: Vec<StorePlace>,
     /// Where the bytes of live attachments are.
     pub files_url: Option<FilesPlace>,
     /// Folder of the wrapped drill identity and recipients; `<data>/keys` when absent.
@@ -67,6 +71,8 @@ pub struct Settings {
     pub reports_directory: Option<PathBuf>,
     /// How long points stay, such as `within=2d,hourly=48`.
     pub retention: String,
+    /// Days after which the keys of a deleted tenant are purged.
+    pub purge_keys_after: u32,
     /// Seconds after which a changed tenant gets a point by itself; 0: only by schedule.
     pub backup_changed_after: u32,
     /// Members, operators, REST, Connect and gRPC-Web.
@@ -129,16 +135,19 @@ impl Settings {
             store_bucket: layers.required("store_bucket", values::bucket)?,
             store_region: layers.required("store_region", values::word)?,
             store_path_style: layers.required("store_path_style", values::boolean)?,
+            store_lock_days: layers.required("store_lock_days", values::days)?,
             store_access_key_file: layers.path("store_access_key_file")?,
             store_secret_key_file: layers.path("store_secret_key_file")?,
             drill_store_access_key_file: layers.path("drill_store_access_key_file")?,
             drill_store_secret_key_file: layers.path("drill_store_secret_key_file")?,
             store_ca_file: layers.path("store_ca_file")?,
             store_directory: layers.path("store_directory")?,
+            store_copies: layers.list("store_copies", StorePlace::parse)?,
             files_url: layers.parsed("files_url", FilesPlace::parse)?,
             keys_directory: layers.path("keys_directory")?,
             reports_directory: layers.path("reports_directory")?,
             retention: layers.required("retention", values::word)?,
+            purge_keys_after: layers.required("purge_keys_after", values::days)?,
             backup_changed_after: layers.required("backup_changed_after", values::seconds)?,
             listen: layers.required("listen", ListenAddress::parse)?,
             grpc_listen: layers.required("grpc_listen", ListenAddress::parse)?,

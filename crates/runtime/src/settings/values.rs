@@ -102,6 +102,53 @@ pub(super) fn database_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// A further store for points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorePlace {
+    /// A folder, such as a mounted NAS.
+    Directory(PathBuf),
+    /// A bucket.
+    Bucket {
+        /// `https://host:port`.
+        endpoint: String,
+        /// Its name.
+        bucket: String,
+        /// Region sent with every signature.
+        region: String,
+        /// File with the access key.
+        access_key_file: PathBuf,
+        /// File with the secret key.
+        secret_key_file: PathBuf,
+    },
+}
+
+impl StorePlace {
+    /// `file:///folder`, or `https://host/bucket?access_key_file=/path&secret_key_file=/path`, with `&region=` where need be.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|error| format!("{text} is no URL ({error})"))?;
+        if url.scheme() == "file" {
+            let folder = url.to_file_path().map_err(|()| format!("{text} names no folder; write file:///folder"))?;
+            return Ok(Self::Directory(folder));
+        }
+        if !matches!(url.scheme(), "http" | "https") || url.password().is_some() || !url.username().is_empty() {
+            return Err(format!("{} is no store; write file:///folder or https://host/bucket?…", url.scheme()));
+        }
+        let asked = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        let file = |name: &str| {
+            asked(name)
+                .map(PathBuf::from)
+                .ok_or_else(|| format!("{text} lacks {name}=/path; keys are in files, never here"))
+        };
+        Ok(Self::Bucket {
+            endpoint: url.origin().ascii_serialization(),
+            bucket: bucket(url.path().trim_matches('/'))?,
+            region: asked("region").unwrap_or_else(|| "us-east-1".to_owned()),
+            access_key_file: file("access_key_file")?,
+            secret_key_file: file("secret_key_file")?,
+        })
+    }
+}
+
 pub(super) fn endpoint(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("no URL ({error}); expected https://host:port"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -130,6 +177,11 @@ pub(super) fn bucket(text: &str) -> Result<String, String> {
 /// Whole seconds.
 pub(super) fn seconds(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("expected a number of seconds, found {text}"))
+}
+
+/// Whole days.
+pub(super) fn days(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("expected a number of days, found {text}"))
 }
 
 pub(super) fn word(text: &str) -> Result<String, String> {

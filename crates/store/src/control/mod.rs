@@ -1,10 +1,13 @@
 //! The control plane: everything that is not one tenant's own. All of it goes through sea-orm.
 
 pub mod audit;
+pub mod copies;
 pub mod drills;
 pub mod jobs;
+pub mod keys;
 pub mod operators;
 pub mod points;
+pub mod running;
 pub mod schedules;
 pub mod sweep;
 
@@ -86,7 +89,7 @@ impl ControlTx {
 
 async fn append(db: &impl ConnectionTrait, tenant: Option<TenantId>, event: &AuditEvent<'_>) -> Result<(), Error> {
     let values = vec![
-        tenant.map(|id| id.0).into(),
+        tenant.filter(|id| !id.is_control()).map(|id| id.0).into(),
         event.actor.into(),
         event.event.into(),
         event.object.into(),

@@ -1,0 +1,145 @@
+//! The control plane out of its newest control point.
+
+use std::collections::{BTreeSet, HashMap};
+
+use domain::id::{Slug, TenantId};
+use objects::keys as layout;
+
+use super::{ControlTable, InstanceReport};
+use crate::context::Backup;
+use crate::error::Error;
+use crate::format::manifest::{Clear, Manifest};
+use crate::format::sealed::Sealed;
+use crate::restore::{Fetch, table_of};
+use crate::verify::{Expected, Problem, ReadBack, read_back};
+
+impl Backup {
+    /// Loads the newest control point that reads back without a problem; those that do not are told.
+    pub(super) async fn load_newest_control(&self, report: &mut InstanceReport) -> Result<(), Error> {
+        let mut refused = None;
+        for clear in self.control_points().await? {
+            let point = clear.point.to_string();
+            let expected = Expected {
+                tenant: TenantId::CONTROL,
+                point: point.clone(),
+                manifest: None,
+                log: None,
+                keys: HashMap::new(),
+            };
+            let read = read_back(&self.source(), &expected, Some(self.holder()?), self.check).await?;
+            let ReadBack { problems, clear: Some(clear), sealed: Some(sealed), key: Some(key), .. } = read else {
+                report.warnings.push(format!("control point {point} was passed over: {}", told(&read.problems)));
+                refused.get_or_insert(Error::Damaged { point, problems: read.problems });
+                continue;
+            };
+            if !problems.is_empty() {
+                report.warnings.push(format!("control point {point} was passed over: {}", told(&problems)));
+                refused.get_or_insert(Error::Damaged { point, problems });
+                continue;
+            }
+            if clear.snapshot.schema_version > store::CONTROL_VERSION {
+                return Err(Error::Refused(format!(
+                    "control point {point} has schema version {}, and this version knows up to {}; use a newer holdfast",
+                    clear.snapshot.schema_version,
+                    store::CONTROL_VERSION
+                )));
+            }
+            let fetch = Fetch::new(self.source(), &clear, &sealed, key.identity().clone(), self.check);
+            self.load_control(&fetch, &sealed, report).await?;
+            report.control_point = Some(point);
+            report.shows = Some(clear.snapshot.at);
+            return Ok(());
+        }
+        Err(refused.unwrap_or(Error::NoControlPoint(self.objects.location())))
+    }
+
+    /// Control points in the store, the newest first by the time that they tell.
+    async fn control_points(&self) -> Result<Vec<Clear>, Error> {
+        let mut found = Vec::new();
+        for object in self.objects.list(&layout::points(TenantId::CONTROL)).await? {
+            if layout::parse_manifest(&object.key).is_none() {
+                continue;
+            }
+            let stored = self.objects.get(&object.key).await?;
+            if let Ok(manifest) = Manifest::read(&stored) {
+                found.push(manifest.clear);
+            }
+        }
+        found.sort_by(|a, b| b.created_at.cmp(&a.created_at));
+        Ok(found)
+    }
+
+    async fn load_control(&self, fetch: &Fetch, sealed: &Sealed, report: &mut InstanceReport) -> Result<(), Error> {
+        let mut load = self.store.load_control().await?;
+        for entry in &sealed.tables {
+            let Some(mut sink) = load.copy_in(&table_of(entry)).await? else {
+                if entry.rows > 0 {
+                    return Err(Error::Refused(format!(
+                        "the control point has table {} in a shape that this version does not know; use the version that wrote it",
+                        entry.name
+                    )));
+                }
+                continue;
+            };
+            for piece in &entry.pieces {
+                sink.send(fetch.bytes(&piece.name).await?).await?;
+            }
+            let rows = sink.finish().await?;
+            if rows != entry.rows {
+                return Err(Error::Unequal { table: entry.name.clone() });
+            }
+            report.tables.push(ControlTable { name: entry.name.clone(), rows });
+        }
+        Ok(load.finish().await?)
+    }
+
+    /// Tenants that have points in the store and are in no control point: made after the newest one.
+    pub(super) async fn find_unknown_tenants(&self, report: &mut InstanceReport) -> Result<(), Error> {
+        let control = self.store.control();
+        let mut known: BTreeSet<TenantId> = self.store.registry().list().await?.iter().map(|t| t.id).collect();
+        let returning = self.store.returning().await?;
+        let mut slugs: BTreeSet<String> = returning.iter().map(|tenant| tenant.slug.clone()).collect();
+        known.extend(returning.iter().map(|tenant| tenant.id));
+        known.extend(control.deletions().await?.iter().map(|gone| gone.tenant));
+        for folder in self.objects.folders("t/").await? {
+            let Ok(id) = folder.parse::<TenantId>() else { continue };
+            if known.contains(&id) || id.is_control() {
+                continue;
+            }
+            // without a wrapped key no point of it opens: its keys were purged
+            if self.objects.list(&layout::wrapped_keys(id)).await?.is_empty() {
+                continue;
+            }
+            let Some(slug) = self.slug_in_store(id).await? else { continue };
+            let free = if slugs.insert(slug.clone()) { slug } else { format!("found-{}", &id.to_string()[..8]) };
+            report.warnings.push(format!(
+                "tenant {free} was made after the newest control point; it comes back closed, without its hosts"
+            ));
+            self.store.note_return(id, &free).await?;
+        }
+        Ok(())
+    }
+
+    /// How a tenant was called when its newest point was taken.
+    async fn slug_in_store(&self, tenant: TenantId) -> Result<Option<String>, Error> {
+        let mut newest: Option<Clear> = None;
+        for object in self.objects.list(&layout::points(tenant)).await? {
+            if layout::parse_manifest(&object.key).is_none() {
+                continue;
+            }
+            let Ok(manifest) = Manifest::read(&self.objects.get(&object.key).await?) else { continue };
+            let later = newest.as_ref().is_none_or(|known| known.created_at < manifest.clear.created_at);
+            if manifest.clear.tenant == tenant && later {
+                newest = Some(manifest.clear);
+            }
+        }
+        Ok(newest.map(|clear| clear.slug).filter(|slug| slug.parse::<Slug>().is_ok()))
+    }
+}
+
+fn told(problems: &[Problem]) -> String {
+    if problems.is_empty() {
+        return "no wrapped key of it is for the identity at hand".to_owned();
+    }
+    Problem::sentence(problems)
+}

@@ -1,0 +1,166 @@
+//! The whole appliance comes back from a store and the escrow sheet.
+
+use domain::chance::Chance;
+use domain::tenant::TenantState;
+use jobs::Runner;
+use objects::{FileStore, ObjectStore};
+use testkit::pg::TestDatabase;
+use tokio::sync::watch;
+
+use super::Lab;
+use crate::keys::{KeyDirectory, read_identity};
+use crate::snapshot::PointOptions;
+use crate::{Backup, Error, RestoreOptions};
+
+fn options() -> PointOptions {
+    PointOptions { trigger: "command", actor: "command".to_owned(), markdown: false }
+}
+
+/// Another machine: an empty database, no files, no keys; the same backup store and the sheet.
+async fn empty_machine(lab: &Lab, name: &str) -> Backup {
+    let store = TestDatabase::create().await.store().await;
+    let home = lab.folder.path().join(name);
+    let sheet = lab.folder.path().join("sheet");
+    std::fs::write(&sheet, &lab.sheet).unwrap();
+    let identity = read_identity(&sheet).unwrap();
+    KeyDirectory::adopt_escrow(&home.join("keys"), &identity).unwrap();
+    let (keys, printed) = KeyDirectory::open(&home.join("keys")).unwrap();
+    assert!(printed.is_none(), "the sheet stays the one it was");
+    let files = FileStore::over(ObjectStore::directory(home.join("files")).unwrap());
+    Backup::new(store, lab.backup.objects.clone(), files, keys).with_identity(Some(identity))
+}
+
+async fn control_rows(backup: &Backup, table: &str, columns: &str) -> Vec<String> {
+    let (client, connection) = {
+        let config = backup.store.config();
+        let mut to = tokio_postgres::Config::new();
+        to.host(&config.host).port(config.port).dbname(&config.database).user(testkit::pg::SUPERUSER);
+        to.connect(tokio_postgres::NoTls).await.unwrap()
+    };
+    tokio::spawn(connection);
+    let sql = format!("SELECT concat_ws('|', {columns}) FROM holdfast.{table} ORDER BY 1");
+    client.query(&sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_appliance_comes_back_with_its_tenants_and_what_it_remembers() {
+    let lab = Lab::new().await;
+    lab.fill(20, &Chance::seeded(61)).await;
+    let point = lab.point().await.point;
+    lab.backup.verify_point(&point, "command").await.unwrap();
+    lab.sql("INSERT INTO access_token VALUES ('tok', 1, 'hash', '', 1, NULL, NULL); DELETE FROM access_token").await;
+    let control = lab.backup.take_control_point(&options()).await.unwrap();
+    assert_eq!((control.tenant.as_str(), control.state.as_str()), ("_control", "verified"));
+    assert!(control.manifest.starts_with("t/_control/p/"), "{}", control.manifest);
+    let refused = RestoreOptions { slug: "x".parse().unwrap(), dry_run: false, actor: "command".to_owned() };
+    let refused = lab.backup.restore_point(&control.point, &refused).await.unwrap_err();
+    assert!(refused.to_string().contains("restore instance"), "{refused}");
+
+    // younger than the control point: a point of the same tenant, and another tenant
+    lab.sql("UPDATE note SET content = 'younger' WHERE id = 10").await;
+    let younger = lab.point().await.point;
+    lab.backup.verify_point(&younger, "command").await.unwrap();
+    lab.backup.store.build_tenant(&"late".parse().unwrap(), TenantState::Active).await.unwrap();
+    lab.point_of("late").await;
+
+    let place = empty_machine(&lab, "second").await;
+    let report = place.restore_instance("command", |_| ()).await.unwrap();
+    assert_eq!(report.control_point.as_deref(), Some(control.point.as_str()));
+    let told: Vec<_> = report.tenants.iter().map(|t| (t.tenant.as_str(), t.notes, t.files, &t.problem)).collect();
+    assert_eq!(told, [("late", 0, 0, &None), ("team", 20, 2, &None)], "{report:?}");
+    assert_eq!(report.tenants[1].point.as_deref(), Some(younger.as_str()));
+    assert!(report.rto_seconds > 0.0 && report.warnings.iter().any(|one| one.contains("late")), "{report:?}");
+
+    let team = place.tenant("team").await.unwrap();
+    assert_eq!((team.id, team.state), (lab.tenant.id, TenantState::Active));
+    assert_eq!(place.tenant("late").await.unwrap().state, TenantState::Closed);
+    for (table, columns) in
+        [("ledger", "seq, tenant_id, kind, ref"), ("tenant_key", "tenant_id, key_id"), ("drill", "seq, report, hash")]
+    {
+        let (before, after) =
+            (control_rows(&lab.backup, table, columns).await, control_rows(&place, table, columns).await);
+        assert!(before.iter().all(|row| after.contains(row)), "{table}: {before:?} {after:?}");
+    }
+    let (before, after) = (
+        control_rows(&lab.backup, "audit_event", "seq, previous_hash, hash").await,
+        control_rows(&place, "audit_event", "seq, previous_hash, hash").await,
+    );
+    let kept = before.iter().filter(|row| after.contains(row)).count();
+    assert!(kept > 3, "the chain goes on from where the control point was: {kept}");
+
+    // its own drill identity opens what the sheet opened, and points go on
+    let at_home = place.clone().with_identity(None);
+    let again = at_home.verify_point(&younger, "command").await.unwrap();
+    assert!(again.problems.is_empty() && again.seal_checked, "{:?}", again.problems);
+    let scope = store::TenantScope::for_command(team, "test");
+    assert!(place.store.oldest_unheld_change(&scope).await.unwrap().is_some(), "what was replayed is in no point yet");
+    let next = at_home.take_point(&scope, &options()).await.unwrap();
+    at_home.verify_point(&next.point, "command").await.unwrap();
+    assert!(place.store.oldest_unheld_change(&scope).await.unwrap().is_none());
+
+    let twice = place.restore_instance("command", |_| ()).await.unwrap_err();
+    assert!(matches!(&twice, Error::Refused(what) if what.contains("empty database")), "{twice}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_without_control_points_or_of_others_is_told_and_the_next_best_is_taken() {
+    let lab = Lab::new().await;
+    lab.fill(4, &Chance::seeded(62)).await;
+    lab.point().await;
+    let place = empty_machine(&lab, "none").await;
+    let none = place.restore_instance("command", |_| ()).await.unwrap_err();
+    assert_eq!(none.exit(), runtime::exit::Code::NotFound, "{none}");
+
+    let older = lab.backup.take_control_point(&options()).await.unwrap();
+    let newer = lab.backup.take_control_point(&options()).await.unwrap();
+    let stranger = place.clone().with_identity(Some(age::x25519::Identity::generate()));
+    let foreign = stranger.restore_instance("command", |_| ()).await.unwrap_err();
+    assert!(foreign.to_string().contains("does not open"), "{foreign}");
+
+    let pack = newer.objects[0].key.clone();
+    let mut bytes = std::fs::read(lab.file_of(&pack)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(lab.file_of(&pack), bytes).unwrap();
+    let report = place.restore_instance("command", |_| ()).await.unwrap();
+    assert_eq!(report.control_point, Some(older.point));
+    assert!(report.warnings.iter().any(|one| one.contains(&newer.point)), "{:?}", report.warnings);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_control_plane_gets_a_point_when_it_changes_and_only_then() {
+    let lab = Lab::new().await;
+    let (store, clock) = (lab.backup.store.clone(), domain::clock::Clock::System);
+    let taken = async || {
+        let handlers = crate::handlers(&lab.backup, "/nowhere".into(), "/nowhere".into(), super::work::nowhere());
+        let (stop, stopped) = watch::channel(false);
+        let running = tokio::spawn(Runner::new(store.clone(), handlers, 1, &Chance::System).run(stopped));
+        let before = store.control().list_points(Some(domain::id::TenantId::CONTROL), 10).await.unwrap().len();
+        for _ in 0..200 {
+            let now = store.control().list_points(Some(domain::id::TenantId::CONTROL), 10).await.unwrap();
+            if now.len() > before
+                && now[0].state == "verified"
+                && store
+                    .control()
+                    .setting("control_point")
+                    .await
+                    .unwrap()
+                    .is_some_and(|at| at["point"] == now[0].point.as_str())
+            {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        stop.send(true).unwrap();
+        running.await.unwrap();
+        store.control().list_points(Some(domain::id::TenantId::CONTROL), 10).await.unwrap().len()
+    };
+    assert!(crate::pick_up_control(&store, &clock).await.unwrap(), "there is none yet");
+    assert_eq!(taken().await, 1);
+    assert!(!crate::pick_up_control(&store, &clock).await.unwrap(), "nothing has changed");
+    lab.point().await;
+    assert!(crate::pick_up_control(&store, &clock).await.unwrap(), "the tenant has a key now");
+    assert_eq!(taken().await, 2);
+    lab.point().await;
+    assert!(!crate::pick_up_control(&store, &clock).await.unwrap(), "points alone make none");
+}
