@@ -19,11 +19,13 @@ async function writeNote(page, base, text) {
 export async function twoTenants({ browser, url, test, demo, binary }) {
   if (!binary || !demo.folder || demo.folder === "/tmp") return;
   const run = promisify(execFile);
+  // Commands refuse settings that they do not know.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("HOLDFAST_")));
   const secret = join(demo.folder, "two-tenants");
   await writeFile(secret, PASSWORD);
   const people = [["red", "rosa"], ["blue", "bela"]];
   for (const [slug, owner] of people) {
-    await run(binary, ["tenant", "create", slug, "--owner", owner, "--password-file", secret, "--data", join(demo.folder, "data")]);
+    await run(binary, ["tenant", "create", slug, "--owner", owner, "--password-file", secret, "--data", join(demo.folder, "data")], { env });
   }
   const context = await browser.newContext();
   const page = await context.newPage();
