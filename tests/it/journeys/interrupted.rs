@@ -90,7 +90,7 @@ fn interrupted(kills: usize, seed: u64) {
             place.run(&["restore", "run", "latest", "--tenant", "quiet", "--as", &other]).ok();
             words[3] = &other;
         }
-        let after = Duration::from_millis(150 + chance.below(900));
+        let after = Duration::from_millis(40 + chance.below(260));
         ended += usize::from(kill_in_the_middle(&place, &words, after));
         holds(&place, &database, &client, &acknowledged);
         if words[1] == "swap" {
