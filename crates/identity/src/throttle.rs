@@ -22,7 +22,8 @@ const PER_ADDRESS: u32 = 10;
 const PER_ACCOUNT: u32 = 100;
 /// The span over which they are counted, in seconds.
 const SPAN: i64 = 5 * 60;
-/// Counted pairs kept; beyond it the ones that are over are dropped, then all.
+/// Counted pairs kept; beyond it the ones that are over are dropped, then those with the fewest wrong passwords: whoever
+/// comes with very many names does not have his own count forgotten.
 const KEPT: usize = 50_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -72,8 +73,11 @@ impl Throttle {
         if counts.len() >= KEPT {
             counts.retain(|_, count| count.since + SPAN > now);
         }
-        if counts.len() >= KEPT {
-            counts.clear();
+        for fewest in 1..=PER_ACCOUNT {
+            if counts.len() < KEPT {
+                break;
+            }
+            counts.retain(|_, count| count.wrong > fewest);
         }
         for key in &keys {
             let count = counts.entry(key.clone()).or_insert(Count { since: now, wrong: 0 });
@@ -190,6 +194,20 @@ mod tests {
             let attempt = throttle.begin(tenant, "ana", Some(address(1))).unwrap();
             throttle.succeeded(&attempt);
         }
+    }
+
+    #[test]
+    fn many_names_do_not_help() {
+        let throttle = Throttle::new(Clock::fixed(1000));
+        let tenant = TenantId(Chance::seeded(1).uuid());
+        for _ in 0..PER_ADDRESS {
+            throttle.begin(tenant, "ana", Some(address(1))).unwrap();
+        }
+        for name in 0..KEPT {
+            throttle.begin(tenant, &name.to_string(), Some(address(1))).unwrap();
+        }
+        assert!(throttle.begin(tenant, "ana", Some(address(1))).is_err());
+        assert!(throttle.counts.lock().unwrap().len() <= KEPT + 2);
     }
 
     #[test]

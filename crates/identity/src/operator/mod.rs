@@ -134,7 +134,7 @@ impl Identity {
     async fn prove_operator(&self, operator: &OperatorActor, cookies: &[String], detail: Value) -> Result<(), Error> {
         let tx = self.store.control().begin().await?;
         for cookie in cookies {
-            tx.prove_operator_session(&token_hash(cookie), self.clock.now()).await?;
+            tx.prove_operator_session(&token_hash(cookie), &operator.name, self.clock.now()).await?;
         }
         let actor = operator.audit_actor();
         let event = AuditEvent { actor: &actor, event: "operator.confirmed", object: &operator.name, detail };

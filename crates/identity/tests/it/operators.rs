@@ -1,6 +1,6 @@
 //! Operators and their sessions.
 
-use identity::{Client, Error, SignIn};
+use identity::{Client, Error, PROVED_SECONDS, SignIn};
 
 use crate::{PASSWORD, World, page};
 
@@ -44,4 +44,36 @@ async fn an_operators_session_ends_after_a_working_day() {
     let made = world.identity.operator_sign_in(who, &Client::default()).await.unwrap();
     world.clock.advance(12 * 3600 + 1);
     assert!(world.identity.authenticate_operator(&[made.cookie]).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_operator_is_asked_once_more_after_ten_minutes_and_confirms_for_himself_only() {
+    let world = World::new().await;
+    let hash = world.identity.passwords().hash("console secret").await.unwrap();
+    let tx = world.store.control().begin().await.unwrap();
+    for name in ["root", "other"] {
+        tx.insert_operator(name, &hash).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let client = Client::default();
+    let enter = async |username: &'static str| {
+        let who = SignIn { username, password: "console secret" };
+        world.identity.operator_sign_in(who, &client).await.unwrap().cookie
+    };
+    let cookies = [enter("root").await, enter("other").await];
+    let proved = async |cookie: &String| {
+        let found = world.identity.authenticate_operator(std::slice::from_ref(cookie)).await.unwrap();
+        found.unwrap().proved
+    };
+    world.clock.advance(PROVED_SECONDS);
+    assert!(proved(&cookies[0]).await);
+    world.clock.advance(1);
+    assert!(!proved(&cookies[0]).await);
+    let root = world.identity.authenticate_operator(&cookies).await.unwrap().unwrap();
+    let wrong = world.identity.operator_confirm(&root, &cookies, "wrong", &client).await;
+    assert!(matches!(wrong, Err(Error::Unmatched)));
+    assert!(!proved(&cookies[0]).await);
+    world.identity.operator_confirm(&root, &cookies, "console secret", &client).await.unwrap();
+    assert!(proved(&cookies[0]).await);
+    assert!(!proved(&cookies[1]).await, "the other cookie in the same browser is somebody else's");
 }

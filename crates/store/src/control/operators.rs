@@ -92,10 +92,15 @@ impl ControlTx {
         Ok(())
     }
 
-    /// Notes that the operator has just shown who he is.
-    pub async fn prove_operator_session(&self, token_hash: &str, now: OffsetDateTime) -> Result<(), Error> {
-        let sql = "UPDATE holdfast.operator_session SET proved_at = $2 WHERE token_hash = $1";
-        self.tx.execute_raw(statement(sql, vec![token_hash.into(), now.into()])).await?;
+    /// Notes that the operator has just shown who he is, if the sign-in is his.
+    pub async fn prove_operator_session(
+        &self,
+        token_hash: &str,
+        operator: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE holdfast.operator_session SET proved_at = $3 WHERE token_hash = $1 AND operator = $2";
+        self.tx.execute_raw(statement(sql, vec![token_hash.into(), operator.into(), now.into()])).await?;
         Ok(())
     }
 
