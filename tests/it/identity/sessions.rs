@@ -37,11 +37,26 @@ async fn statuses(server: &Server, token: &str) -> Vec<u16> {
     let stream = stream(&http, token);
     let tool = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
                       "params": {"name": "attachment_list_attachments", "arguments": {}}});
-    let mcp = http.call("POST", "/mcp", Some(token), Some(&tool)).text();
-    let mcp = if mcp.contains("401 ") { 401 } else { 200 };
+    let mcp = mcp_status(&http, token, &tool);
     let page = http.send("GET", "/account", &bearer("text/plain"), None).status;
     let file = http.send("GET", "/file/attachments/session-file/private.txt", &bearer("text/plain"), None).status;
     vec![rest, connect, proto, web, native, stream, mcp, page, file]
+}
+
+/// 200 when the tool answers, 401 when it says that nobody is signed in, and 99 for anything else.
+fn mcp_status(http: &Http, token: &str, tool: &serde_json::Value) -> u16 {
+    let headers = [
+        ("Authorization".to_owned(), format!("Bearer {token}")),
+        ("Content-Type".to_owned(), "application/json".to_owned()),
+        ("Accept".to_owned(), "application/json, text/event-stream".to_owned()),
+    ];
+    let result = http.send("POST", "/mcp", &headers, Some(tool.to_string().as_bytes())).json()["result"].clone();
+    let refused = result["content"][0]["text"].as_str().is_some_and(|text| text.starts_with("401 "));
+    match (result["isError"].as_bool(), refused) {
+        (Some(true), true) => 401,
+        (None | Some(false), false) if result.is_object() => 200,
+        _ => 99,
+    }
 }
 
 /// The status in the trailers at the end of a body.
