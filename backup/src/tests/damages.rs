@@ -75,6 +75,9 @@ impl Yard {
         )
         .await;
         let other = lab.backup.store.build_tenant(&"other".parse().unwrap(), TenantState::Active).await.unwrap();
+        let rows = "INSERT INTO member (id, username, role, created_ts, updated_ts) VALUES (1, 'eve', 'owner', 1, 1)";
+        let client = lab.database.superuser().await;
+        client.batch_execute(&format!("SET search_path TO {}; {rows}", other.schema)).await.unwrap();
         let mut yard = Self { lab, points: Vec::new(), others: Vec::new() };
         for number in 0..3 {
             yard.lab
