@@ -22,8 +22,20 @@ async function addresses(page, url) {
   return found;
 }
 
-// Looks at one page: as it is loaded, and with `again` once more as the browser's store has it.
-async function look(page, watched, address, source, again) {
+// Looks at one page. One that watches a job loads itself anew when the job has ended, perhaps while it is looked at: then it
+// is looked at again, but not for ever.
+async function look(...page) {
+  for (let rest = 3; ; rest--) {
+    try {
+      return await lookOnce(...page);
+    } catch (error) {
+      if (rest === 0 || !/because of a navigation|by another navigation/.test(String(error))) throw error;
+    }
+  }
+}
+
+// As it is loaded, and with `again` once more as the browser's store has it.
+async function lookOnce(page, watched, address, source, again) {
   const problems = [];
   await page.goto(address, { waitUntil: "load" });
   problems.push(...(await overflow(page)), ...(await axe(page, source)), ...watched.take());
