@@ -1,6 +1,6 @@
 //! What every work on points needs, and how tenants' keys are found.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use age::x25519::Identity;
@@ -14,7 +14,7 @@ use store::{AuditEvent, Store};
 
 use crate::error::Error;
 use crate::format::hash::{HashCheck, Stamp};
-use crate::keys::{Holder, KeyDirectory, KeyError, TenantKey, WrappedKey};
+use crate::keys::{Holder, KeyDirectory, KeyError, Sheet, TenantKey, WrappedKey};
 use crate::retention::Policy;
 use crate::source::Source;
 
@@ -46,6 +46,10 @@ pub struct Backup {
     /// Further places where every point is to be.
     pub copies: Vec<ObjectStore>,
     identity: Option<Identity>,
+    /// Signing keys that the sheet at hand names.
+    pub(crate) sheet_signers: BTreeSet<String>,
+    /// The signing key that is known to be noted in the control plane.
+    pub(crate) noted_signer: Arc<Mutex<Option<String>>>,
     known: Arc<Mutex<HashMap<TenantId, Known>>>,
 }
 
@@ -73,6 +77,8 @@ impl Backup {
             configuration: None,
             copies: Vec::new(),
             identity: None,
+            sheet_signers: BTreeSet::new(),
+            noted_signer: Arc::default(),
             known: Arc::default(),
         }
     }
@@ -83,6 +89,13 @@ impl Backup {
         self.identity = identity;
         self.known = Arc::default();
         self
+    }
+
+    /// The same with an escrow sheet: its identity opens points, and the signing keys that it names count.
+    #[must_use]
+    pub fn with_sheet(mut self, sheet: Sheet) -> Self {
+        self.sheet_signers.extend(sheet.signers);
+        self.with_identity(Some(sheet.identity))
     }
 
     /// The same with the backup store by credentials that only read, where there are such.

@@ -16,6 +16,7 @@ use crate::context::Backup;
 use crate::error::Error;
 use crate::format::hash::Hash;
 use crate::format::manifest::Manifest;
+use crate::signers::about_signers;
 use crate::source::Source;
 use crate::verify::{Expected, Problem, ReadBack, read_back};
 
@@ -137,6 +138,9 @@ impl Backup {
         let records = self.wrapped_keys(tenant).await?;
         let keys = records.get(&manifest.clear.key).unwrap_or(&manifest.clear.keys);
         wanted.extend(keys.iter().map(|one| one.key.clone()));
+        if tenant.is_control() {
+            wanted.extend(self.objects.list(&about_signers()).await?.into_iter().map(|object| object.key));
+        }
         for key in &wanted {
             self.copy_object(to, key, &mut report).await?;
         }

@@ -36,6 +36,14 @@ pub struct RotateReport {
 /// Whom a key is to be wrapped for.
 type Recipients = Vec<(Holder, Recipient)>;
 
+/// Where a key lay wrapped, and where it does now.
+struct Change {
+    tenant: TenantId,
+    key: String,
+    old: Vec<WrappedKey>,
+    new: Vec<WrappedKey>,
+}
+
 impl Backup {
     /// Gives `holders` new identities. Returns the sheet to print when escrow is among them.
     ///
@@ -48,13 +56,42 @@ impl Backup {
     ) -> Result<(RotateReport, Option<EscrowSheet>), Error> {
         let mut recipients = Recipients::new();
         let drill = holders.contains(&Holder::Drill);
-        let sheet = holders.contains(&Holder::Escrow).then(EscrowSheet::generate);
+        let sheet = if holders.contains(&Holder::Escrow) {
+            Some(EscrowSheet::generate(self.signer().await?.public_key()))
+        } else {
+            None
+        };
         if drill {
             recipients.push((Holder::Drill, self.keys.next_drill()?.to_public()));
         }
         if let Some(sheet) = &sheet {
             recipients.push((Holder::Escrow, sheet.recipient()));
         }
+        let changes = self.wrap_all(&recipients).await?;
+        let signer = match &sheet {
+            Some(sheet) => Some(self.wrap_signer(&self.signer().await?, &sheet.recipient()).await?),
+            None => None,
+        };
+        self.keys.switch(drill, sheet.as_ref())?;
+        self.forget_keys();
+        let mut report = RotateReport {
+            holders: holders.iter().map(|holder| holder.as_str()).collect(),
+            keys: changes.len() as u64,
+            removed: 0,
+            dumps: self.store.control().list_dumps(1_000_000).await?.into_iter().map(|dump| dump.dump).collect(),
+            warnings: Vec::new(),
+        };
+        if let Some(kept) = signer {
+            self.purge_wrapped_signers(&kept, &mut report.warnings).await?;
+        }
+        for change in changes {
+            self.settle_change(change, actor, &mut report).await?;
+        }
+        Ok((report, sheet))
+    }
+
+    /// Wraps every key for new holders beside the old ones.
+    async fn wrap_all(&self, recipients: &Recipients) -> Result<Vec<Change>, Error> {
         let control = self.store.control();
         let mut opened = Vec::new();
         for row in control.tenant_keys(None).await? {
@@ -65,38 +102,33 @@ impl Backup {
         let mut changes = Vec::new();
         for (row, old, key) in opened {
             let tenant = TenantId(row.tenant_id);
-            let new = self.wrap_beside(tenant, &key, &old, &recipients).await?;
+            let new = self.wrap_beside(tenant, &key, &old, recipients).await?;
             let both: Vec<&WrappedKey> = new.iter().chain(old.iter().filter(|one| !new.contains(one))).collect();
             control.put_tenant_key(tenant, key.id(), &json!(both), None).await?;
-            changes.push((tenant, key.id().to_owned(), old, new));
+            changes.push(Change { tenant, key: key.id().to_owned(), old, new });
         }
-        self.keys.switch(drill, sheet.as_ref())?;
-        self.forget_keys();
-        let mut report = RotateReport {
-            holders: holders.iter().map(|holder| holder.as_str()).collect(),
-            keys: changes.len() as u64,
-            removed: 0,
-            dumps: control.list_dumps(1_000_000).await?.into_iter().map(|dump| dump.dump).collect(),
-            warnings: Vec::new(),
-        };
-        for (tenant, key, old, new) in changes {
-            let detail = json!({ "key": key, "holders": report.holders });
-            let event = AuditEvent { actor, event: "key.rotated", object: &key, detail };
-            control.put_tenant_key(tenant, &key, &json!(new), Some(&event)).await?;
-            for one in old.iter().filter(|one| !new.contains(one)) {
-                for store in self.stores() {
-                    match store.purge(&one.key).await {
-                        Ok(purged) => report.removed += purged.objects,
-                        Err(error) => report.warnings.push(format!(
-                            "{} stays in {}: {error}; the old identity still opens it",
-                            one.key,
-                            store.location()
-                        )),
-                    }
+        Ok(changes)
+    }
+
+    /// Notes where a key lies wrapped from now on, and removes what it was wrapped in before.
+    async fn settle_change(&self, change: Change, actor: &str, report: &mut RotateReport) -> Result<(), Error> {
+        let Change { tenant, key, old, new } = change;
+        let detail = json!({ "key": key, "holders": report.holders });
+        let event = AuditEvent { actor, event: "key.rotated", object: &key, detail };
+        self.store.control().put_tenant_key(tenant, &key, &json!(new), Some(&event)).await?;
+        for one in old.iter().filter(|one| !new.contains(one)) {
+            for store in self.stores() {
+                match store.purge(&one.key).await {
+                    Ok(purged) => report.removed += purged.objects,
+                    Err(error) => report.warnings.push(format!(
+                        "{} stays in {}: {error}; the old identity still opens it",
+                        one.key,
+                        store.location()
+                    )),
                 }
             }
         }
-        Ok((report, sheet))
+        Ok(())
     }
 
     /// After a restore on another machine: keys are wrapped for the drill identity of this one, too.

@@ -12,15 +12,17 @@ use crate::error::Error;
 use crate::keys::Holder;
 use crate::purge::{Certificate, PurgeReport};
 use crate::rotate::RotateReport;
+use crate::signers::SigningReport;
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// For whom points can be opened. The escrow sheet itself was shown once, when the keys were made.
     Escrow,
-    /// Give the holders of tenants' keys new identities; the old ones open nothing any more. Points stay as they are.
+    /// Give the holders of tenants' keys new identities, and the appliance a new signing key; the old identities open nothing
+    /// any more. Points stay as they are.
     Rotate {
-        /// Only this holder.
+        /// Only this one.
         #[arg(long, value_enum)]
         only: Option<Who>,
         /// An identity that opens the present keys, instead of the drill identity.
@@ -47,19 +49,21 @@ pub enum Verb {
     },
 }
 
-/// Who opens tenants' keys.
+/// What can be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Who {
     /// The sheet of paper.
     Escrow,
     /// The worker.
     Drill,
+    /// What points are signed with.
+    Sign,
 }
 
 pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result<Code, CommandError> {
     match verb {
         Verb::Escrow => {
-            escrow(backup, printer);
+            escrow(backup, printer)?;
             Ok(Code::Ok)
         }
         Verb::Rotate { only, identity, yes } => {
@@ -68,8 +72,11 @@ pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result
                 None => vec![Holder::Drill, Holder::Escrow],
                 Some(Who::Drill) => vec![Holder::Drill],
                 Some(Who::Escrow) => vec![Holder::Escrow],
+                Some(Who::Sign) => Vec::new(),
             };
-            rotate(&backup, &holders, yes, printer).await
+            // before the sheet is printed, so that it names the new one
+            let sign = matches!(only, None | Some(Who::Sign));
+            rotate(&backup, &holders, sign, yes, printer).await
         }
         Verb::Purge { tenant, yes } => {
             if let Some(slug) = &tenant {
@@ -83,30 +90,61 @@ pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result
     }
 }
 
-fn escrow(backup: &Backup, printer: Printer) {
+fn escrow(backup: &Backup, printer: Printer) -> Result<(), Error> {
     let (escrow, drill) = (backup.keys.recipient(Holder::Escrow), backup.keys.recipient(Holder::Drill));
-    let document = json!({ "escrow": escrow.to_string(), "drill": drill.to_string() });
+    let sign = backup.keys.signer().map(|signer| signer.public_key());
+    let sign = sign.or_else(|error| backup.keys.signing_key()?.ok_or(error))?;
+    let document = json!({ "escrow": escrow.to_string(), "drill": drill.to_string(), "sign": sign });
     printer.result(&document, |_| {
         format!(
-            "escrow  {escrow}\ndrill   {drill}\nthe escrow sheet was shown once and is stored nowhere; prove yours with \
+            "escrow  {escrow}\ndrill   {drill}\nsign    {sign}\nthe escrow sheet was shown once and is stored nowhere; prove yours with \
              `holdfast drill run --tenant SLUG --identity FILE`"
         )
     });
+    Ok(())
 }
 
-async fn rotate(backup: &Backup, holders: &[Holder], yes: bool, printer: Printer) -> Result<Code, CommandError> {
+/// What was replaced.
+#[derive(serde::Serialize)]
+struct Rotated {
+    #[serde(flatten)]
+    report: Option<RotateReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signing: Option<SigningReport>,
+}
+
+async fn rotate(
+    backup: &Backup,
+    holders: &[Holder],
+    sign: bool,
+    yes: bool,
+    printer: Printer,
+) -> Result<Code, CommandError> {
     let words: Vec<&str> = holders.iter().map(|holder| holder.as_str()).collect();
-    printer
-        .confirm(&format!("Replace the identities of {}? The old ones will open nothing.", words.join(" and ")), yes)?;
+    let question = match words.as_slice() {
+        [] => "Replace the key that points are signed with?".to_owned(),
+        words => format!("Replace the identities of {}? The old ones will open nothing.", words.join(" and ")),
+    };
+    printer.confirm(&question, yes)?;
+    let signing = if sign { Some(backup.rotate_signing_key("command").await?) } else { None };
+    if holders.is_empty() {
+        return Ok(tell(&Rotated { report: None, signing }, printer));
+    }
     let (report, sheet) = backup.rotate_keys(holders, "command").await?;
     if let Some(sheet) = sheet {
         printer.note(&sheet.text());
     }
-    for warning in &report.warnings {
+    Ok(tell(&Rotated { report: Some(report), signing }, printer))
+}
+
+fn tell(rotated: &Rotated, printer: Printer) -> Code {
+    let warnings = rotated.report.iter().flat_map(|report| &report.warnings);
+    let warnings: Vec<&String> = warnings.chain(rotated.signing.iter().flat_map(|signing| &signing.warnings)).collect();
+    for warning in &warnings {
         printer.note(&format!("warning: {warning}"));
     }
-    printer.result(&report, human_rotate);
-    Ok(if report.warnings.is_empty() { Code::Ok } else { Code::Warnings })
+    printer.result(rotated, human_rotate);
+    if warnings.is_empty() { Code::Ok } else { Code::Warnings }
 }
 
 async fn certificates(backup: &Backup, tenant: Option<&str>, printer: Printer) -> Result<Code, CommandError> {
@@ -162,7 +200,19 @@ fn human_purge(report: &PurgeReport) -> String {
     lines.join("\n")
 }
 
-fn human_rotate(report: &RotateReport) -> String {
+fn human_rotate(rotated: &Rotated) -> String {
+    let mut lines = Vec::new();
+    if let Some(signing) = &rotated.signing {
+        lines.push(format!(
+            "points are signed with {} from now on; what {} signed stays valid",
+            signing.new, signing.old
+        ));
+    }
+    lines.extend(rotated.report.as_ref().map(human_holders));
+    lines.join("\n")
+}
+
+fn human_holders(report: &RotateReport) -> String {
     let mut line = format!(
         "{} keys are wrapped for a new {}; {} old wrappings were removed",
         report.keys,

@@ -15,7 +15,7 @@ use runtime::printer::Printer;
 use crate::context::Backup;
 use crate::dump::DumpSource;
 use crate::error::Error;
-use crate::keys::{KeyDirectory, read_identity};
+use crate::keys::{KeyDirectory, read_identity, read_sheet};
 
 /// What to do with points.
 #[derive(Debug, clap::Subcommand)]
@@ -70,9 +70,9 @@ pub async fn run(noun: Noun, backup: &Backup, place: &Place, printer: Printer) -
 
 /// With the identity of `--identity FILE`, where it was given.
 fn with_identity(backup: &Backup, file: Option<&Path>) -> Result<Backup, CommandError> {
-    let identity = file.map(read_identity).transpose().map_err(Error::from)?;
-    Ok(match identity {
-        Some(identity) => backup.clone().with_identity(Some(identity)),
+    let sheet = file.map(read_sheet).transpose().map_err(Error::from)?;
+    Ok(match sheet {
+        Some(sheet) => backup.clone().with_sheet(sheet),
         None => backup.clone(),
     })
 }

@@ -12,7 +12,7 @@ use crate::context::Backup;
 use crate::error::Error;
 use crate::format::manifest::{Clear, Manifest};
 use crate::format::name::PointName;
-use crate::keys::Holder;
+use crate::keys::{Holder, Signer};
 use crate::restore::Opened;
 use crate::source::{Damage, Source};
 use crate::verify::ProblemKind;
@@ -187,7 +187,8 @@ async fn older_manifest(backup: &Backup, opened: &Opened) -> Result<Damage, Erro
     let key = backup.tenant_key(clear.tenant).await?.key;
     let point = PointName::draw(&backup.clock, &backup.chance);
     let older = Clear { point, ..clear.clone() };
-    let bytes = Manifest::write(&older, &opened.sealed, &key)
+    // it must be refused for its name already, whoever signed it
+    let bytes = Manifest::write(&older, &opened.sealed, &key, &Signer::generate())
         .map_err(|source| Error::Manifest { point: older.point.to_string(), source })?;
     Ok(Damage::Bytes(bytes.into()))
 }

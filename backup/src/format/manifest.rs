@@ -1,13 +1,16 @@
 //! The manifest of a point, version 1: one JSON document.
 //!
 //! ```json
-//! {"format":1, …clear part…, "sealed":"<base64 of zstd → age>", "mac":"<64 hex digits>"}
+//! {"format":1, …clear part…, "sealed":"<base64 of zstd → age>", "mac":"<64 hex digits>", "signature":"<128 hex digits>"}
 //! ```
 //!
 //! The *clear part* is what retention, `backup show` and verification need: names, lengths and hashes of stored bytes.
 //! The *sealed part* is for the holder of the tenant's key: plain hashes, tables, columns, fingerprints. `mac` is
 //! HMAC-SHA256 over every byte before `,"mac":`, keyed from the tenant's key, so that no one without the key writes or
-//! edits a manifest. Unknown fields are kept out of the way: the seal covers them without understanding them.
+//! edits a manifest. `signature` is Ed25519 over the same bytes by the appliance's signing key, so that who only opens points
+//! does not write one either. Unknown fields are kept out of the way: both cover them without understanding them.
+
+use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,15 +20,15 @@ use serde::{Deserialize, Serialize};
 use super::hash::{Hash, HashCheck, Head, Measure, Stamp};
 use super::name::PointName;
 use super::sealed::Sealed;
-use crate::keys::{TenantKey, WrappedKey};
+use crate::keys::{Signature, Signer, TenantKey, WrappedKey};
 use crate::seal::{OpenError, open, seal};
 
 /// The version this code writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
 /// No sealed part is larger.
 const SEALED_LIMIT: u64 = 512 * 1024 * 1024;
-/// `,"mac":"` + 64 hex digits + `"}` + newline.
-const TAIL: usize = 8 + 64 + 3;
+/// `,"mac":"` + 64 hex digits + `","signature":"` + 128 hex digits + `"}` + newline.
+const TAIL: usize = 8 + 64 + 15 + 128 + 3;
 
 /// The clear part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,9 +60,8 @@ pub struct Clear {
     /// Reserved: ids written since the previous point, by table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dirty_chunks: Option<serde_json::Value>,
-    /// Reserved: an Ed25519 signature over the same bytes as `mac`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signature: Option<String>,
+    /// The public half of the key that signed it, 64 hex digits.
+    pub signed_by: String,
 }
 
 /// The instant a point shows.
@@ -168,6 +170,18 @@ pub struct Manifest {
     sealed: Vec<u8>,
     covered: Vec<u8>,
     mac: Hash,
+    signature: Signature,
+}
+
+/// What is wrong with a manifest's signature.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSigned {
+    /// It is not the signature of this content.
+    #[error("its signature does not match its content")]
+    Broken,
+    /// Someone else signed it.
+    #[error("it was signed with key {0}, which is none of this appliance's")]
+    Foreign(String),
 }
 
 /// Why a document is no manifest that may be used.
@@ -203,19 +217,21 @@ struct Read {
     clear: Clear,
     sealed: String,
     mac: Hash,
+    signature: String,
 }
 
 impl Manifest {
-    /// Writes both parts and the seal; the bytes are what is stored.
-    pub fn write(clear: &Clear, sealed: &Sealed, key: &TenantKey) -> Result<Vec<u8>, ManifestError> {
+    /// Writes both parts, the seal and the signature; the bytes are what is stored.
+    pub fn write(clear: &Clear, sealed: &Sealed, key: &TenantKey, signer: &Signer) -> Result<Vec<u8>, ManifestError> {
+        let clear = &Clear { signed_by: signer.public_key(), ..clear.clone() };
         let wrong = |error: String| ManifestError::Write(error);
         let plain = serde_json::to_vec(sealed).map_err(|error| wrong(error.to_string()))?;
         let stored = seal(&key.packing(), &plain).map_err(|error| wrong(error.to_string()))?.stored;
         let written = Written { clear, sealed: STANDARD.encode(&stored) };
         let mut out = serde_json::to_vec(&written).map_err(|error| wrong(error.to_string()))?;
         out.pop(); // the closing brace comes after the seal
-        let mac = key.manifest_mac(&out);
-        out.extend_from_slice(format!(",\"mac\":\"{mac}\"}}\n").as_bytes());
+        let tail = tail(&key.manifest_mac(&out), &signer.sign(&out).signature);
+        out.extend_from_slice(tail.as_bytes());
         Ok(out)
     }
 
@@ -227,16 +243,29 @@ impl Manifest {
             return Err(ManifestError::Newer(value.format));
         }
         let read: Read = serde_json::from_slice(stored).map_err(|error| shape(error.to_string()))?;
-        let (covered, tail) = stored
+        let (covered, found) = stored
             .len()
             .checked_sub(TAIL)
             .and_then(|at| stored.split_at_checked(at))
             .ok_or_else(|| shape("it is too short".to_owned()))?;
-        if tail != format!(",\"mac\":\"{}\"}}\n", read.mac).as_bytes() {
-            return Err(shape("it does not end with its seal".to_owned()));
+        if found != tail(&read.mac, &read.signature).as_bytes() || read.signature != read.signature.to_ascii_lowercase()
+        {
+            return Err(shape("it does not end with its seal and its signature".to_owned()));
         }
         let sealed = STANDARD.decode(&read.sealed).map_err(|error| shape(error.to_string()))?;
-        Ok(Self { clear: read.clear, sealed, covered: covered.to_vec(), mac: read.mac })
+        let signature = Signature { public_key: read.clear.signed_by.clone(), signature: read.signature };
+        Ok(Self { clear: read.clear, sealed, covered: covered.to_vec(), mac: read.mac, signature })
+    }
+
+    /// Compares the signature: it must be of this content, and by one of the known keys where any are known.
+    pub fn signed(&self, known: Option<&BTreeSet<String>>, check: HashCheck) -> Result<(), NotSigned> {
+        if !check.accepts(self.signature.is_of(&self.covered)) {
+            return Err(NotSigned::Broken);
+        }
+        if known.is_none_or(|known| check.accepts(known.contains(&self.signature.public_key))) {
+            return Ok(());
+        }
+        Err(NotSigned::Foreign(self.signature.public_key.clone()))
     }
 
     /// Compares the seal.
@@ -250,6 +279,11 @@ impl Manifest {
         let plain = open(key.identity(), &self.sealed, SEALED_LIMIT)?;
         serde_json::from_slice(&plain).map_err(|error| ManifestError::Shape(format!("sealed part: {error}")))
     }
+}
+
+/// What a manifest ends with.
+fn tail(mac: &Hash, signature: &str) -> String {
+    format!(",\"mac\":\"{mac}\",\"signature\":\"{signature}\"}}\n")
 }
 
 #[derive(Deserialize)]
@@ -282,17 +316,29 @@ pub(crate) mod tests {
             keys: Vec::new(),
             objects: Vec::new(),
             dirty_chunks: None,
-            signature: None,
+            signed_by: String::new(),
         }
+    }
+
+    /// A written manifest and the key that signed it.
+    fn written(key: &TenantKey) -> (Vec<u8>, BTreeSet<String>) {
+        let signer = Signer::generate();
+        let stored = Manifest::write(&clear(key), &Sealed::default(), key, &signer).unwrap();
+        (stored, BTreeSet::from([signer.public_key()]))
     }
 
     #[test]
     fn both_parts_come_back() {
         let key = TenantKey::generate();
-        let stored = Manifest::write(&clear(&key), &Sealed::default(), &key).unwrap();
+        let (stored, known) = written(&key);
         let read = Manifest::read(&stored).unwrap();
         read.check(&key, HashCheck::Real).unwrap();
-        assert_eq!(read.clear, clear(&key));
+        read.signed(Some(&known), HashCheck::Real).unwrap();
+        let others = BTreeSet::from([Signer::generate().public_key()]);
+        assert!(
+            matches!(read.signed(Some(&others), HashCheck::Real), Err(NotSigned::Foreign(key)) if known.contains(&key))
+        );
+        assert_eq!(read.clear, Clear { signed_by: known.first().unwrap().clone(), ..clear(&key) });
         assert_eq!(read.unseal(&key).unwrap(), Sealed::default());
         let stranger = TenantKey::generate();
         assert!(read.check(&stranger, HashCheck::Real).is_err());
@@ -302,13 +348,15 @@ pub(crate) mod tests {
     #[test]
     fn every_single_byte_change_is_detected() {
         let key = TenantKey::generate();
-        let stored = Manifest::write(&clear(&key), &Sealed::default(), &key).unwrap();
+        let (stored, known) = written(&key);
         for at in 0..stored.len() {
             for mask in [0x01, 0x20] {
                 let mut bad = stored.clone();
                 bad[at] ^= mask;
-                let accepted = Manifest::read(&bad).and_then(|read| read.check(&key, HashCheck::Real));
-                assert!(accepted.is_err(), "byte {at} ^ {mask:#x} of {}", stored.len());
+                let accepted = Manifest::read(&bad).is_ok_and(|read| {
+                    read.check(&key, HashCheck::Real).is_ok() && read.signed(Some(&known), HashCheck::Real).is_ok()
+                });
+                assert!(!accepted, "byte {at} ^ {mask:#x} of {}", stored.len());
             }
         }
         let mut longer = stored.clone();
@@ -326,12 +374,14 @@ pub(crate) mod tests {
     #[test]
     fn fields_of_later_versions_are_covered_without_being_known() {
         let key = TenantKey::generate();
-        let stored = Manifest::write(&clear(&key), &Sealed::default(), &key).unwrap();
+        let signer = Signer::generate();
+        let stored = Manifest::write(&clear(&key), &Sealed::default(), &key, &signer).unwrap();
         let text = String::from_utf8(stored).unwrap();
         let body = text.split(",\"mac\"").next().unwrap().replacen("\"format\":1,", "\"format\":1,\"later\":[1],", 1);
-        let resealed = format!("{body},\"mac\":\"{}\"}}\n", key.manifest_mac(body.as_bytes()));
-        let read = Manifest::read(resealed.as_bytes()).unwrap();
+        let end = tail(&key.manifest_mac(body.as_bytes()), &signer.sign(body.as_bytes()).signature);
+        let read = Manifest::read(format!("{body}{end}").as_bytes()).unwrap();
         read.check(&key, HashCheck::Real).unwrap();
-        assert_eq!(read.clear, clear(&key));
+        read.signed(None, HashCheck::Real).unwrap();
+        assert_eq!(read.clear.slug, "team");
     }
 }

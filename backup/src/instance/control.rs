@@ -17,6 +17,8 @@ impl Backup {
     /// Loads the newest control point that reads back without a problem; those that do not are told.
     pub(super) async fn load_newest_control(&self, report: &mut InstanceReport) -> Result<(), Error> {
         let mut refused = None;
+        let signers = self.signers_by_sheet().await?;
+        self.adopt_signing_key(signers.as_ref(), &mut report.warnings).await?;
         for clear in self.control_points().await? {
             let point = clear.point.to_string();
             let expected = Expected {
@@ -25,6 +27,7 @@ impl Backup {
                 manifest: None,
                 log: None,
                 keys: HashMap::new(),
+                signers: signers.clone(),
             };
             let read = read_back(&self.source(), &expected, Some(self.holder()?), self.check).await?;
             let ReadBack { problems, clear: Some(clear), sealed: Some(sealed), key: Some(key), .. } = read else {
@@ -46,6 +49,7 @@ impl Backup {
             }
             let fetch = Fetch::new(self.source(), &clear, &sealed, key.identity().clone(), self.check);
             self.load_control(&fetch, &sealed, report).await?;
+            self.note_signers(&signers.unwrap_or_default()).await?;
             report.control_point = Some(point);
             report.shows = Some(clear.snapshot.at);
             return Ok(());

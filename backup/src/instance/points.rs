@@ -63,7 +63,8 @@ impl Backup {
         Ok(points)
     }
 
-    /// A point that only the store knows: its manifest must be of this tenant and carry the seal of its key.
+    /// A point that only the store knows: its manifest must be of this tenant, carry the seal of its key
+    /// and be signed by this appliance.
     async fn unknown_point(&self, tenant: &Returning, point: &str) -> Result<NewPoint, Error> {
         let stored = self.objects.get(&layout::manifest(tenant.id, point)).await?;
         let wrong = |source| Error::Manifest { point: point.to_owned(), source };
@@ -78,6 +79,7 @@ impl Backup {
         let records = self.wrapped_keys(tenant.id).await?;
         let key = self.unwrap_key(&self.source(), records.get(&key_id).unwrap_or(&manifest.clear.keys)).await?;
         manifest.check(&key, self.check).map_err(wrong)?;
+        manifest.signed(Some(&self.signers().await?), self.check).map_err(|why| Error::Refused(why.to_string()))?;
         let sealed = manifest.unseal(&key).map_err(wrong)?;
         if !records.contains_key(&key_id) {
             self.store.control().put_tenant_key(tenant.id, &key_id, &json!(manifest.clear.keys), None).await?;
@@ -88,29 +90,7 @@ impl Backup {
         };
         let (created_at, snapshot_at) = (time(&manifest.clear.created_at)?, time(&manifest.clear.snapshot.at)?);
         let report = PointReport::new(manifest.clear, &sealed, Measure::of(&stored));
-        Ok(NewPoint {
-            point: report.point,
-            tenant: tenant.id,
-            slug: report.tenant,
-            created_at,
-            snapshot_at,
-            generation: report.snapshot.generation,
-            schema_version: report.snapshot.schema_version,
-            trigger: report.trigger,
-            previous: report.previous,
-            manifest_sha256: report.manifest_sha256.to_string(),
-            manifest_bytes: report.manifest_bytes as i64,
-            rows: report.rows as i64,
-            notes: report.notes as i64,
-            files: report.files as i64,
-            missing: report.missing.len() as i64,
-            bytes_plain: report.bytes_plain as i64,
-            bytes_stored: report.bytes_stored as i64,
-            bytes_sent: 0,
-            requests: 0,
-            has_markdown: report.markdown,
-            seconds: 0.0,
-        })
+        Ok(report.row(created_at, snapshot_at))
     }
 
     /// The log keeps an entry for every point that was once right, also after it was pruned; the newest point is never

@@ -1,4 +1,5 @@
-//! The folder `keys/`: `drill.key` (the drill identity, mode 0600), `drill.pub` and `escrow.pub` (recipients).
+//! The folder `keys/`: `drill.key` (the drill identity, mode 0600), `drill.pub` and `escrow.pub` (recipients); `sign.key` and
+//! `sign.pub` are looked after by `signing`.
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -9,6 +10,7 @@ use std::str::FromStr;
 use age::secrecy::ExposeSecret;
 use age::x25519::{Identity, Recipient};
 
+use super::signing::signer_in;
 use super::{Holder, KeyError};
 
 /// The appliance's own keys.
@@ -22,7 +24,21 @@ pub struct KeyDirectory {
 /// The escrow identity: shown once when the appliance is set up, then forgotten. Whoever holds it reads every point.
 pub struct EscrowSheet {
     identity: Identity,
+    /// What the appliance signs its points with, in hex.
+    signing: String,
 }
+
+/// A sheet that someone holds, or any file with an identity.
+#[derive(Clone)]
+pub struct Sheet {
+    /// Opens points.
+    pub identity: Identity,
+    /// The signing keys that the sheet names, in hex; none in a file that `age-keygen` wrote.
+    pub signers: Vec<String>,
+}
+
+/// What stands before a signing key on a sheet.
+const SIGNING: &str = "# signing key: ";
 
 impl EscrowSheet {
     /// What to print. The lines can be kept as a file for `--identity FILE` or for `age -d -i FILE`.
@@ -30,8 +46,9 @@ impl EscrowSheet {
         format!(
             "# Holdfast escrow sheet. It opens every restore point of this appliance. Print it, keep it away from here;\n\
              # it is shown only this once and stored nowhere.\n\
-             # public key: {}\n{}\n",
+             # public key: {}\n{SIGNING}{}\n{}\n",
             self.identity.to_public(),
+            self.signing,
             self.identity.to_string().expose_secret()
         )
     }
@@ -126,9 +143,9 @@ impl KeyDirectory {
 }
 
 impl EscrowSheet {
-    /// A new one.
-    pub(crate) fn generate() -> Self {
-        Self { identity: Identity::generate() }
+    /// A new one, for points that this key signs.
+    pub(crate) fn generate(signing: String) -> Self {
+        Self { identity: Identity::generate(), signing }
     }
 
     /// Its public half.
@@ -139,12 +156,19 @@ impl EscrowSheet {
 
 /// Reads the first identity of a file as `age-keygen` writes it.
 pub fn read_identity(path: &Path) -> Result<Identity, KeyError> {
+    Ok(read_sheet(path)?.identity)
+}
+
+/// Reads an escrow sheet, or any file with an identity.
+pub fn read_sheet(path: &Path) -> Result<Sheet, KeyError> {
     let text = std::fs::read_to_string(path).map_err(|source| file_error(path, source))?;
-    first_key(&text).ok_or_else(|| KeyError::NoKey {
+    let identity = first_key(&text).ok_or_else(|| KeyError::NoKey {
         path: path.display().to_string(),
         what: "identity",
         prefix: "AGE-SECRET-KEY-1",
-    })
+    })?;
+    let signers = text.lines().filter_map(|line| line.trim().strip_prefix(SIGNING));
+    Ok(Sheet { identity, signers: signers.map(|key| key.trim().to_owned()).collect() })
 }
 
 fn drill_recipient(path: &Path) -> Result<Recipient, KeyError> {
@@ -172,9 +196,10 @@ fn drill_recipient(path: &Path) -> Result<Recipient, KeyError> {
 /// The escrow key of a new appliance. The sheet goes to the one process whose key is in the file in the end.
 fn new_escrow(path: &Path) -> Result<(Recipient, Option<EscrowSheet>), KeyError> {
     let identity = Identity::generate();
+    let signing = signer_in(path)?.public_key();
     let file = path.join("escrow.pub");
     if write_first(&file, &format!("{}\n", identity.to_public()), 0o644)? {
-        return Ok((identity.to_public(), Some(EscrowSheet { identity })));
+        return Ok((identity.to_public(), Some(EscrowSheet { identity, signing })));
     }
     let escrow = read_recipient(&file)?.ok_or_else(|| file_error(&file, std::io::ErrorKind::NotFound.into()))?;
     Ok((escrow, None))

@@ -5,7 +5,7 @@ mod directory;
 mod signing;
 mod tenant;
 
-pub use self::directory::{EscrowSheet, KeyDirectory, read_identity};
+pub use self::directory::{EscrowSheet, KeyDirectory, Sheet, read_identity, read_sheet};
 pub use self::signing::{Signature, Signer};
 pub use self::tenant::{TenantKey, WrappedKey};
 

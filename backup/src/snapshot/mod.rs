@@ -15,7 +15,6 @@ use domain::id::TenantId;
 use futures_util::{FutureExt, StreamExt};
 use objects::keys as layout;
 use serde_json::json;
-use store::control::points::NewPoint;
 use store::{AuditEvent, SnapshotInfo, TenantScope};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -108,6 +107,7 @@ impl Backup {
             control.set_setting(CONFIGURATION, configuration).await?;
         }
         // looked at before: what changes meanwhile makes another one
+        self.signer().await?;
         let mark = self.store.control_mark().await?;
         let mut taken = counted(self.take(Subject::Control, options).await)?;
         let verified = self.verify_point(&taken.point, &options.actor).await?;
@@ -140,6 +140,7 @@ impl Backup {
         let id = subject.id();
         let created_at = self.clock.now();
         let known = self.tenant_key(id).await?;
+        let signer = self.signer().await?;
         let (previous, sent) = self.point_before(id, &known).await?;
         let mut writer = Writer::new(self.objects.clone(), id, point.clone(), known.key.clone(), sent);
 
@@ -170,9 +171,9 @@ impl Backup {
             keys: known.wrapped,
             objects: writer.objects.clone(),
             dirty_chunks: None,
-            signature: None,
+            signed_by: signer.public_key(),
         };
-        let manifest = Manifest::write(&clear, &sealed, &known.key)
+        let manifest = Manifest::write(&clear, &sealed, &known.key, &signer)
             .map_err(|source| Error::Manifest { point: clear.point.to_string(), source })?;
         let measure = writer.send_manifest(manifest).await?;
 
@@ -280,29 +281,7 @@ impl Backup {
         info: &SnapshotInfo,
         options: &PointOptions,
     ) -> Result<(), Error> {
-        let new = NewPoint {
-            point: report.point.clone(),
-            tenant: report.tenant_id,
-            slug: report.tenant.clone(),
-            created_at,
-            snapshot_at: info.at,
-            generation: info.generation,
-            schema_version: info.schema_version,
-            trigger: options.trigger.to_owned(),
-            previous: report.previous.clone(),
-            manifest_sha256: report.manifest_sha256.to_string(),
-            manifest_bytes: report.manifest_bytes as i64,
-            rows: report.rows as i64,
-            notes: report.notes as i64,
-            files: report.files as i64,
-            missing: report.missing.len() as i64,
-            bytes_plain: report.bytes_plain as i64,
-            bytes_stored: report.bytes_stored as i64,
-            bytes_sent: report.bytes_sent as i64,
-            requests: report.requests as i64,
-            has_markdown: report.markdown,
-            seconds: report.seconds,
-        };
+        let new = report.row(created_at, info.at);
         let detail =
             json!({ "rows": report.rows, "notes": report.notes, "files": report.files, "trigger": options.trigger });
         let event = AuditEvent { actor: &options.actor, event: "point.taken", object: &new.point, detail };

@@ -2,6 +2,8 @@
 
 use domain::id::TenantId;
 use serde::Serialize;
+use store::control::points::NewPoint;
+use time::OffsetDateTime;
 
 use crate::format::hash::{Hash, Measure};
 use crate::format::manifest::{Clear, Kind, SnapshotFacts};
@@ -107,6 +109,33 @@ impl PointReport {
             warnings: Vec::new(),
             point: clear.point.to_string(),
             objects,
+        }
+    }
+
+    /// The row that the control plane keeps of it.
+    pub(crate) fn row(&self, created_at: OffsetDateTime, snapshot_at: OffsetDateTime) -> NewPoint {
+        NewPoint {
+            point: self.point.clone(),
+            tenant: self.tenant_id,
+            slug: self.tenant.clone(),
+            created_at,
+            snapshot_at,
+            generation: self.snapshot.generation,
+            schema_version: self.snapshot.schema_version,
+            trigger: self.trigger.clone(),
+            previous: self.previous.clone(),
+            manifest_sha256: self.manifest_sha256.to_string(),
+            manifest_bytes: self.manifest_bytes as i64,
+            rows: self.rows as i64,
+            notes: self.notes as i64,
+            files: self.files as i64,
+            missing: self.missing.len() as i64,
+            bytes_plain: self.bytes_plain as i64,
+            bytes_stored: self.bytes_stored as i64,
+            bytes_sent: self.bytes_sent as i64,
+            requests: self.requests as i64,
+            has_markdown: self.markdown,
+            seconds: self.seconds,
         }
     }
 }

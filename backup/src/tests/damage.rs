@@ -43,7 +43,10 @@ async fn undetected(lab: &Lab, point: &str, check: HashCheck) -> Vec<String> {
     let root = lab.folder.path().join("s3");
     let mut files = Vec::new();
     all_files(&root, &mut files);
-    files.retain(|path| !path.to_string_lossy().contains(".holdfast"));
+    // what is known of signing keys is no point's
+    files.retain(|path| {
+        !path.to_string_lossy().contains(".holdfast") && !path.to_string_lossy().contains("k/_control/")
+    });
     assert!(files.len() >= 7, "pack, manifest, two files, Markdown, two keys, log: {files:?}");
     let chance = Chance::seeded(11);
     let mut missed = Vec::new();

@@ -1,9 +1,10 @@
 //! Damages drawn by a seed and mixed with untouched points: every damage is named with its object, nothing else is.
 //!
 //! The verdict of each kind stands beside it. The appliance at hand has its own memory of points (their hashes are in the
-//! control plane), so that it also sees what is consistent in itself: an older manifest, a manifest sealed anew with the
-//! right key, a prefix that was rolled back with its log. Without that memory only the log in the store is left, and where
-//! that was rolled back too, only another store knows: `instance.rs` and `copies.rs` show these.
+//! control plane), so that it also sees what is consistent in itself: an older manifest, a prefix that was rolled back with
+//! its log. Without that memory only the log in the store is left, and where that was rolled back too, only another store
+//! knows: `instance.rs` and `copies.rs` show these. A manifest that was sealed anew with the right key needs no memory: it
+//! lacks our signature (`forgery.rs`).
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,10 @@ use domain::chance::Chance;
 use domain::tenant::TenantState;
 
 use super::Lab;
-use crate::format::manifest::Manifest;
+use crate::format::hash::Hash;
+use crate::format::manifest::{Clear, Manifest};
+use crate::format::sealed::Sealed;
+use crate::keys::{Signer, TenantKey};
 use crate::snapshot::{PointOptions, PointReport};
 
 /// What is done to a point.
@@ -31,15 +35,19 @@ enum Kind {
     LogRemoved,
     LogAltered,
     KeyReplaced,
+    Forged,
+    ForgedWithItsLog,
 }
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 16] = [
+    Kind::Forged,
     Kind::PointRemoved,
     Kind::RolledBack,
     Kind::OlderManifest,
     Kind::ObjectOfAnother,
     Kind::EntryDropped,
     Kind::EntryDroppedAndSealed,
+    Kind::ForgedWithItsLog,
     Kind::ChunkOfAnother,
     Kind::Remove,
     Kind::LogRemoved,
@@ -119,6 +127,25 @@ impl Yard {
         objects::keys::log_entry(point.tenant_id, &point.point)
     }
 
+    async fn opened(&self, point: &PointReport) -> (TenantKey, Manifest) {
+        let key = self.lab.backup.tenant_key(point.tenant_id).await.unwrap().key;
+        (key, Manifest::read(&self.read(&point.manifest)).unwrap())
+    }
+
+    /// The manifest with other content under a seal that is right, and with the signature that it had.
+    async fn sealed_anew(&self, point: &PointReport, change: impl FnOnce(&mut Clear, &mut Sealed)) -> Vec<u8> {
+        let (key, mut read) = self.opened(point).await;
+        let mut sealed = read.unseal(&key).unwrap();
+        let ours = (read.clear.signed_by.clone(), self.read(&point.manifest));
+        change(&mut read.clear, &mut sealed);
+        let other = Signer::generate();
+        let written = Manifest::write(&read.clear, &sealed, &key, &other).unwrap();
+        let text = String::from_utf8(written).unwrap().replace(&other.public_key(), &ours.0);
+        let body = text.split(",\"mac\":").next().unwrap();
+        let signature = String::from_utf8(ours.1).unwrap().split("\"signature\":").nth(1).unwrap().to_owned();
+        format!("{body},\"mac\":\"{}\",\"signature\":{signature}", key.manifest_mac(body.as_bytes())).into_bytes()
+    }
+
     async fn damage(&self, kind: Kind, chance: &Chance) -> (String, Damage) {
         let newest = self.points.last().unwrap();
         let point = &self.points[chance.below(3) as usize];
@@ -176,19 +203,35 @@ impl Yard {
                 let bytes = self.read(&from.objects[0].key);
                 (to.point.clone(), one(&to.objects[0].key, &["altered", "truncated"], Some(bytes)))
             }
-            Kind::EntryDropped | Kind::EntryDroppedAndSealed => {
+            Kind::EntryDropped => {
                 let mut document: serde_json::Value = serde_json::from_slice(&self.read(&point.manifest)).unwrap();
                 let entries = document["objects"].as_array_mut().unwrap();
                 entries.remove(chance.below(entries.len() as u64) as usize);
-                let bytes = if matches!(kind, Kind::EntryDropped) {
-                    serde_json::to_vec(&document).unwrap()
-                } else {
-                    let key = self.lab.backup.tenant_key(point.tenant_id).await.unwrap().key;
-                    let mut read = Manifest::read(&self.read(&point.manifest)).unwrap();
-                    read.clear.objects.pop();
-                    Manifest::write(&read.clear, &read.unseal(&key).unwrap(), &key).unwrap()
-                };
+                let bytes = serde_json::to_vec(&document).unwrap();
                 (name, one(&point.manifest, &["altered", "truncated"], Some(bytes)))
+            }
+            // edited by hand and sealed anew by someone who holds the drill identity
+            Kind::EntryDroppedAndSealed => {
+                let bytes = self.sealed_anew(point, |clear, _| drop(clear.objects.pop())).await;
+                (name, one(&point.manifest, &["forged"], Some(bytes)))
+            }
+            // the same with his own signing key in place of ours
+            Kind::Forged => {
+                let (key, read) = self.opened(point).await;
+                let mut sealed = read.unseal(&key).unwrap();
+                sealed.notes += 1;
+                let bytes = Manifest::write(&read.clear, &sealed, &key, &Signer::generate()).unwrap();
+                (name, one(&point.manifest, &["forged"], Some(bytes)))
+            }
+            // and with an entry in the log of the store to match
+            Kind::ForgedWithItsLog => {
+                let bytes = self.sealed_anew(point, |_, sealed| sealed.tables.truncate(3)).await;
+                let mut entry: serde_json::Value = serde_json::from_slice(&self.read(&Self::log_of(point))).unwrap();
+                entry["manifest_sha256"] = Hash::of(&bytes).to_string().into();
+                entry["manifest_bytes"] = bytes.len().into();
+                let mut damage = one(&point.manifest, &["forged"], Some(bytes));
+                damage.changes.push((Self::log_of(point), Some(serde_json::to_vec(&entry).unwrap())));
+                (name, damage)
             }
             Kind::ChunkOfAnother => {
                 let from =

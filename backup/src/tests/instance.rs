@@ -8,7 +8,7 @@ use testkit::pg::TestDatabase;
 use tokio::sync::watch;
 
 use super::Lab;
-use crate::keys::{KeyDirectory, read_identity};
+use crate::keys::{KeyDirectory, read_sheet};
 use crate::snapshot::PointOptions;
 use crate::{Backup, Error, RestoreOptions};
 
@@ -17,17 +17,22 @@ fn options() -> PointOptions {
 }
 
 /// Another machine: an empty database, no files, no keys; the same backup store and the sheet.
-async fn empty_machine(lab: &Lab, name: &str) -> Backup {
+pub(super) async fn empty_machine(lab: &Lab, name: &str) -> Backup {
+    machine_with(lab, name, &lab.sheet).await
+}
+
+/// The same with another sheet at hand.
+pub(super) async fn machine_with(lab: &Lab, name: &str, sheet: &str) -> Backup {
     let store = TestDatabase::create().await.store().await;
     let home = lab.folder.path().join(name);
-    let sheet = lab.folder.path().join("sheet");
-    std::fs::write(&sheet, &lab.sheet).unwrap();
-    let identity = read_identity(&sheet).unwrap();
-    KeyDirectory::adopt_escrow(&home.join("keys"), &identity).unwrap();
+    let file = lab.folder.path().join("sheet");
+    std::fs::write(&file, sheet).unwrap();
+    let sheet = read_sheet(&file).unwrap();
+    KeyDirectory::adopt_escrow(&home.join("keys"), &sheet.identity).unwrap();
     let (keys, printed) = KeyDirectory::open(&home.join("keys")).unwrap();
     assert!(printed.is_none(), "the sheet stays the one it was");
     let files = FileStore::over(ObjectStore::directory(home.join("files")).unwrap());
-    Backup::new(store, lab.backup.objects.clone(), files, keys).with_identity(Some(identity))
+    Backup::new(store, lab.backup.objects.clone(), files, keys).with_sheet(sheet)
 }
 
 async fn control_rows(backup: &Backup, table: &str, columns: &str) -> Vec<String> {

@@ -5,6 +5,8 @@ mod damage;
 mod damages;
 mod drills;
 mod dumps;
+mod forgery;
+mod frozen;
 mod instance;
 mod keys;
 mod points;

@@ -1,4 +1,4 @@
-//! Judging a manifest: is it the one that was written under this name, by a holder of this key?
+//! Judging a manifest: is it the one that was written under this name, by this appliance, for a holder of this key?
 
 use super::{Expected, ProblemKind};
 use crate::format::hash::{HashCheck, Measure, Mismatch};
@@ -10,7 +10,19 @@ use crate::seal::OpenError;
 /// Every manifest begins so.
 const BEGINNING: &[u8] = b"{\"format\":";
 
-type Verdict<T> = Result<T, (ProblemKind, String)>;
+/// Why a manifest may not be looked into.
+pub(super) struct Refused {
+    pub(super) kind: ProblemKind,
+    pub(super) message: String,
+    /// The document, where it is one of this name and what it says may be a lie.
+    pub(super) manifest: Option<Box<Manifest>>,
+}
+
+impl Refused {
+    fn new(kind: ProblemKind, message: String) -> Self {
+        Self { kind, message, manifest: None }
+    }
+}
 
 /// The manifest, if it may be looked into. `logged` is what the log of points says of it.
 pub(super) fn judge(
@@ -18,13 +30,13 @@ pub(super) fn judge(
     expected: &Expected,
     logged: Option<&Measure>,
     check: HashCheck,
-) -> Verdict<Manifest> {
+) -> Result<Manifest, Refused> {
     let read = Manifest::read(stored);
     if let Ok(manifest) = &read {
         let clear = &manifest.clear;
         if clear.point.as_str() != expected.point || clear.tenant != expected.tenant {
             let message = format!("it is the manifest of point {} of tenant {}", clear.point, clear.tenant);
-            return Err((ProblemKind::Stale, message));
+            return Err(Refused::new(ProblemKind::Stale, message));
         }
     }
     // what begins otherwise is no manifest that lost its end
@@ -35,13 +47,21 @@ pub(super) fn judge(
             Mismatch::Truncated => "it is shorter than what the log of points says",
             Mismatch::Altered => "it is not the manifest that the log of points knows",
         };
-        return Err((mismatch.into(), message.to_owned()));
+        let manifest = read.ok().map(Box::new);
+        return Err(Refused { kind: mismatch.into(), message: message.to_owned(), manifest });
     }
-    read.map_err(|error| (ProblemKind::Altered, error.to_string()))
+    let manifest = read.map_err(|error| Refused::new(ProblemKind::Altered, error.to_string()))?;
+    match manifest.signed(expected.signers.as_ref(), check) {
+        Ok(()) => Ok(manifest),
+        Err(why) => {
+            let message = why.to_string();
+            Err(Refused { kind: ProblemKind::Altered, message, manifest: Some(Box::new(manifest)) })
+        }
+    }
 }
 
 /// The sealed part, if the key is right and the seal matches.
-pub(super) fn open(manifest: &Manifest, key: &TenantKey, check: HashCheck) -> Verdict<Sealed> {
+pub(super) fn open(manifest: &Manifest, key: &TenantKey, check: HashCheck) -> Result<Sealed, (ProblemKind, String)> {
     if manifest.clear.key != key.id() {
         let message = format!("it was sealed with key {}, the one at hand is {}", manifest.clear.key, key.id());
         return Err((ProblemKind::WrongKey, message));

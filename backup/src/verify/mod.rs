@@ -4,7 +4,7 @@ mod keys;
 mod manifest;
 mod problem;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 use age::x25519::Identity;
@@ -20,7 +20,7 @@ pub use self::problem::{Problem, ProblemKind};
 use crate::context::Backup;
 use crate::error::Error;
 use crate::format::hash::{Hash, HashCheck, Measure, Mismatch, Stamp, Tally};
-use crate::format::manifest::{Clear, Kind};
+use crate::format::manifest::{Clear, Kind, NotSigned};
 use crate::format::sealed::Sealed;
 use crate::keys::{Holder, TenantKey, WrappedKey};
 use crate::source::Source;
@@ -41,9 +41,12 @@ pub struct Expected {
     pub log: Option<Vec<u8>>,
     /// Where the tenant's keys lie wrapped now, by their ids: another place than the manifest says after a rotation.
     pub keys: HashMap<String, Vec<WrappedKey>>,
+    /// Keys whose signatures count; none when nobody knows any, then a signature only has to be one.
+    pub signers: Option<BTreeSet<String>>,
 }
 
 /// What reading back has shown.
+#[derive(Default)]
 pub struct ReadBack {
     /// Everything that is wrong; nothing else may be used unless this is empty.
     pub problems: Vec<Problem>,
@@ -107,7 +110,7 @@ pub async fn read_back(
     holder: Option<(Holder, Identity)>,
     check: HashCheck,
 ) -> Result<ReadBack, Error> {
-    let mut out = ReadBack { problems: Vec::new(), clear: None, sealed: None, key: None, objects: 0, bytes: 0 };
+    let mut out = ReadBack::default();
     let at = layout::manifest(expected.tenant, &expected.point);
     let stored = match source.get(&at).await {
         Ok(stored) => stored,
@@ -122,7 +125,8 @@ pub async fn read_back(
     let logged = known_measure(source, expected, check, &mut out).await?;
     let manifest = match manifest::judge(&stored, expected, logged.as_ref(), check) {
         Ok(manifest) => manifest,
-        Err((kind, message)) => {
+        Err(refused) => {
+            let (kind, message) = or_forged(source, expected, refused, holder, check).await?;
             out.problems.push(Problem::new(&at, Kind::Manifest, kind, message));
             return Ok(out);
         }
@@ -137,6 +141,31 @@ pub async fn read_back(
     read_objects(source, &manifest.clear, check, &mut out).await?;
     out.clear = Some(manifest.clear);
     Ok(out)
+}
+
+/// A manifest that is not the one that was written may have been damaged, or written by someone who holds the tenant's key:
+/// then its seal is right, and the signature is not ours.
+async fn or_forged(
+    source: &Source,
+    expected: &Expected,
+    refused: manifest::Refused,
+    holder: Option<(Holder, Identity)>,
+    check: HashCheck,
+) -> Result<(ProblemKind, String), Error> {
+    let verdict = (refused.kind, refused.message);
+    let Some(manifest) = refused.manifest else { return Ok(verdict) };
+    let Err(why) = manifest.signed(expected.signers.as_ref(), check) else { return Ok(verdict) };
+    if let NotSigned::Foreign(_) = &why {
+        return Ok((ProblemKind::Forged, why.to_string()));
+    }
+    let mut aside = ReadBack::default();
+    keys::open_keys(source, expected, &manifest.clear, holder, check, &mut aside).await?;
+    match aside.key {
+        Some(key) if manifest.clear.key == key.id() && manifest.check(&key, check).is_ok() => {
+            Ok((ProblemKind::Forged, format!("{why}: someone who holds the tenant's key wrote it")))
+        }
+        _ => Ok(verdict),
+    }
 }
 
 /// What the log says the manifest is: the caller's log first, then the one in the store.
@@ -230,7 +259,8 @@ impl Backup {
         let log = manifest.filter(|_| row.verified_at.is_some()).map(|manifest| log_entry(&row, &manifest));
         let tenant = TenantId(row.tenant_id);
         let keys = self.wrapped_keys(tenant).await?;
-        Ok((Expected { tenant, point: row.point.clone(), manifest, log, keys }, row))
+        let signers = Some(self.signers().await?);
+        Ok((Expected { tenant, point: row.point.clone(), manifest, log, keys, signers }, row))
     }
 
     /// Verifies a point and remembers what was found. A point that reads well for the first time enters the log in the

@@ -19,6 +19,8 @@ pub enum ProblemKind {
     WrongKey,
     /// It belongs to another point.
     Stale,
+    /// Someone else than this appliance wrote it, with a key that opens it.
+    Forged,
 }
 
 impl ProblemKind {
@@ -30,6 +32,7 @@ impl ProblemKind {
             Self::Altered => "altered",
             Self::WrongKey => "wrong_key",
             Self::Stale => "stale",
+            Self::Forged => "forged",
         }
     }
 }

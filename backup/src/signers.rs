@@ -1,0 +1,220 @@
+//! Whose signatures count.
+//!
+//! The appliance signs with one key. Every key that it ever signed with is noted in the control plane, and so is in every
+//! control point. For the day when only a store and the escrow sheet are left, the sheet names the key of the day it was
+//! printed; a key that took its place was endorsed by it (`sign-….follows-….json` among the wrapped keys of the control
+//! plane), and the present one lies there wrapped for escrow, so that an appliance that comes back goes on with it.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+use age::x25519::Recipient;
+use domain::id::TenantId;
+use objects::{PutOptions, keys as layout};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::AuditEvent;
+
+use crate::context::Backup;
+use crate::error::Error;
+use crate::format::hash::Hash;
+use crate::keys::{Holder, KeyError, Signature, Signer};
+use crate::seal::{unwrap, wrap};
+
+/// The value of the instance that lists every key it has signed with.
+const SIGNERS: &str = "signing_keys";
+/// How objects about signing keys are called, among the wrapped keys of the control plane.
+const PREFIX: &str = "sign-";
+
+/// Keys in hex.
+pub(crate) type Signers = BTreeSet<String>;
+
+/// What `key rotate --only sign` tells.
+#[derive(Clone, Debug, Serialize)]
+pub struct SigningReport {
+    /// The key that signed until now, in hex.
+    pub old: String,
+    /// The one that signs from now on.
+    pub new: String,
+    /// What someone should look at.
+    pub warnings: Vec<String>,
+}
+
+/// A key names the one that comes after it.
+#[derive(Serialize, Deserialize)]
+struct Endorsement {
+    /// The new key.
+    public_key: String,
+    /// By the old one.
+    follows: Signature,
+}
+
+impl Endorsement {
+    fn words(public_key: &str) -> Vec<u8> {
+        format!("holdfast signing key v1\n{public_key}\n").into_bytes()
+    }
+
+    fn is_good(&self) -> bool {
+        self.follows.is_of(&Self::words(&self.public_key))
+    }
+}
+
+fn short(public_key: &str) -> &str {
+    public_key.get(..16).unwrap_or(public_key)
+}
+
+fn endorsement_at(new: &str, old: &str) -> String {
+    layout::wrapped_key(TenantId::CONTROL, &format!("{PREFIX}{}.follows-{}.json", short(new), short(old)))
+}
+
+/// Where a signing key lies wrapped for a sheet.
+fn wrapped_at(public_key: &str, recipient: &Recipient) -> String {
+    let tag = Hash::of(recipient.to_string().as_bytes()).to_string();
+    let name = format!("{PREFIX}{}.escrow-{}.age", short(public_key), tag.get(..8).unwrap_or_default());
+    layout::wrapped_key(TenantId::CONTROL, &name)
+}
+
+/// What everything about signing keys begins with.
+pub(crate) fn about_signers() -> String {
+    layout::wrapped_key(TenantId::CONTROL, PREFIX)
+}
+
+impl Backup {
+    /// Keys whose signatures count here: what the control plane has noted, this machine's own, and those of the sheet at hand.
+    pub(crate) async fn signers(&self) -> Result<Signers, Error> {
+        let mut known = self.noted_signers().await?;
+        known.extend(self.sheet_signers.iter().cloned());
+        known.extend(self.keys.signing_key()?);
+        Ok(known)
+    }
+
+    async fn noted_signers(&self) -> Result<Signers, Error> {
+        let noted = self.store.control().setting(SIGNERS).await?;
+        Ok(noted.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default())
+    }
+
+    pub(crate) async fn note_signers(&self, more: &Signers) -> Result<(), Error> {
+        let mut known = self.noted_signers().await?;
+        if more.is_subset(&known) {
+            return Ok(());
+        }
+        known.extend(more.iter().cloned());
+        Ok(self.store.control().set_setting(SIGNERS, &json!(known)).await?)
+    }
+
+    /// What signs the next point. Before it signs for the first time it is kept for escrow and noted.
+    pub(crate) async fn signer(&self) -> Result<Signer, Error> {
+        let signer = self.keys.signer()?;
+        let public = signer.public_key();
+        let noted = self.noted_signer.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&public);
+        if !noted {
+            if !self.noted_signers().await?.contains(&public) {
+                // another process may have rotated the sheet since this one began
+                self.wrap_signer(&signer, self.keys.reloaded()?.recipient(Holder::Escrow)).await?;
+                self.note_signers(&Signers::from([public.clone()])).await?;
+            }
+            *self.noted_signer.lock().unwrap_or_else(PoisonError::into_inner) = Some(public);
+        }
+        Ok(signer)
+    }
+
+    /// Stores the key wrapped for a sheet. Further stores get it with the next control point.
+    pub(crate) async fn wrap_signer(&self, signer: &Signer, recipient: &Recipient) -> Result<String, Error> {
+        let at = wrapped_at(&signer.public_key(), recipient);
+        let bytes = wrap(recipient, signer.text().as_bytes()).map_err(KeyError::Wrap)?;
+        self.objects.put(&at, bytes, PutOptions::default()).await?;
+        Ok(at)
+    }
+
+    /// Removes every other wrapped signing key, in every version and store: what a rotation has left behind.
+    pub(crate) async fn purge_wrapped_signers(&self, but: &str, warnings: &mut Vec<String>) -> Result<(), Error> {
+        for store in self.stores() {
+            let listed = store.list(&about_signers()).await?;
+            for old in listed.into_iter().filter(|one| one.key.contains(".escrow-") && one.key != but) {
+                if let Err(error) = store.purge(&old.key).await {
+                    warnings.push(format!("{} stays in {}: {error}", old.key, store.location()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the appliance a new signing key. What the old one signed stays valid; what is signed by it from now on as well,
+    /// as long as it is noted: a key that was stolen is struck from the control plane's `signing_keys`.
+    pub async fn rotate_signing_key(&self, actor: &str) -> Result<SigningReport, Error> {
+        let old = self.signer().await?;
+        let new = self.keys.next_signer()?;
+        let (old_key, new_key) = (old.public_key(), new.public_key());
+        let follows = old.sign(&Endorsement::words(&new_key));
+        let endorsement = Endorsement { public_key: new_key.clone(), follows };
+        let text = serde_json::to_vec(&endorsement).map_err(|error| Error::Refused(error.to_string()))?;
+        self.objects.put(&endorsement_at(&new_key, &old_key), text, PutOptions::default()).await?;
+        let wrapped = self.wrap_signer(&new, self.keys.reloaded()?.recipient(Holder::Escrow)).await?;
+        self.note_signers(&Signers::from([new_key.clone()])).await?;
+        self.keys.switch_signer()?;
+        let mut warnings = Vec::new();
+        self.purge_wrapped_signers(&wrapped, &mut warnings).await?;
+        let detail = json!({ "key": new_key, "follows": old_key, "holders": ["sign"] });
+        let event = AuditEvent { actor, event: "key.rotated", object: &new_key, detail };
+        self.store.control().audit(None, &event).await?;
+        Ok(SigningReport { old: old_key, new: new_key, warnings })
+    }
+
+    /// The keys that the sheet names, and those that took their place since, by their endorsements in the store. None when the
+    /// sheet names no key.
+    pub(crate) async fn signers_by_sheet(&self) -> Result<Option<Signers>, Error> {
+        if self.sheet_signers.is_empty() {
+            return Ok(None);
+        }
+        let mut endorsed = Vec::new();
+        for object in self.objects.list(&about_signers()).await? {
+            if object.key.contains(".follows-")
+                && let Ok(found) = serde_json::from_slice::<Endorsement>(&self.objects.get(&object.key).await?)
+                && found.is_good()
+            {
+                endorsed.push(found);
+            }
+        }
+        let mut known = self.sheet_signers.clone();
+        while let Some(next) =
+            endorsed.iter().find(|one| known.contains(&one.follows.public_key) && !known.contains(&one.public_key))
+        {
+            known.insert(next.public_key.clone());
+        }
+        Ok(Some(known))
+    }
+
+    /// The signing key of the appliance that comes back becomes this machine's own, where the store has it and the sheet
+    /// vouches for it.
+    pub(crate) async fn adopt_signing_key(
+        &self,
+        known: Option<&Signers>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        if known.is_none() {
+            warnings.push(
+                "the escrow sheet names no signing key, so it was not checked who signed the control point".to_owned(),
+            );
+        }
+        let (_, identity) = self.holder()?;
+        let mut listed = self.objects.list(&about_signers()).await?;
+        listed.sort_by_key(|object| std::cmp::Reverse(object.modified));
+        for object in listed.iter().filter(|object| object.key.contains(".escrow-")) {
+            let stored = self.objects.get(&object.key).await?;
+            let text = unwrap(&identity, &stored).ok().and_then(|plain| String::from_utf8(plain).ok());
+            let Some(signer) = text.and_then(|text| Signer::read(&text)) else { continue };
+            if known.is_none_or(|known| known.contains(&signer.public_key())) {
+                return Ok(self.keys.adopt_signer(&signer)?);
+            }
+            warnings.push(format!(
+                "{} holds a signing key that the sheet does not vouch for; it was left alone",
+                object.key
+            ));
+        }
+        warnings.push(
+            "the appliance's signing key is not in the store, so a new one signs from now on; print a new sheet with `holdfast key rotate --only escrow`"
+                .to_owned(),
+        );
+        Ok(())
+    }
+}
