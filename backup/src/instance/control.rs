@@ -19,7 +19,7 @@ impl Backup {
         let mut refused = None;
         let signers = self.signers_by_sheet().await?;
         self.adopt_signing_key(signers.as_ref(), &mut report.warnings).await?;
-        for clear in self.control_points().await? {
+        for clear in self.control_points(&mut report.warnings).await? {
             let point = clear.point.to_string();
             let expected = Expected {
                 tenant: TenantId::CONTROL,
@@ -58,13 +58,14 @@ impl Backup {
     }
 
     /// Control points in the store, the newest first by the time that they tell.
-    async fn control_points(&self) -> Result<Vec<Clear>, Error> {
+    async fn control_points(&self, warnings: &mut Vec<String>) -> Result<Vec<Clear>, Error> {
         let mut found = Vec::new();
-        for object in self.objects.list(&layout::points(TenantId::CONTROL)).await? {
-            if layout::parse_manifest(&object.key).is_none() {
-                continue;
-            }
-            let stored = self.objects.get(&object.key).await?;
+        let listed = self.objects.list(&layout::points(TenantId::CONTROL)).await?;
+        let names = listed.iter().filter_map(|object| layout::parse_manifest(&object.key));
+        let mut names: BTreeSet<String> = names.map(|(_, point)| point.to_owned()).collect();
+        names.extend(self.left_out_of_the_list(TenantId::CONTROL, &names, warnings).await?);
+        for name in names {
+            let stored = self.objects.get(&layout::manifest(TenantId::CONTROL, &name)).await?;
             if let Ok(manifest) = Manifest::read(&stored) {
                 found.push(manifest.clear);
             }

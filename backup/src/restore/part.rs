@@ -17,7 +17,7 @@ use super::{Fetch, Opened, Place, table_of};
 use crate::context::Backup;
 use crate::error::Error;
 use crate::format::copytext::{Columns, fields};
-use crate::format::sealed::{Sealed, TableEntry};
+use crate::format::sealed::{PieceEntry, Sealed, TableEntry};
 
 /// What is to come back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,8 @@ impl Backup {
         if opened.clear.tenant != tenant.id {
             return Err(Error::Refused(format!("point {point} is not of tenant {slug} but of {}", opened.clear.slug)));
         }
-        let roots = roots(&opened, part).await?;
+        let survey = survey(&opened, part).await?;
+        let roots = roots(&opened, part, &survey).await?;
         let mut report = PartReport {
             tenant: slug.to_owned(),
             from: point.to_owned(),
@@ -85,7 +86,7 @@ impl Backup {
         };
         let scope = TenantScope::for_command(Arc::clone(&tenant), "restore part");
         let wanted = self.absent(&scope, part, roots, &mut report).await?;
-        let found = gather(&opened, part, &wanted).await?;
+        let found = gather(&opened, part, &wanted, &survey).await?;
         self.bring_files(&opened, &tenant, &found, &mut report).await?;
         self.insert(&scope, &opened, found, (part, actor), &mut report).await?;
         Ok(report)
@@ -211,15 +212,21 @@ fn columns_of(entry: &TableEntry) -> Columns {
 }
 
 /// Every row of a table of the point, one piece at a time.
-async fn each_row(
+async fn each_row(fetch: &Fetch, sealed: &Sealed, table: &str, each: impl FnMut(&Columns, &[u8])) -> Result<(), Error> {
+    some_rows(fetch, sealed, table, |_| true, each).await
+}
+
+/// The rows of those pieces that are wanted.
+async fn some_rows(
     fetch: &Fetch,
     sealed: &Sealed,
     table: &str,
+    wanted: impl Fn(&PieceEntry) -> bool,
     mut each: impl FnMut(&Columns, &[u8]),
 ) -> Result<(), Error> {
     let Some(entry) = sealed.tables.iter().find(|entry| entry.name == table) else { return Ok(()) };
     let columns = columns_of(entry);
-    for piece in &entry.pieces {
+    for piece in entry.pieces.iter().filter(|piece| wanted(piece)) {
         let text = fetch.bytes(&piece.name).await?;
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             each(&columns, line);
@@ -232,10 +239,34 @@ fn number(columns: &Columns, line: &[u8], name: &str) -> Option<i64> {
     columns.value(line, name)?.parse().ok()
 }
 
+/// A note of the point, as far as it is needed to find what is asked for.
+struct Surveyed {
+    uid: String,
+    parent: Option<i64>,
+    creator: Option<i64>,
+}
+
+/// Every note of the point by its id: the one time that all of them are read.
+async fn survey(opened: &Opened, part: &Part) -> Result<BTreeMap<i64, Surveyed>, Error> {
+    let mut notes = BTreeMap::new();
+    if matches!(part, Part::Attachment(_)) {
+        return Ok(notes);
+    }
+    each_row(&opened.fetch, &opened.sealed, "note", |columns, line| {
+        let note = Surveyed {
+            uid: columns.value(line, "uid").unwrap_or_default(),
+            parent: number(columns, line, "parent_id"),
+            creator: number(columns, line, "creator_id"),
+        };
+        notes.insert(number(columns, line, "id").unwrap_or_default(), note);
+    })
+    .await?;
+    Ok(notes)
+}
+
 /// The notes that are asked for, without what hangs on them.
-async fn roots(opened: &Opened, part: &Part) -> Result<BTreeMap<i64, String>, Error> {
+async fn roots(opened: &Opened, part: &Part, survey: &BTreeMap<i64, Surveyed>) -> Result<BTreeMap<i64, String>, Error> {
     let (fetch, sealed) = (&opened.fetch, &opened.sealed);
-    let mut wanted = BTreeMap::new();
     let missing = |what: &str, name: &str| Error::NotInPoint(format!("{what} {name}"), opened.clear.point.to_string());
     let mut member = None;
     if let Part::Member(name) = part {
@@ -249,19 +280,13 @@ async fn roots(opened: &Opened, part: &Part) -> Result<BTreeMap<i64, String>, Er
             return Err(missing("member", name));
         }
     }
-    each_row(fetch, sealed, "note", |columns, line| {
-        let (id, parent) = (number(columns, line, "id").unwrap_or_default(), number(columns, line, "parent_id"));
-        let uid = columns.value(line, "uid").unwrap_or_default();
-        let mine = match part {
-            Part::Note(wanted) => *wanted == uid,
-            Part::Member(_) => parent.is_none() && number(columns, line, "creator_id") == member,
-            Part::Attachment(_) => false,
-        };
-        if mine {
-            wanted.insert(id, uid);
-        }
-    })
-    .await?;
+    let mine = |note: &Surveyed| match part {
+        Part::Note(wanted) => *wanted == note.uid,
+        Part::Member(_) => note.parent.is_none() && note.creator == member,
+        Part::Attachment(_) => false,
+    };
+    let wanted: BTreeMap<i64, String> =
+        survey.iter().filter(|(_, note)| mine(note)).map(|(id, note)| (*id, note.uid.clone())).collect();
     if let Part::Note(uid) = part
         && wanted.is_empty()
     {
@@ -271,22 +296,21 @@ async fn roots(opened: &Opened, part: &Part) -> Result<BTreeMap<i64, String>, Er
 }
 
 /// The rows of the wanted notes and of what hangs on them.
-async fn gather(opened: &Opened, part: &Part, wanted: &BTreeMap<i64, String>) -> Result<Found, Error> {
+async fn gather(
+    opened: &Opened,
+    part: &Part,
+    wanted: &BTreeMap<i64, String>,
+    survey: &BTreeMap<i64, Surveyed>,
+) -> Result<Found, Error> {
     let (fetch, sealed) = (&opened.fetch, &opened.sealed);
     let mut found = Found { notes: wanted.clone(), ..Found::default() };
-    let mut parents = BTreeMap::new();
-    each_row(fetch, sealed, "note", |columns, line| {
-        if let (Some(id), Some(parent)) = (number(columns, line, "id"), number(columns, line, "parent_id")) {
-            parents.insert(id, (parent, columns.value(line, "uid").unwrap_or_default()));
-        }
-    })
-    .await?;
     // comments of comments: until nothing is added any more
     loop {
-        let more: Vec<(i64, String)> = parents
+        let hangs = |note: &Surveyed| note.parent.is_some_and(|parent| found.notes.contains_key(&parent));
+        let more: Vec<(i64, String)> = survey
             .iter()
-            .filter(|(id, (parent, _))| found.notes.contains_key(parent) && !found.notes.contains_key(id))
-            .map(|(id, (_, uid))| (*id, uid.clone()))
+            .filter(|(id, note)| hangs(note) && !found.notes.contains_key(id))
+            .map(|(id, note)| (*id, note.uid.clone()))
             .collect();
         if more.is_empty() {
             break;
@@ -295,7 +319,13 @@ async fn gather(opened: &Opened, part: &Part, wanted: &BTreeMap<i64, String>) ->
     }
     for table in ORDER {
         let mut rows = Vec::new();
-        each_row(fetch, sealed, table, |columns, line| {
+        // of the notes, only the pieces that those are in
+        let ids: Vec<i64> = found.notes.keys().copied().collect();
+        let near = |piece: &PieceEntry| match piece.ids {
+            Some((low, high)) if table == "note" => ids.iter().any(|id| (low..=high).contains(id)),
+            _ => true,
+        };
+        some_rows(fetch, sealed, table, near, |columns, line| {
             let hangs = |name: &str| number(columns, line, name).is_some_and(|id| found.notes.contains_key(&id));
             let mine = match (table, part) {
                 ("note", _) => hangs("id"),

@@ -14,6 +14,7 @@ mod return_trip;
 mod stock_tools;
 mod upgrade;
 mod work;
+mod writers;
 
 use std::path::PathBuf;
 use std::sync::Arc;

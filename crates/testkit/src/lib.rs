@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 pub mod directory;
+pub mod faults;
 pub mod fixtures;
 pub mod oidc;
 pub mod pg;

@@ -7,7 +7,7 @@ use crate::support::{Answer, Http};
 
 /// A browser without script.
 #[derive(Default)]
-pub(super) struct Browser {
+pub(crate) struct Browser {
     jar: HashMap<SocketAddr, BTreeMap<String, String>>,
 }
 
@@ -45,7 +45,7 @@ impl Browser {
     }
 
     /// Follows redirects from a URL: the last URL and its answer.
-    pub(super) fn follow(&mut self, url: &str) -> (String, Answer) {
+    pub(crate) fn follow(&mut self, url: &str) -> (String, Answer) {
         let mut at = url.to_owned();
         for _ in 0..12 {
             let answer = self.ask("GET", &at, None);

@@ -18,7 +18,7 @@
 //! | takeover by address, changed name, second provider, moved issuer | `openid::an_account_is_not_taken_over_by_address_name_or_another_provider` |
 //! | operators without the group, with another's account, not signed in again | `operators` |
 
-mod browser;
+pub(crate) mod browser;
 mod directory;
 mod ladders;
 mod openid;
