@@ -64,7 +64,7 @@ impl SeaweedFs {
     }
 
     /// The bucket as the installation's settings name it.
-    fn bucket(place: &Installation) -> objects::ObjectStore {
+    pub(super) fn bucket(place: &Installation) -> objects::ObjectStore {
         let value = |name: &str| {
             let name = format!("HOLDFAST_{name}");
             place.settings.iter().find(|(known, _)| *known == name).unwrap().1.clone()
