@@ -98,7 +98,7 @@ pub(crate) async fn run(
     let shutdown = Shutdown::install().map_err(failed)?;
     printer.note("starting database and store …");
     let installation = Installation::open(settings, Share::Owner).await?;
-    let outcome = rehearse(&arguments, &installation, &shutdown, printer).await;
+    let outcome = Box::pin(rehearse(&arguments, &installation, &shutdown, printer)).await;
     installation.close().await;
     outcome
 }

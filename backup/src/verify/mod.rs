@@ -126,7 +126,7 @@ pub async fn read_back(
     let manifest = match manifest::judge(&stored, expected, logged.as_ref(), check) {
         Ok(manifest) => manifest,
         Err(refused) => {
-            let (kind, message) = or_forged(source, expected, refused, holder, check).await?;
+            let (kind, message) = Box::pin(or_forged(source, expected, refused, holder, check)).await?;
             out.problems.push(Problem::new(&at, Kind::Manifest, kind, message));
             return Ok(out);
         }
