@@ -56,6 +56,13 @@ async fn a_list_is_at_most_two_flights_and_one_when_repeated() {
     assert!(fresh <= 2 * 50 + 10, "50 lists took {fresh} flights");
     assert!(repeated <= 50 + 10, "50 repeated lists took {repeated} flights");
 
+    // A list with a filter is planned once on each connection, too, whatever it asks for.
+    let filtered = |number: u64| format!("{url}?pageSize=20&filter=tag%20in%20%5B%22tag{}%22%5D", number % 7);
+    flights(&team, &client, 40, filtered).await;
+    let found = flights(&team, &client, 50, filtered).await;
+    println!("50 lists with a filter: {found} flights");
+    assert!(found <= 2 * 50 + 10, "50 lists with a filter took {found} flights");
+
     // What is read ahead is read with the check, never instead of it.
     let list = || client.get(format!("{url}?pageSize=20")).bearer_auth(&team.token).send();
     let listed: serde_json::Value = list().await.unwrap().json().await.unwrap();

@@ -59,7 +59,60 @@ async fn uploads_go_to_the_file_store_while_they_arrive() {
     println!("a file of 96 MiB took {more} KiB above {before} KiB");
     assert!(more < 32 * 1024, "{more} KiB for one upload");
 
+    let session = page_session(&http);
+    by_page(&http, &token, &session, &noise(MIB));
+    let before = peak(server.pid());
+    by_page(&http, &token, &session, &noise(97 * MIB));
+    let more = peak(server.pid()) - before;
+    println!("the same in a page's form took {more} KiB above {before} KiB");
+    assert!(more < 32 * 1024, "{more} KiB for one file of a form");
+
     refused(&http, &token);
+    let answer = form(&http, &session, &noise(2 * MIB));
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    assert!(
+        answer.text().contains("written beside") && answer.text().contains("limit of 1 MiB"),
+        "the text is shown again"
+    );
+}
+
+fn page_session(http: &Http) -> String {
+    let kind = ("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+    let answer = http.send("POST", "/signin", &[kind], Some(b"username=ada&password=Upload-Pass-1"));
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    let cookie = answer.header("set-cookie").unwrap_or_default();
+    cookie.split(';').next().unwrap_or_default().to_owned()
+}
+
+/// Sends the form that writes a note, with one file.
+fn form(http: &Http, session: &str, content: &[u8]) -> Answer {
+    let mut body = b"--edge\r\nContent-Disposition: form-data; name=\"content\"\r\n\r\nwritten beside\r\n\
+        --edge\r\nContent-Disposition: form-data; name=\"visibility\"\r\n\r\nPRIVATE\r\n\
+        --edge\r\nContent-Disposition: form-data; name=\"files\"; filename=\"noise.bin\"\r\n\
+        Content-Type: application/octet-stream\r\n\r\n"
+        .to_vec();
+    body.extend_from_slice(content);
+    body.extend_from_slice(b"\r\n--edge--\r\n");
+    let headers = [
+        ("Cookie".to_owned(), session.to_owned()),
+        ("Content-Type".to_owned(), "multipart/form-data; boundary=edge".to_owned()),
+    ];
+    http.send("POST", "/notes", &headers, Some(&body))
+}
+
+/// A file that a page's form carries comes back as it was sent, with the note that was written beside it.
+fn by_page(http: &Http, token: &str, session: &str, content: &[u8]) {
+    let answer = form(http, session, content);
+    assert_eq!(answer.status, 303, "{} bytes: {}", content.len(), answer.text());
+    let listed = http.call("GET", "/api/v1/memos?pageSize=1", Some(token), None).json();
+    let note = &listed["memos"][0];
+    assert_eq!(note["content"], "written beside");
+    let path = format!("/file/{}/noise.bin", note["attachments"][0]["name"].as_str().unwrap());
+    assert!(
+        http.call("GET", &path, Some(token), None).body == content,
+        "{} bytes: other bytes came back",
+        content.len()
+    );
 }
 
 /// A file comes back as it was sent.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, HttpDate, IF_NONE_MATCH, LAST_MODIFIED};
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use domain::note::Note;
 use sha2::{Digest, Sha256};
@@ -157,19 +157,60 @@ async fn robots(visit: Visit) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().content_type("text/plain; charset=UTF-8").body(text))
 }
 
-async fn sitemap(state: Data<AppState>, visit: Visit) -> Result<HttpResponse, ApiError> {
+/// Which part of a sitemap that does not fit into one file.
+#[derive(Debug, serde::Deserialize)]
+struct Part {
+    part: Option<u32>,
+}
+
+/// All addresses, or, where they are more than one file may hold, the list of the files, each a part with its number.
+async fn sitemap(state: Data<AppState>, visit: Visit, part: Query<Part>) -> Result<HttpResponse, ApiError> {
     not_public(&visit)?;
     let desk = desk(&state, &visit);
     let mut tx = desk.begin();
-    let found = feed::list_public_uids(&mut tx, ADDRESSES).await?;
+    let before = i64::from(part.part.unwrap_or(1).saturating_sub(1)) * ADDRESSES;
+    let mut found = feed::list_public_uids(&mut tx, ADDRESSES + 1, before).await?;
+    let more = i64::try_from(found.len()).is_ok_and(|found| found > ADDRESSES);
+    let all = if more && part.part.is_none() { feed::count_public(&mut tx).await? } else { 0 };
     tx.commit().await?;
-    let origin = visit.origin();
-    let address = |uid: &String| super::xml::text(&format!("{origin}/memos/{uid}"));
-    let addresses = found.iter().map(|uid| format!("<url><loc>{}</loc></url>", address(uid))).collect::<Vec<String>>();
-    let body = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{}</urlset>",
-        addresses.concat()
-    );
+    found.truncate(ADDRESSES as usize);
+    let body = if all > 0 { index_of(&visit.origin(), parts(all)) } else { addresses(&visit.origin(), &found) };
     Ok(HttpResponse::Ok().content_type("application/xml; charset=UTF-8").body(body))
+}
+
+const fn parts(all: i64) -> i64 {
+    (all + ADDRESSES - 1) / ADDRESSES
+}
+
+fn addresses(origin: &str, uids: &[String]) -> String {
+    let address = |uid: &String| super::xml::text(&format!("{origin}/memos/{uid}"));
+    let addresses = uids.iter().map(|uid| format!("<url><loc>{}</loc></url>", address(uid))).collect::<String>();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{addresses}</urlset>"
+    )
+}
+
+fn index_of(origin: &str, parts: i64) -> String {
+    let one = |part| super::xml::text(&format!("{origin}/sitemap.xml?part={part}"));
+    let files = (1..=parts).map(|part| format!("<sitemap><loc>{}</loc></sitemap>", one(part))).collect::<String>();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <sitemapindex xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{files}</sitemapindex>"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_addresses_are_told_in_parts() {
+        assert_eq!((parts(50_001), parts(100_000), parts(100_001)), (2, 2, 3));
+        let index = index_of("https://notes.example", 2);
+        assert!(
+            index.contains("<sitemap><loc>https://notes.example/sitemap.xml?part=2</loc></sitemap></sitemapindex>")
+        );
+        assert!(addresses("https://n", &["a".to_owned()]).contains("<url><loc>https://n/memos/a</loc></url></urlset>"));
+    }
 }

@@ -51,6 +51,22 @@ pub async fn set(desk: &Desk<'_>, uid: &str, files: &[String]) -> Result<(), Err
     Ok(())
 }
 
+/// Puts one more file behind those of the note with `uid`.
+pub async fn add(desk: &Desk<'_>, uid: &str, file: &str) -> Result<(), Error> {
+    desk.member()?;
+    let mut tx = desk.begin();
+    tx.touch().await?;
+    let note = notes::find_note_locked(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
+    access::may_change(desk, &note)?;
+    let present = note.card.attachments.iter().map(|present| present.uid.clone());
+    let files: Vec<String> = present.chain([file.to_owned()]).collect();
+    replace(&mut tx, desk, &note, &files).await?;
+    notes::touch_note(&mut tx, note.id, desk.now()).await?;
+    tx.commit().await?;
+    desk.tell(Kind::Updated, &note);
+    Ok(())
+}
+
 /// The note whose files a list shows.
 pub async fn list(desk: &Desk<'_>, uid: &str) -> Result<Note, Error> {
     desk.member()?;

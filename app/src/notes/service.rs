@@ -66,16 +66,15 @@ pub async fn list(desk: &Desk<'_>, wanted: &ListInput<'_>) -> Result<Listed, Err
         page.limit = understood.limit.map_or(page.limit, |limit| limit.clamp(1, 1000));
         parsed = understood.filter;
     }
-    let condition = parsed.map(|parsed| filter_sql::compile(&parsed, 2));
+    let condition = parsed.map(|parsed| filter_sql::compile_list(&parsed));
     if archived && desk.actor.member_id().is_none() {
         return Ok(Listed { notes: Vec::new(), next_page_token: String::new() });
     }
-    let params = condition.as_ref().map(filter_sql::Condition::params).unwrap_or_default();
     let query = FeedQuery {
         viewer: desk.viewer(),
         archived,
         order,
-        filter: condition.as_ref().map(|condition| (condition.sql.as_str(), params.as_slice())),
+        filter: condition.as_ref(),
         limit: page.limit + 1,
         offset: page.offset,
     };

@@ -1,14 +1,13 @@
 //! Changing a note: its text, its files, who may read it.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use bytes::Bytes;
 use domain::note::{Note, Visibility};
 use web::{Result, Signed, page};
 
-use super::form::Sent;
+use super::form::{Keeper, Sent};
 use super::frame::{Frame, answer, desk, roomy, writable};
 use super::upload;
 use super::view::{FileLink, files};
@@ -75,12 +74,12 @@ pub(super) async fn save(
     state: Data<AppState>,
     uid: Path<String>,
     request: HttpRequest,
-    body: Bytes,
+    payload: Payload,
 ) -> Result<HttpResponse> {
     let visit = &signed.visit;
     roomy(&state, visit)?;
-    let mut sent = Sent::read(&request, body).await?;
     let desk = desk(&state, visit);
+    let mut sent = Sent::read(&request, payload, Keeper { desk: &desk, files: &state.files }).await?;
     let note = changeable(&desk, &uid).await?;
     let meanwhile = sent.field("seen").parse().is_ok_and(|seen: i64| seen != note.updated_ts);
     let unsaved = if meanwhile {
@@ -111,6 +110,9 @@ pub(super) async fn save(
 async fn store(desk: &Desk<'_>, state: &AppState, note: &Note, sent: &mut Sent) -> Result<(), Error> {
     let visibility: Visibility =
         sent.field("visibility").parse().map_err(|e: domain::id::InvalidId| Error::invalid(e.to_string()))?;
+    if let Some(refused) = sent.refused.take() {
+        return Err(refused);
+    }
     let content = sent.text("content");
     let added = upload::store_all(desk, &state.files, std::mem::take(&mut sent.files)).await?;
     let dropped = sent.all("drop");

@@ -1,15 +1,14 @@
 //! The feed: a composer, a search, notes newest first.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Query};
+use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use bytes::Bytes;
 use serde::Deserialize;
 use web::{Result, Signed, Visit, page};
 use wire::page::Page;
 
-use super::form::Sent;
+use super::form::{Keeper, Sent};
 use super::frame::{Frame, answer, desk, roomy, trust};
 use super::upload;
 use super::view::{Look, NoteCard};
@@ -152,12 +151,12 @@ pub(super) async fn create(
     signed: Signed,
     state: Data<AppState>,
     request: HttpRequest,
-    body: Bytes,
+    payload: Payload,
 ) -> Result<HttpResponse> {
     let visit = &signed.visit;
     roomy(&state, visit)?;
-    let mut sent = Sent::read(&request, body).await?;
     let desk = desk(&state, visit);
+    let mut sent = Sent::read(&request, payload, Keeper { desk: &desk, files: &state.files }).await?;
     match store(&desk, &state, &mut sent).await {
         Ok(()) => Ok(page::see_other_saying(&visit.place.base, "Saved.", &visit.place.base)),
         Err(problem @ Error::Invalid(_)) => {
@@ -174,6 +173,9 @@ pub(super) async fn create(
 }
 
 async fn store(desk: &Desk<'_>, state: &AppState, sent: &mut Sent) -> Result<(), Error> {
+    if let Some(refused) = sent.refused.take() {
+        return Err(refused);
+    }
     let content = sent.text("content");
     if content.trim().is_empty() && sent.files.is_empty() {
         return Err(Error::invalid("Write something, or add a file."));

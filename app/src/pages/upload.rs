@@ -1,8 +1,9 @@
-//! The files of a form, stored before the note that they shall hang on.
+//! The files of a form, which get their rows before the note that they shall hang on. What has no row after all is swept from
+//! the file store.
 
 use objects::FileStore;
 
-use super::form::SentFile;
+use super::form::{Content, SentFile};
 use crate::files::service::{self, Upload};
 use crate::notes::{Desk, Error};
 
@@ -10,8 +11,12 @@ use crate::notes::{Desk, Error};
 pub(super) async fn store_all(desk: &Desk<'_>, store: &FileStore, sent: Vec<SentFile>) -> Result<Vec<String>, Error> {
     let mut stored = Vec::with_capacity(sent.len());
     for file in sent {
-        let upload = Upload { filename: file.name, kind: file.kind, content: file.content, ..Upload::default() };
-        match service::create(desk, store, upload).await {
+        let upload = |content| Upload { filename: file.name, kind: file.kind, content, ..Upload::default() };
+        let made = match file.content {
+            Content::Held(content, _room) => service::create(desk, store, upload(content)).await,
+            Content::Stored(start, stored) => service::create_stored(desk, upload(start), stored).await,
+        };
+        match made {
             Ok(row) => stored.push(row.uid),
             Err(error) => return Err(take_back(desk, &stored, error).await),
         }

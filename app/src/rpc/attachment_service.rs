@@ -5,7 +5,7 @@ use wire::{Empty, v1};
 
 use super::{ApiError, Ctx, RpcRow, row};
 use crate::files::service::{self, Upload};
-use crate::notes::{Desk, input, view};
+use crate::notes::{Desk, attachments, input, view};
 
 const SERVICE: &str = "AttachmentService";
 
@@ -72,6 +72,13 @@ async fn update_attachment(ctx: Ctx, request: v1::UpdateAttachmentRequest) -> Re
     let mask = request.update_mask.ok_or_else(|| ApiError::invalid("update mask is required"))?;
     let uid = input::attachment_uid(&file.name)?;
     let filename = mask.names("filename").then_some(file.filename.as_str());
+    // Clients before 0.24 hang a file on a note here.
+    if ctx.speaks_old()
+        && mask.names("memo")
+        && let Some(memo) = file.memo.as_deref().filter(|memo| !memo.is_empty())
+    {
+        attachments::add(&Desk::of(&ctx), input::memo_uid(memo)?, uid).await?;
+    }
     Ok(view::attachment(&service::update(&Desk::of(&ctx), uid, filename).await?))
 }
 

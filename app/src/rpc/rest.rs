@@ -43,7 +43,11 @@ pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiErro
     let message = wire::rest::request(&found, &query, &body).map_err(|refusal| ApiError::invalid(refusal.0))?;
     drop(body);
     refuse_nul(&message)?;
-    let answer = Bytes::from(run(found.rpc, ctx.clone(), Payload::Rest(message)).await?);
+    let answer = run(found.rpc, ctx.clone(), Payload::Rest(message)).await?;
+    if dialect::asks_of_old(&ctx, &found, &head.query) {
+        return Ok(with_cookies(&ctx, Reply::new(200, "application/json", dialect::old_list(answer)?)));
+    }
+    let answer = Bytes::from(answer);
     if let Some(stamp) = stamp {
         ctx.scope().keep_answer(stamp, &answer);
     }

@@ -4,6 +4,7 @@
 //! budgets URL fill SLUG NOTES             notes, members, reactions, relations for a tenant (made if missing); its token
 //! budgets URL fill-many COUNT NOTES       tenants many1 … manyCOUNT; one line each: slug and token
 //! budgets URL prepare COUNT               the control plane, and COUNT schemas in stock
+//! budgets URL index                       the indexes for searching of large tenants
 //! budgets URL stock COUNT                 COUNT tenants from a full stock, one by one: milliseconds
 //! budgets URL insert SLUG CONNECTIONS SECONDS    create against a bare INSERT of the same row, in turns
 //! budgets URL list SLUG CONNECTIONS SECONDS      what a list of 20 with a token asks of the database, in process
@@ -53,6 +54,7 @@ async fn main() {
     match *what {
         "fill" => println!("{}", fill(&open(url, 1, 4, 2).await, rest[0], number(1)).await),
         "fill-many" => fill_many(&open(url, 2, 4, number(0)).await, number(0), number(1)).await,
+        "index" => while open(url, 1, 1, 0).await.build_search_index(5_000.0).await.expect("an index").is_some() {},
         "prepare" => drop(open(url, 1, 1, number(0)).await),
         "stock" => stock(&open(url, 2, 4, 0).await, number(0)).await,
         "insert" => insert(url, rest[0], number(1), number(2)).await,

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::pool::Pooled;
 use crate::scope::TenantScope;
 use crate::store::Store;
-use crate::tx::LOCK_SHARED;
+use crate::tx::{LOCK_SHARED, Param};
 
 /// A hot statement. `text` writes `{s}` where the schema's name goes.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,44 @@ impl Store {
 }
 
 impl Store {
+    /// Runs a read whose text is made at run time, with the schema before the names of its tables: planned once per
+    /// connection and text, whatever its values. One flight when it is planned, two when not.
+    pub(crate) async fn read_planned(
+        &self,
+        scope: &TenantScope,
+        text: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        if let Some(ahead) = scope.ahead() {
+            ahead.reads_more();
+        }
+        let mut connection = self.pools().tenant(scope.tenant()).await?;
+        let opening = format!("{};SET LOCAL plan_cache_mode TO force_generic_plan", entering(scope));
+        let values: Vec<_> = params.iter().map(|(value, _)| *value).collect();
+        if let Some(known) = connection.lists.get(text).cloned() {
+            match framed(&connection, &opening, &known, &values).await {
+                // The plan is older than a schema step: plan again.
+                Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+                    connection.client.batch_execute("ROLLBACK").await?;
+                    connection.lists.pop(text);
+                }
+                other => return Ok(other?),
+            }
+        }
+        let types: Vec<_> = params.iter().map(|(_, kind)| kind.clone()).collect();
+        let (opened, statement, committed) = {
+            let client = &connection.client;
+            let opening = entering(scope);
+            join3(client.batch_execute(&opening), client.prepare_typed(text, &types), client.batch_execute("COMMIT"))
+                .await
+        };
+        opened?;
+        let statement = statement?;
+        committed?;
+        connection.lists.put(text.to_owned(), statement.clone());
+        Ok(framed(&connection, &opening, &statement, &values).await?)
+    }
+
     /// Takes the writers' lock and runs one planned statement, committed, in one flight. `hot` must mark the tenant as
     /// changed itself ([`marking`]).
     pub(crate) async fn write_hot(

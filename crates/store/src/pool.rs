@@ -27,10 +27,15 @@ use crate::error::Error;
 /// the backend, and so bounded by the same retirement as its relation cache.
 const STATEMENTS_PER_TENANT: usize = 3;
 
+/// Prepared lists kept per connection (filters, other orders), by their whole text: as many kinds of them as are in use on a
+/// connection at a time. 50–100 KB each in the backend.
+const LISTS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+
 /// A connection with what we remember of it.
 pub(crate) struct Connection {
     pub(crate) client: ClientWrapper,
     pub(crate) statements: LruCache<(SchemaId, &'static str), tokio_postgres::Statement>,
+    pub(crate) lists: LruCache<String, tokio_postgres::Statement>,
     tenants: HashSet<SchemaId>,
     limit: usize,
 }
@@ -60,7 +65,13 @@ impl managed::Manager for Manager {
         let client = managed::Manager::create(&self.inner).await?;
         let kept = NonZeroUsize::new(STATEMENTS_PER_TENANT * self.tenants_per_connection);
         let statements = LruCache::new(kept.unwrap_or(NonZeroUsize::MIN));
-        Ok(Connection { client, statements, tenants: HashSet::new(), limit: self.tenants_per_connection })
+        Ok(Connection {
+            client,
+            statements,
+            lists: LruCache::new(LISTS),
+            tenants: HashSet::new(),
+            limit: self.tenants_per_connection,
+        })
     }
 
     async fn recycle(&self, connection: &mut Connection, metrics: &Metrics) -> RecycleResult<tokio_postgres::Error> {

@@ -18,6 +18,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (8, include_str!("../schema/control/0008_throttle.sql")),
     (9, include_str!("../schema/control/0009_limits.sql")),
     (10, include_str!("../schema/control/0010_control_points.sql")),
+    (11, include_str!("../schema/control/0011_search.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

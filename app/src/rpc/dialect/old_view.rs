@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::error::ApiError;
+
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
@@ -57,6 +59,13 @@ pub(super) fn memos(list: &mut Value) {
     if let Some(Value::Array(found)) = list.get_mut("memos") {
         found.iter_mut().for_each(memo);
     }
+}
+
+/// The answer to a list that was asked for in words of old.
+pub(in super::super) fn old_list(answer: Vec<u8>) -> Result<Vec<u8>, ApiError> {
+    let mut list: Value = serde_json::from_slice(&answer).map_err(ApiError::internal)?;
+    memos(&mut list);
+    serde_json::to_vec(&list).map_err(ApiError::internal)
 }
 
 /// A member with the keys of 0.22 to 0.24; `number` is his row, by which those releases name him.

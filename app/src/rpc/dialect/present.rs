@@ -11,28 +11,63 @@ use super::forward::{pairs, query_of};
 
 /// Query and body as today's message wants them.
 pub(in super::super) fn present<'q>(ctx: &Ctx, found: &Match, query: &'q str, body: Bytes) -> (Cow<'q, str>, Bytes) {
-    if found.rpc.service != "MemoService" {
-        return (Cow::Borrowed(query), body);
-    }
-    match found.rpc.method {
-        "ListMemos" if ctx.speaks_old() => (listed(query), body),
+    let old = ctx.speaks_old();
+    let query = match found.rpc.method {
+        "ListMemos" if old => listed(query),
+        _ if old => masked(query),
+        _ => Cow::Borrowed(query),
+    };
+    let body = match found.rpc.method {
         "CreateMemo" | "UpdateMemo" | "CreateMemoComment" | "SetMemoAttachments" => {
-            let query = if ctx.speaks_old() { masked(query) } else { Cow::Borrowed(query) };
-            let old = mentions(&body, b"\"resources\"") || ctx.speaks_old() && mentions(&body, b"\"displayTime\"");
-            let body = if old { written(&body, ctx.speaks_old()).unwrap_or(body) } else { body };
-            (query, body)
+            let is_old = mentions(&body, b"\"resources\"") || old && mentions(&body, b"\"displayTime\"");
+            if is_old { rewritten(&body, |fields| note_of_today(fields, old)).unwrap_or(body) } else { body }
         }
-        _ => (Cow::Borrowed(query), body),
-    }
+        "UpdateUser" | "CreateUser" if old && mentions(&body, b"\"nickname\"") => {
+            rewritten(&body, |fields| renamed(fields, "nickname", "displayName")).unwrap_or(body)
+        }
+        _ => body,
+    };
+    // Whoever speaks of other versions may name their keys; a session of 0.30 is told, as recorded.
+    let body = if old { wire::rest::known_only(found, &body).map_or(body, Bytes::from) } else { body };
+    (query, body)
+}
+
+/// Whether a list is asked for in words that 0.30.0 does not have: then its answer has the keys that go with them.
+pub(in super::super) fn asks_of_old(ctx: &Ctx, found: &Match, query: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "visibilities",
+        "content_search",
+        "tag_search",
+        "row_status",
+        "order_by_",
+        "display_time",
+        "now()",
+        "include_comments",
+    ];
+    let by_number = |filter: &str| {
+        filter.split("users/").skip(1).any(|rest| {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            digits > 0 && rest.get(digits..).is_some_and(|rest| rest.starts_with(['"', '\'']))
+        })
+    };
+    found.rpc.method == "ListMemos"
+        && pairs(query).iter().any(|(key, value)| match key.as_str() {
+            "filter" => WORDS.iter().any(|word| value.contains(word)) || by_number(value),
+            "parent" | "oldFilter" | "old_filter" | "sort" | "direction" | "rowStatus" | "row_status" => {
+                ctx.speaks_old() && !value.is_empty()
+            }
+            "orderBy" | "order_by" => ctx.speaks_old() && value.contains("display"),
+            _ => false,
+        })
 }
 
 fn mentions(body: &[u8], key: &[u8]) -> bool {
     body.len() < 1024 * 1024 && body.windows(key.len()).any(|part| part == key)
 }
 
-/// `parent=users/x`, `oldFilter`, `sort` and `direction` of 0.22 to 0.25.
+/// `parent=users/x`, `oldFilter`, `sort`, `direction` and the orders of 0.22 to 0.27.
 fn listed(query: &str) -> Cow<'_, str> {
-    let old = ["parent=", "oldFilter=", "old_filter=", "sort=", "direction=", "display_time", "rowStatus="];
+    let old = ["parent=", "oldFilter=", "old_filter=", "sort=", "direction=", "rder", "rowStatus=", "row_status="];
     if !old.iter().any(|key| query.contains(key)) {
         return Cow::Borrowed(query);
     }
@@ -45,7 +80,7 @@ fn listed(query: &str) -> Cow<'_, str> {
                 }
             }
             "filter" | "oldFilter" | "old_filter" if !value.trim().is_empty() => conditions.push(value),
-            "orderBy" | "order_by" => kept.push((key, value.replace("display_time", "create_time"))),
+            "orderBy" | "order_by" => kept.push((key, order_of_today(&value))),
             "rowStatus" | "row_status" => {
                 let state = if value == "ARCHIVED" { "ARCHIVED" } else { "NORMAL" };
                 kept.push(("state".to_owned(), state.to_owned()));
@@ -62,6 +97,15 @@ fn listed(query: &str) -> Cow<'_, str> {
         kept.push(("filter".to_owned(), whole));
     }
     Cow::Owned(query_of(&kept))
+}
+
+/// `displayTime desc, updateTime` as today's names.
+fn order_of_today(order: &str) -> String {
+    let one = |part: &str| {
+        let (field, direction) = part.trim().split_once(' ').unwrap_or((part.trim(), ""));
+        format!("{} {direction}", path_of_today(field)).trim_end().to_owned()
+    };
+    order.split(',').map(one).collect::<Vec<_>>().join(",")
 }
 
 /// A part of a conjunction; one that has an `||` needs parentheses, and only such a one may have them: wishes of old
@@ -91,21 +135,32 @@ fn path_of_today(path: &str) -> String {
         "display_time" => "create_time".to_owned(),
         "row_status" => "state".to_owned(),
         "resources" => "attachments".to_owned(),
+        "nickname" => "display_name".to_owned(),
         other => other.to_owned(),
     }
 }
 
-/// A note's body with today's keys.
-fn written(body: &[u8], speaks_old: bool) -> Option<Bytes> {
+/// A body whose object, and the resource within it, has been given today's keys.
+fn rewritten(body: &[u8], today: impl Fn(&mut Map<String, Value>)) -> Option<Bytes> {
     let Ok(Value::Object(mut fields)) = serde_json::from_slice::<Value>(body) else { return None };
-    today(&mut fields, speaks_old);
-    if let Some(Value::Object(inner)) = fields.get_mut("memo") {
-        today(inner, speaks_old);
+    today(&mut fields);
+    for inner in ["memo", "user"] {
+        if let Some(Value::Object(inner)) = fields.get_mut(inner) {
+            today(inner);
+        }
     }
     serde_json::to_vec(&fields).ok().map(Bytes::from)
 }
 
-fn today(fields: &mut Map<String, Value>, speaks_old: bool) {
+fn renamed(fields: &mut Map<String, Value>, old: &str, new: &str) {
+    if let Some(value) = fields.remove(old)
+        && !fields.contains_key(new)
+    {
+        fields.insert(new.to_owned(), value);
+    }
+}
+
+fn note_of_today(fields: &mut Map<String, Value>, speaks_old: bool) {
     if let Some(files) = fields.remove("resources")
         && !fields.contains_key("attachments")
         && let Value::Array(files) = files
@@ -117,11 +172,8 @@ fn today(fields: &mut Map<String, Value>, speaks_old: bool) {
         };
         fields.insert("attachments".to_owned(), files.into_iter().map(named).collect());
     }
-    if speaks_old
-        && let Some(time) = fields.remove("displayTime")
-        && !fields.contains_key("createTime")
-    {
-        fields.insert("createTime".to_owned(), time);
+    if speaks_old {
+        renamed(fields, "displayTime", "createTime");
     }
 }
 
@@ -143,12 +195,17 @@ mod tests {
             [pair("filter", "creator == \"users/a\" && row_status == 'ARCHIVED'")]
         );
         assert_eq!(shown("orderBy=display_time desc"), [pair("orderBy", "create_time desc")]);
+        assert_eq!(shown("orderBy=pinned,displayTime asc"), [pair("orderBy", "pinned,create_time asc")]);
+        assert_eq!(shown("order_by=updateTime"), [pair("order_by", "update_time")]);
     }
 
     #[test]
     fn old_keys_of_notes_are_renamed() {
         let body = br#"{"content":"x","resources":[{"name":"resources/f"}],"displayTime":"2020-01-01T00:00:00Z"}"#;
-        let read = |old| serde_json::from_slice::<Value>(&written(body, old).expect("an object")).expect("JSON");
+        let read = |old| {
+            let body = rewritten(body, |fields| note_of_today(fields, old)).expect("an object");
+            serde_json::from_slice::<Value>(&body).expect("JSON")
+        };
         assert_eq!(read(false)["attachments"], json!([{"name": "attachments/f"}]));
         assert_eq!(read(true)["createTime"], "2020-01-01T00:00:00Z");
         assert_eq!(

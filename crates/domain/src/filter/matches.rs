@@ -1,5 +1,6 @@
 //! A filter asked about one note or attachment, in memory. Means the same as the SQL that `store` makes of it.
 
+use super::case::{fold_ascii, fold_case};
 use super::constant::calendar;
 use super::old::member_number;
 use super::{Filter, Flag, NumberField, Op, Part, TagTest, TagsTest, TextField, TextTest, TimeField};
@@ -146,20 +147,6 @@ pub fn part_of(seconds: i64, part: Part) -> i64 {
     }
 }
 
-/// Lower case, letter by letter and in every script, as the database folds.
-pub fn fold_case(text: &str) -> String {
-    text.chars().map(fold_letter).collect()
-}
-
-fn fold_letter(letter: char) -> char {
-    letter.to_lowercase().next().unwrap_or(letter)
-}
-
-/// Lower case of ASCII letters only: how tags are compared.
-pub fn fold_ascii(text: &str) -> String {
-    text.to_ascii_lowercase()
-}
-
 impl Filter {
     /// Whether the filter lets `facts` through.
     pub fn matches(&self, facts: &impl Facts) -> bool {
@@ -195,7 +182,7 @@ fn text(test: &TextTest, text: &str) -> bool {
 
 fn creator(test: &TextTest, facts: &impl Facts) -> bool {
     let is = |value: &String| {
-        value.strip_prefix("users/").is_some_and(|name| {
+        value.strip_prefix("users/").filter(|name| !name.is_empty()).is_some_and(|name| {
             name == facts.text(TextField::Creator)
                 || member_number(name).is_some_and(|id| facts.number(NumberField::CreatorId) == Some(id))
         })

@@ -4,6 +4,7 @@
 //! either compiled to SQL (crate `store`) or asked about one note in memory ([`Filter::matches`]); both mean the same.
 //! Length, depth and number of nodes are limited, so that no text can cost more than it is worth.
 
+mod case;
 mod check;
 mod constant;
 mod lex;
@@ -15,8 +16,9 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
+pub use case::{cases_of, fold_ascii, fold_case};
 pub use constant::{CALENDAR_BEGIN, CALENDAR_END};
-pub use matches::{AttachmentFacts, Facts, NoteFacts, fold_ascii, fold_case, part_of};
+pub use matches::{AttachmentFacts, Facts, NoteFacts, part_of};
 pub use old::{OldFilter, member_number, parse_old};
 pub use pattern::Pattern;
 

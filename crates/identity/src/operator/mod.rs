@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 
 use crate::sign_in::{SECRET_ALPHABET, address};
 use crate::signing::token_hash;
+use crate::throttle::refuse;
 use crate::{Client, Error, Identity, SignIn};
 
 pub use provider::{OPERATOR_FLOW_COOKIE, OperatorFinished};
@@ -75,6 +76,9 @@ impl Identity {
         let attempt = self.throttle.begin(NOWHERE, who.username, client.address);
         let attempt = attempt.map_err(|seconds| Error::Throttled { seconds })?;
         let control = self.store.control();
+        let counted = attempt.counted(self.clock.seconds());
+        let count = control.operator_count(&counted).await?;
+        refuse(count)?;
         let found = if who.username.contains('\0') { None } else { control.find_operator(who.username).await? };
         let right = self.passwords.verify(who.password, found.as_ref().map(|(_, hash)| hash.as_str())).await?;
         let known = found.is_some();
@@ -83,9 +87,13 @@ impl Identity {
             let detail = json!({"address": address(client)});
             let event = AuditEvent { actor: "stranger", event: failed, object, detail };
             control.audit(None, &event).await?;
+            control.count_operator_wrong(&counted).await?;
             return Err(Error::Unmatched);
         };
         self.throttle.succeeded(&attempt);
+        if count.wrong > 0 {
+            control.forget_operator_count(counted.keys.first().map_or("", String::as_str)).await?;
+        }
         Ok(OperatorActor { name: row.name, proved: true, by_provider: false, has_password: true })
     }
 

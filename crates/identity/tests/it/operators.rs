@@ -34,6 +34,30 @@ async fn operators_are_nobody_at_a_tenant_and_members_none_at_the_console() {
 }
 
 #[tokio::test]
+async fn guesses_at_an_operator_are_counted_by_all_processes() {
+    let world = World::new().await;
+    let hash = world.identity.passwords().hash("console secret").await.unwrap();
+    let tx = world.store.control().begin().await.unwrap();
+    tx.insert_operator("root", &hash).await.unwrap();
+    tx.commit().await.unwrap();
+    let other = identity::Identity::new(world.store.clone(), world.clock.clone(), domain::chance::Chance::System);
+    let client = Client { address: Some([192, 0, 2, 1].into()), ..Client::default() };
+    let (right, wrong) =
+        (SignIn { username: "root", password: "console secret" }, SignIn { username: "root", password: "guessed" });
+    for _ in 0..5 {
+        for identity in [&world.identity, &other] {
+            assert!(matches!(identity.operator_sign_in(wrong, &client).await, Err(Error::Unmatched)));
+        }
+    }
+    for identity in [&world.identity, &other] {
+        let refused = identity.operator_sign_in(right, &client).await;
+        assert!(matches!(refused, Err(Error::Throttled { seconds: 300 })));
+    }
+    world.clock.advance(301);
+    other.operator_sign_in(right, &client).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_operators_session_ends_after_a_working_day() {
     let world = World::new().await;
     let hash = world.identity.passwords().hash("console secret").await.unwrap();

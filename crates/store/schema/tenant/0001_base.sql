@@ -42,6 +42,7 @@ CREATE TABLE note (
     card        jsonb   NOT NULL DEFAULT '{}'
 );
 CREATE INDEX note_feed_idx ON note (created_ts DESC, id DESC) WHERE parent_id IS NULL AND NOT archived;
+CREATE INDEX note_pinned_idx ON note (created_ts DESC, id DESC) WHERE pinned AND parent_id IS NULL AND NOT archived;
 CREATE INDEX note_creator_idx ON note (creator_id, created_ts DESC, id DESC);
 CREATE INDEX note_parent_idx ON note (parent_id, id DESC) WHERE parent_id IS NOT NULL;
 

@@ -10,6 +10,7 @@ pub mod points;
 pub mod running;
 pub mod schedules;
 pub mod sweep;
+mod throttle;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait};
 use serde_json::Value;

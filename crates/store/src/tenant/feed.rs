@@ -2,11 +2,14 @@
 //!
 //! The plain first page, which nearly every visit asks for, is a hot read: planned once per connection. For that its
 //! page size must stand in the text (a planner that does not know the limit prefers a sort of everything), so only the
-//! usual sizes have one. Every other list is a statement of its own in one flight.
+//! usual sizes have one. The first page of every other list ([`super::feed_text`]) is planned once as well, without looking
+//! at its values; further pages are statements of their own. One flight each.
 
 use domain::id::MemberId;
 use domain::note::Note;
 
+use super::feed_text::text_of;
+use super::filter_sql::Condition;
 use super::notes::{columns, note_of};
 use crate::ahead::Value;
 use crate::tx::Param;
@@ -61,8 +64,8 @@ pub struct FeedQuery<'a> {
     pub archived: bool,
     /// Order.
     pub order: Order,
-    /// A condition over `note n` and `member m`, with its own parameters from `$2` on.
-    pub filter: Option<(&'a str, &'a [Param<'a>])>,
+    /// What notes must pass ([`super::filter_sql::compile_list`]).
+    pub filter: Option<&'a Condition>,
     /// At most this many.
     pub limit: i64,
     /// After leaving out this many.
@@ -156,11 +159,16 @@ pub async fn list_notes(store: &Store, scope: &TenantScope, query: &FeedQuery<'_
     }
     let me = query.viewer.member().map(|member| member.0);
     let mut params: Vec<Param<'_>> = vec![(&me, Type::INT8)];
-    if let Some((_, more)) = query.filter {
-        params.extend(more.iter().map(|(value, kind)| (*value, kind.clone())));
+    if let Some(filter) = query.filter {
+        params.extend(filter.params());
     }
-    let sql = text_of(query);
-    store.begin(scope).read_once(&sql, &params).await?.iter().map(note_of).collect()
+    let text = text_of(query).replace("{s}", scope.tenant().schema.as_str());
+    let rows = if query.offset == 0 {
+        store.read_planned(scope, &text, &params).await?
+    } else {
+        store.begin(scope).read_once(&text, &params).await?
+    };
+    rows.iter().map(note_of).collect()
 }
 
 fn hot_of(query: &FeedQuery<'_>) -> Option<Hot> {
@@ -172,30 +180,6 @@ fn hot_of(query: &FeedQuery<'_>) -> Option<Hot> {
         Viewer::Member(_) => &HOT_MEMBER,
     };
     known.iter().find(|(limit, _)| *limit == query.limit).map(|(_, hot)| *hot)
-}
-
-fn text_of(query: &FeedQuery<'_>) -> String {
-    let seen = match (query.archived, query.viewer) {
-        (true, _) => "n.archived AND n.creator_id = $1",
-        (false, Viewer::Anonymous) => "NOT n.archived AND n.visibility = 'PUBLIC' AND $1::bigint IS NULL",
-        (false, Viewer::Member(_)) => {
-            "NOT n.archived AND (n.visibility IN ('PROTECTED', 'PUBLIC') OR n.creator_id = $1)"
-        }
-    };
-    let filter = query.filter.map(|(sql, _)| format!(" AND ({sql})")).unwrap_or_default();
-    let pinned = if query.order.pinned_first { "n.pinned DESC, " } else { "" };
-    let time = match query.order.time {
-        SortTime::Created => "n.created_ts",
-        SortTime::Updated => "n.updated_ts",
-    };
-    let direction = if query.order.ascending { "ASC" } else { "DESC" };
-    format!(
-        "SELECT {} FROM note n LEFT JOIN member m ON m.id = n.creator_id WHERE n.parent_id IS NULL AND {seen}{filter} \
-         ORDER BY {pinned}{time} {direction}, n.id DESC LIMIT {} OFFSET {}",
-        columns!(),
-        query.limit,
-        query.offset
-    )
 }
 
 /// Which public notes a feed shows.
@@ -221,12 +205,24 @@ pub async fn list_public(tx: &mut TenantTx, wanted: PublicNotes) -> Result<Vec<N
     tx.query(sql, &params).await?.iter().map(note_of).collect()
 }
 
+/// What strangers may read, comments included.
+macro_rules! open_to_strangers {
+    () => {
+        "FROM note n WHERE NOT n.archived AND coalesce(n.card->'parent'->>'visibility', n.visibility) = 'PUBLIC'
+         AND NOT coalesce((n.card->'parent'->>'archived')::boolean, false)"
+    };
+}
+
 /// The public ids of what strangers may read, comments included, the newest first.
-pub async fn list_public_uids(tx: &mut TenantTx, limit: i64) -> Result<Vec<String>, Error> {
-    let sql = "SELECT uid FROM note n WHERE NOT n.archived
-      AND coalesce(n.card->'parent'->>'visibility', n.visibility) = 'PUBLIC'
-      AND NOT coalesce((n.card->'parent'->>'archived')::boolean, false)
-      ORDER BY n.created_ts DESC, n.id DESC LIMIT $1";
-    let rows = tx.query(sql, &[(&limit, Type::INT8)]).await?;
+pub async fn list_public_uids(tx: &mut TenantTx, limit: i64, offset: i64) -> Result<Vec<String>, Error> {
+    let sql =
+        concat!("SELECT n.uid ", open_to_strangers!(), " ORDER BY n.created_ts DESC, n.id DESC LIMIT $1 OFFSET $2");
+    let rows = tx.query(sql, &[(&limit, Type::INT8), (&offset, Type::INT8)]).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// How many they are.
+pub async fn count_public(tx: &mut TenantTx) -> Result<i64, Error> {
+    let row = tx.query_opt(concat!("SELECT count(*) ", open_to_strangers!()), &[]).await?;
+    row.map_or(Ok(0), |row| Ok(row.try_get(0)?))
 }

@@ -248,14 +248,17 @@ async fn furnish(store: &Store, scope: &TenantScope, random: &Random) {
 }
 
 async fn listed(store: &Store, scope: &TenantScope, filter: Option<&filter::Filter>) -> Vec<Note> {
-    let condition = filter.map(|filter| filter_sql::compile(filter, 2));
-    let params = condition.as_ref().map(filter_sql::Condition::params).unwrap_or_default();
+    page(store, scope, filter, (Order::default(), 1000)).await
+}
+
+async fn page(store: &Store, scope: &TenantScope, filter: Option<&filter::Filter>, cut: (Order, i64)) -> Vec<Note> {
+    let condition = filter.map(filter_sql::compile_list);
     let query = FeedQuery {
         viewer: Viewer::Member(MemberId(1)),
         archived: false,
-        order: Order::default(),
-        filter: condition.as_ref().map(|condition| (condition.sql.as_str(), params.as_slice())),
-        limit: 1000,
+        order: cut.0,
+        filter: condition.as_ref(),
+        limit: cut.1,
         offset: 0,
     };
     list_notes(store, scope, &query).await.unwrap()
@@ -281,8 +284,13 @@ async fn postgres_and_memory_agree_on_every_filter() {
             continue;
         };
         asked += 1;
-        let by_postgres: BTreeSet<String> =
-            listed(&store, &scope, Some(&filter)).await.into_iter().map(|note| note.uid).collect();
+        let whole: Vec<String> = listed(&store, &scope, Some(&filter)).await.into_iter().map(|note| note.uid).collect();
+        let begin: Vec<String> =
+            page(&store, &scope, Some(&filter), (Order::default(), 3)).await.into_iter().map(|note| note.uid).collect();
+        if !whole.starts_with(&begin) || begin.len() != whole.len().min(3) {
+            problems.push(format!("{text}\n    begins with {whole:?}, a page of three with {begin:?}"));
+        }
+        let by_postgres: BTreeSet<String> = whole.into_iter().collect();
         found += by_postgres.len();
         for note in &all {
             let (here, there) = (filter.matches(&NoteFacts::from(note)), by_postgres.contains(&note.uid));
@@ -305,7 +313,7 @@ async fn postgres_and_memory_agree_on_every_filter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_tenants_get_an_index_for_texts_and_small_ones_none() {
+async fn large_tenants_get_indexes_for_texts_and_tags_and_small_ones_none() {
     let database = TestDatabase::create().await;
     let store = database.store().await;
     let tenant = store.build_tenant(&"large".parse().unwrap(), TenantState::Active).await.unwrap();
@@ -314,30 +322,56 @@ async fn large_tenants_get_an_index_for_texts_and_small_ones_none() {
     let scope = TenantScope::for_request(tenant);
     let fill = format!(
         "CREATE SCHEMA ext; GRANT USAGE ON SCHEMA ext TO PUBLIC; CREATE EXTENSION pg_trgm SCHEMA ext;
-         INSERT INTO {schema}.note (id, uid, creator_id, created_ts, updated_ts, visibility, content)
-         SELECT i, 'n' || i, 1, i, i, 'PUBLIC', repeat('common words of every note ', 10) || CASE i % 1000 WHEN 7 THEN 'NeedLe' ELSE '' END
+         INSERT INTO {schema}.note (id, uid, creator_id, created_ts, updated_ts, pinned, visibility, content, tags)
+         SELECT i, 'n' || i, 1, i, i, i % 2500 = 3, 'PUBLIC',
+           repeat('common words of every note ', 10) || CASE i % 1000 WHEN 7 THEN 'NeedLe' WHEN 8 THEN 'ЁЛКА' ELSE '' END,
+           CASE WHEN i % 1000 = 7 THEN ARRAY['Trip/japan/kyoto'] WHEN i < 50 THEN ARRAY['old'] ELSE ARRAY['all', 'x/'] END
          FROM generate_series(1, 8000) i; ANALYZE {schema}.note"
     );
     let client = database.superuser().await;
     client.batch_execute(&fill).await.unwrap();
-    let needle = filter::parse("content.contains('needle')", NOW).unwrap();
-    let common = filter::parse("content.contains('words of')", NOW).unwrap();
-    let uids = async |filter| -> Vec<String> {
-        listed(&store, &scope, Some(filter)).await.into_iter().map(|note| note.uid).collect()
+    let filters = [
+        ("content.contains('needle')", 8),
+        ("content.contains('ёлка')", 8),
+        ("content.contains('words of')", 1000),
+        ("tag in ['trip']", 8),
+        ("'trip/Japan/kyoto' in tags", 8),
+        ("'trip/japan' in tags", 0),
+        ("'old' in tags && !has_link", 48),
+        ("'all' in tags", 1000),
+    ];
+    let uids = async |text: &str| -> Vec<String> {
+        let filter = filter::parse(text, NOW).unwrap();
+        listed(&store, &scope, Some(&filter)).await.into_iter().map(|note| note.uid).collect()
     };
-    let before = (uids(&needle).await, uids(&common).await);
-    assert_eq!((before.0.len(), before.1.len()), (8, 1000));
+    let mut before = Vec::new();
+    for (text, count) in filters {
+        before.push(uids(text).await);
+        assert_eq!(before.last().unwrap().len(), count, "{text}");
+    }
     assert_eq!(store.build_search_index(5_000.0).await.unwrap(), Some(schema.clone()));
-    assert_eq!(store.build_search_index(5_000.0).await.unwrap(), None, "it is there");
-    assert_eq!((uids(&needle).await, uids(&common).await), before);
-    let plan = async |word: &str| -> String {
-        let sql = format!(
-            "EXPLAIN SELECT * FROM note n WHERE n.parent_id IS NULL AND NOT n.archived AND n.content ILIKE '%{word}%'
-             ORDER BY n.created_ts DESC, n.id DESC LIMIT 21"
-        );
+    assert_eq!(store.build_search_index(5_000.0).await.unwrap(), Some(schema.clone()), "one for texts, one for tags");
+    assert_eq!(store.build_search_index(5_000.0).await.unwrap(), None, "they are there");
+    for ((text, _), before) in filters.iter().zip(before) {
+        assert_eq!(uids(text).await, before, "{text}");
+    }
+    let plan = async |condition: &str| -> String {
+        let sql = format!("EXPLAIN SELECT id FROM note n WHERE n.parent_id IS NULL AND NOT n.archived AND {condition}");
         let rows = store.begin(&scope).read_once(&sql, &[]).await.unwrap();
         rows.iter().map(|row| row.get::<_, String>(0)).collect()
     };
-    assert!(plan("needle").await.contains("note_content_trgm_idx"), "{}", plan("needle").await);
-    assert!(plan("words of").await.contains("note_feed_idx"), "{}", plan("words of").await);
+    for (condition, index) in [
+        ("n.content COLLATE \"C\" ILIKE '%needle%'", "note_content_trgm_idx"),
+        ("n.content COLLATE \"C\" ~ '[ёЁ][лЛ][кК][аА]'", "note_content_trgm_idx"),
+        ("holdfast_search.tag_keys(n.tags) && ARRAY['trip']", "note_tag_idx"),
+    ] {
+        let found = plan(condition).await;
+        assert!(found.contains(index), "{condition}: {found}");
+    }
+    let pinned = Order { pinned_first: true, ..Order::default() };
+    let first: Vec<i64> = page(&store, &scope, None, (pinned, 5)).await.iter().map(|note| note.id.0).collect();
+    assert_eq!(first, [7503, 5003, 2503, 3, 8000]);
+    let needle = filter::parse("content.contains('needle') || pinned", NOW).unwrap();
+    let first: Vec<i64> = page(&store, &scope, Some(&needle), (pinned, 6)).await.iter().map(|note| note.id.0).collect();
+    assert_eq!(first, [7503, 5003, 2503, 3, 7007, 6007]);
 }
