@@ -84,6 +84,10 @@ fn signs_in_as_before(house: &House) {
     for (path, body) in forms {
         let answer = house.http.call("POST", &path, None, body.as_ref());
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let cookies: Vec<&str> = answer.headers("set-cookie");
+        let old = cookies.iter().find_map(|cookie| cookie.split(';').next()?.strip_prefix("memos.access-token="));
+        let known = [("Cookie".to_owned(), format!("memos.access-token={}", old.unwrap_or_default()))];
+        assert_eq!(house.http.send("POST", "/api/v1/auth/status", &known, None).status, 200, "{path}: {cookies:?}");
         let answer = answer.json();
         assert!(answer["accessToken"].is_string() && answer["user"]["username"] == "maria", "{path}: {answer}");
         assert_eq!(answer["username"], "maria", "{path}");
@@ -229,6 +233,9 @@ fn settings_tokens_and_the_rest(house: &House) {
         (&changed["locale"], &house.get("/api/v1/users/maria:getSetting")["locale"]),
         (&json!("de"), &json!("de"))
     );
+    let session = house.http.sign_in("maria", &house.password).0;
+    let ended = house.http.call("DELETE", "/api/v1/auth/sessions/current", Some(&session), None);
+    assert_eq!(ended.status, 200, "{}", ended.text());
     for path in ["/api/v1/users/maria/access_tokens", "/api/v1/users/maria/accessTokens"] {
         let made = house.ok("POST", path, Some(json!({"description": "older still"})));
         let secret = made["accessToken"].as_str().unwrap();

@@ -155,10 +155,12 @@ impl Ctx {
     }
 
     /// Whether the forms of older clients are understood where the present one refuses them: on their own routes, and to
-    /// whoever comes with a personal access token, since a session of 0.30 speaks 0.30.
+    /// whoever comes with a personal access token or the old cookie, since a session of 0.30 speaks 0.30.
     pub fn speaks_old(&self) -> bool {
         let token = matches!(&self.0.actor, Actor::Member(me) if matches!(me.via, Via::PersonalToken { .. }));
-        token || self.0.old.load(Ordering::Relaxed)
+        let shown = &self.0.info.credentials;
+        let cookie = shown.old.is_some() && shown.bearer.is_none() && shown.page.is_empty();
+        token || cookie || self.0.old.load(Ordering::Relaxed)
     }
 
     /// Called on the routes of older clients.

@@ -29,7 +29,7 @@ mod tokens;
 pub mod totp;
 
 pub use actor::{Actor, MemberActor, TokenScope, Via};
-pub use credentials::{Credentials, PAGE_COOKIE, REFRESH_COOKIE};
+pub use credentials::{Credentials, OLD_COOKIE, PAGE_COOKIE, REFRESH_COOKIE};
 pub use error::{Error, Refusal, Why};
 pub use flow::{Begun, FLOW_COOKIE, Finished, Returned, SsoCode};
 pub use ladder::{Ladder, Rung};

@@ -94,7 +94,11 @@ pub(in super::super) async fn answer(ctx: &Ctx, head: &Head, path: &str, body: &
     let old = route(&head.verb, path).ok_or_else(|| ApiError::not_found("Not Found"))?;
     let answer = match old {
         Old::SignIn => sign_in::sign_in(ctx, head, body).await?,
-        Old::SignOut => forward(ctx, Asked::of("POST", "/api/v1/auth/signout", &Value::Null)).await?,
+        Old::SignOut => {
+            let answer = forward(ctx, Asked::of("POST", "/api/v1/auth/signout", &Value::Null)).await?;
+            sign_in::forget_old_cookie(ctx);
+            answer
+        }
         Old::Status { bare } => sign_in::status(ctx, bare).await?,
         Old::Profile
         | Old::GetWorkspaceSetting(_)

@@ -1,14 +1,19 @@
 //! Signing in and being recognised as before 0.26.
 
 use bytes::Bytes;
-use identity::{MemberActor, Via};
+use identity::cookies::{SetCookie, clear};
+use identity::{MemberActor, OLD_COOKIE, Via};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use super::super::Ctx;
 use super::super::door::Head;
 use super::forward::{Asked, forward, object, pairs};
 use super::old_view;
 use crate::error::ApiError;
+
+/// How long an access token lives.
+const ACCESS_SECONDS: i64 = 15 * 60;
 
 /// `POST /auth/sessions` with a body; `POST /auth/signin?username=…&password=…` without one. The answer is that of today
 /// and the bare member beside it.
@@ -34,6 +39,7 @@ pub(in super::super) async fn sign_in(ctx: &Ctx, head: &Head, body: &Bytes) -> R
     }
     let asked = Asked::of("POST", "/api/v1/auth/signin", &Value::Object(shown));
     let mut answer = forward(ctx, asked).await?;
+    leave_old_cookie(ctx, answer.get("accessToken").and_then(Value::as_str).unwrap_or_default());
     let mut user = answer.get("user").cloned().unwrap_or_default();
     old_view::user(&mut user, None);
     if let (Value::Object(answer), Value::Object(user)) = (&mut answer, user) {
@@ -42,6 +48,18 @@ pub(in super::super) async fn sign_in(ctx: &Ctx, head: &Head, body: &Bytes) -> R
         }
     }
     Ok(answer)
+}
+
+/// The cookie by which those releases knew their clients again: with the access token, as long as that lives.
+fn leave_old_cookie(ctx: &Ctx, token: &str) {
+    let Ok(expires) = OffsetDateTime::from_unix_timestamp(ctx.seconds() + ACCESS_SECONDS) else { return };
+    let (path, secure) = (ctx.info().base.as_str(), ctx.info().is_secure());
+    ctx.set_cookie(SetCookie { name: OLD_COOKIE, value: token, path, expires, secure }.header());
+}
+
+/// Takes it away again.
+pub(super) fn forget_old_cookie(ctx: &Ctx) {
+    ctx.set_cookie(clear(OLD_COOKIE, &ctx.info().base, ctx.info().is_secure()));
 }
 
 /// The member who asks: bare and by number up to 0.24, below `user` in 0.25.

@@ -15,7 +15,7 @@ const NEAR: i64 = 2_000;
 /// The same where the index is quick to say that there are few: then it is asked first.
 const NEAREST: i64 = 250;
 /// As many as can be sorted at once without another walk.
-const FEW: i64 = 200;
+const FEW: i64 = 60;
 
 /// The list, with `{s}.` before the names of tables. `$1` is the viewer.
 pub(super) fn text_of(query: &FeedQuery<'_>) -> String {
@@ -62,8 +62,11 @@ fn seen(query: &FeedQuery<'_>) -> String {
 /// ` AND` the filter, and that a note is not pinned where the pinned ones are found apart.
 fn passing(query: &FeedQuery<'_>) -> String {
     let filter = query.filter.map(|filter| format!(" AND ({})", filter.sql)).unwrap_or_default();
-    let pinned = if query.order.pinned_first { " AND NOT n.pinned" } else { "" };
-    format!("{pinned}{filter}")
+    format!("{}{filter}", held_apart(query))
+}
+
+const fn held_apart(query: &FeedQuery<'_>) -> &'static str {
+    if query.order.pinned_first { " AND NOT n.pinned" } else { "" }
 }
 
 /// One walk, as the planner likes it.
@@ -121,10 +124,11 @@ fn arms(query: &FeedQuery<'_>) -> String {
     };
     // All that the index finds, read no further than it is asked for, and sorted: told how few are wanted, a planner would
     // walk.
+    let rest = if narrow.exact { held_apart(query) } else { &passing };
     let hits = |gate: &str| {
         format!(
             "hits AS MATERIALIZED (SELECT n.id, n.created_ts FROM {{s}}.note n \
-             WHERE {seen} AND {}{passing} AND {gate})",
+             WHERE {seen} AND {}{rest} AND {gate})",
             narrow.sql
         )
     };

@@ -16,6 +16,8 @@ pub(super) struct Narrow {
     pub(super) sql: String,
     /// Whether its index is quick to say which notes pass, also where they are thousands. That of trigrams is not.
     pub(super) cheap: bool,
+    /// Whether it says all that the filter says.
+    pub(super) exact: bool,
 }
 
 /// Appends the condition, if there is one, and tells whether it is [cheap](Narrow::cheap).
@@ -31,6 +33,25 @@ pub(super) fn narrow(filter: &Filter, sql: &mut SqlBuilder) -> Option<bool> {
         each(&chosen, " AND ", sql);
         (!chosen.is_empty()).then_some(rank == 0)
     })
+}
+
+/// Whether the keys of tags say all that the filter says.
+pub(super) fn is_exact(filter: &Filter) -> bool {
+    match filter {
+        Filter::Any(parts) => is_tags(filter) && parts.iter().all(is_exact),
+        Filter::Tags(test) => has_index(filter) && !matches!(test, TagsTest::Same(_)) && plain(test),
+        _ => false,
+    }
+}
+
+/// A value with a line end would be taken for the key of a tag above.
+fn plain(test: &TagsTest) -> bool {
+    let values = match test {
+        TagsTest::Has(value) | TagsTest::Exists(TagTest::Equals(value)) => std::slice::from_ref(value),
+        TagsTest::Under(values) | TagsTest::HasAll(values) | TagsTest::HasAny(values) => values,
+        _ => return false,
+    };
+    values.iter().all(|value| !value.contains('\n'))
 }
 
 fn is_tags(filter: &Filter) -> bool {
@@ -120,6 +141,7 @@ fn tags(test: &TagsTest, sql: &mut SqlBuilder) {
 
 #[cfg(test)]
 mod tests {
+    use super::is_exact;
     use crate::tenant::filter_sql::compile_list;
 
     fn narrowed(filter: &str) -> Option<String> {
@@ -139,5 +161,8 @@ mod tests {
         assert_eq!(narrowed("creator_id == 1 && pinned").as_deref(), Some("n.creator_id = $3"));
         assert_eq!(narrowed("content.contains('word') && 'a' in tags"), Some(format!("{tag}$5")));
         assert_eq!(narrowed("has_link"), None);
+        let exact = |filter| is_exact(&domain::filter::parse(filter, 0).expect("a filter"));
+        assert!(exact("tag in ['a']") && exact("'a' in tags || sets.contains(tags, ['b', 'c'])"));
+        assert!(!exact("'a' in tags && pinned") && !exact("sets.equivalent(tags, ['a'])") && !exact("'\\na' in tags"));
     }
 }

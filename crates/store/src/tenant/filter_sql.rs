@@ -9,7 +9,7 @@ use domain::filter::{
 };
 use tokio_postgres::types::ToSql;
 
-use super::filter_narrow::{Narrow, narrow};
+use super::filter_narrow::{Narrow, is_exact, narrow};
 use super::filter_text::{like_plain, text};
 use crate::Type;
 use crate::tx::Param;
@@ -43,7 +43,7 @@ pub fn compile_list(filter: &Filter) -> Condition {
     condition(filter, &mut builder);
     let sql = std::mem::take(&mut builder.text);
     let cheap = narrow(filter, &mut builder);
-    let narrow = cheap.map(|cheap| Narrow { sql: builder.text, cheap });
+    let narrow = cheap.map(|cheap| Narrow { sql: builder.text, cheap, exact: is_exact(filter) });
     Condition { sql, narrow, values: builder.values }
 }
 
