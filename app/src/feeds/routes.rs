@@ -184,7 +184,8 @@ const fn parts(all: i64) -> i64 {
 
 fn addresses(origin: &str, uids: &[String]) -> String {
     let address = |uid: &String| super::xml::text(&format!("{origin}/memos/{uid}"));
-    let addresses = uids.iter().map(|uid| format!("<url><loc>{}</loc></url>", address(uid))).collect::<String>();
+    let addresses =
+        uids.iter().map(|uid| format!("<url><loc>{}</loc></url>", address(uid))).collect::<Vec<_>>().concat();
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{addresses}</urlset>"
@@ -193,7 +194,8 @@ fn addresses(origin: &str, uids: &[String]) -> String {
 
 fn index_of(origin: &str, parts: i64) -> String {
     let one = |part| super::xml::text(&format!("{origin}/sitemap.xml?part={part}"));
-    let files = (1..=parts).map(|part| format!("<sitemap><loc>{}</loc></sitemap>", one(part))).collect::<String>();
+    let files =
+        (1..=parts).map(|part| format!("<sitemap><loc>{}</loc></sitemap>", one(part))).collect::<Vec<_>>().concat();
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <sitemapindex xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{files}</sitemapindex>"
