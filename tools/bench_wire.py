@@ -64,7 +64,7 @@ def protocols(bench):
         bench.load(requests[:100], clients=8)
         for connections in (1, 8, 32):
             found[way, what, connections] = bench.measure(requests, connections, rounds=1)
-    lines = ["", "Each way on the wire in one run, 100,000 notes: CPU s per 1,000 (server + Postgres), and in brackets the rate as a multiple of",
+    lines = ["", f"Each way on the wire in one run, {bench.arguments.large:,} notes: CPU s per 1,000 (server + Postgres), and in brackets the rate as a multiple of",
              "REST's with one connection. The load generator takes a core of its own, so rates of many connections are those of both.", "",
              "| way | connections | list 20 | get | create | update |", "|---|---|---|---|---|---|"]
     for way in ("REST", "Connect JSON", "Connect binary"):
@@ -97,7 +97,7 @@ def noisy(bench):
         load.kill()
         load.wait()
     bench.row("noisy", f"{beside / alone:.2f} × ({beside:.1f} ms beside, {alone:.1f} ms alone; 2 clients, medians of 3)", beside <= 3 * alone,
-              "the other tenant: 8 connections, each a filter that passes no note of 100,000; what of it is the cores being busy is in it")
+              "the other tenant: 8 connections, each a filter that passes no note; what of it is the cores being busy is in it")
 
 
 def percentile(values):
