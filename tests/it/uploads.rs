@@ -62,10 +62,10 @@ async fn uploads_go_to_the_file_store_while_they_arrive() {
     let session = page_session(&http);
     by_page(&http, &token, &session, &noise(MIB));
     let before = peak(server.pid());
-    by_page(&http, &token, &session, &noise(97 * MIB));
+    by_page(&http, &token, &session, &noise(40 * MIB));
     let more = peak(server.pid()) - before;
     println!("the same in a page's form took {more} KiB above {before} KiB");
-    assert!(more < 32 * 1024, "{more} KiB for one file of a form");
+    assert!(more < 24 * 1024, "{more} KiB for one file of a form");
 
     refused(&http, &token);
     let answer = form(&http, &session, &noise(2 * MIB));

@@ -8,7 +8,7 @@
 use domain::id::MemberId;
 use domain::note::Note;
 
-use super::feed_text::text_of;
+use super::feed_text::{is_narrowed, text_of};
 use super::filter_sql::Condition;
 use super::notes::{columns, note_of};
 use crate::ahead::Value;
@@ -160,7 +160,7 @@ pub async fn list_notes(store: &Store, scope: &TenantScope, query: &FeedQuery<'_
     let me = query.viewer.member().map(|member| member.0);
     let mut params: Vec<Param<'_>> = vec![(&me, Type::INT8)];
     if let Some(filter) = query.filter {
-        params.extend(filter.params());
+        params.extend(filter.params_of_list(is_narrowed(query)));
     }
     let text = text_of(query).replace("{s}", scope.tenant().schema.as_str());
     let rows = if query.offset == 0 {

@@ -19,8 +19,7 @@ const FEW: i64 = 60;
 
 /// The list, with `{s}.` before the names of tables. `$1` is the viewer.
 pub(super) fn text_of(query: &FeedQuery<'_>) -> String {
-    let newest_first = query.order.time == SortTime::Created && !query.order.ascending;
-    if query.archived || !newest_first || (query.filter.is_none() && !query.order.pinned_first) {
+    if !in_steps(query) || (query.filter.is_none() && !query.order.pinned_first) {
         return whole(query);
     }
     let arms = if query.order.pinned_first {
@@ -36,6 +35,18 @@ pub(super) fn text_of(query: &FeedQuery<'_>) -> String {
         query.limit,
         query.offset
     )
+}
+
+/// Whether the list can be looked for step by step: from the newest note on.
+fn in_steps(query: &FeedQuery<'_>) -> bool {
+    query.order.time == SortTime::Created && !query.order.ascending && !query.archived
+}
+
+/// Whether the text names the condition that narrows the filter, with its parameters.
+pub(super) fn is_narrowed(query: &FeedQuery<'_>) -> bool {
+    in_steps(query)
+        && query.limit + query.offset <= NEAR / 2
+        && query.filter.is_some_and(|filter| filter.narrow.is_some())
 }
 
 fn sorted(order: Order) -> String {

@@ -20,6 +20,8 @@ pub struct Condition {
     pub sql: String,
     /// What follows from it and is answered by an index, where there is such a thing.
     pub(super) narrow: Option<Narrow>,
+    /// How many of the parameters are those of `sql`; the others belong to `narrow`.
+    plain: usize,
     values: Vec<(Box<dyn ToSql + Sync + Send>, Type)>,
 }
 
@@ -28,23 +30,31 @@ impl Condition {
     pub fn params(&self) -> Vec<Param<'_>> {
         self.values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect()
     }
+
+    /// Those of a list, which names the narrowing condition or not: the same text has the same parameters.
+    pub(super) fn params_of_list(&self, narrowed: bool) -> Vec<Param<'_>> {
+        let mut params = self.params();
+        params.truncate(if narrowed { params.len() } else { self.plain });
+        params
+    }
 }
 
 /// `filter` as a condition whose first parameter is `$first`.
 pub fn compile(filter: &Filter, first: usize) -> Condition {
     let mut builder = SqlBuilder { text: String::new(), values: Vec::new(), first, schema: "" };
     condition(filter, &mut builder);
-    Condition { sql: builder.text, narrow: None, values: builder.values }
+    let plain = builder.values.len();
+    Condition { sql: builder.text, narrow: None, plain, values: builder.values }
 }
 
 /// The same for a list of notes ([`super::feed::FeedQuery`]): with `{s}.` before the names of tables, and from `$2` on.
 pub fn compile_list(filter: &Filter) -> Condition {
     let mut builder = SqlBuilder { text: String::new(), values: Vec::new(), first: 2, schema: "{s}." };
     condition(filter, &mut builder);
-    let sql = std::mem::take(&mut builder.text);
+    let (sql, plain) = (std::mem::take(&mut builder.text), builder.values.len());
     let cheap = narrow(filter, &mut builder);
     let narrow = cheap.map(|cheap| Narrow { sql: builder.text, cheap, exact: is_exact(filter) });
-    Condition { sql, narrow, values: builder.values }
+    Condition { sql, narrow, plain, values: builder.values }
 }
 
 /// SQL text that grows, with the parameters it names.

@@ -14,7 +14,7 @@ use store::{Store, TenantScope, Type};
 use testkit::pg::TestDatabase;
 
 const NOTES: usize = 150;
-const FILTERS: usize = 700;
+const FILTERS: usize = 400;
 const NOW: i64 = 1_700_000_000;
 
 /// Pieces of texts, patterns and tags: cases of several scripts, what LIKE and regular expressions take for signs.
@@ -289,6 +289,12 @@ async fn postgres_and_memory_agree_on_every_filter() {
             page(&store, &scope, Some(&filter), (Order::default(), 3)).await.into_iter().map(|note| note.uid).collect();
         if !whole.starts_with(&begin) || begin.len() != whole.len().min(3) {
             problems.push(format!("{text}\n    begins with {whole:?}, a page of three with {begin:?}"));
+        }
+        // Longer than the newest notes are walked for: another text, and in another order one more.
+        let more = page(&store, &scope, Some(&filter), (Order::default(), 1001)).await.len();
+        let oldest = Order { ascending: true, ..Order::default() };
+        if (more, page(&store, &scope, Some(&filter), (oldest, 51)).await.len()) != (whole.len(), whole.len().min(51)) {
+            problems.push(format!("{text}\n    finds {} or {more}, as the order and number wanted are", whole.len()));
         }
         let by_postgres: BTreeSet<String> = whole.into_iter().collect();
         found += by_postgres.len();
