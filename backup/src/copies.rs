@@ -103,8 +103,9 @@ impl Backup {
     /// list, and the others go on.
     pub async fn copy_due(&self) -> Result<(Vec<CopyReport>, Vec<String>), Error> {
         let (mut reports, mut failures) = (Vec::new(), Vec::new());
+        let mut behind = 0;
         for store in &self.copies {
-            let place = store.location();
+            let (place, failed) = (store.location(), failures.len());
             for row in self.store.control().points_without_copy(&place, AT_ONCE).await? {
                 match self.copy_point(store, &row).await {
                     Ok(report) => reports.push(report),
@@ -117,7 +118,10 @@ impl Backup {
                     }
                 }
             }
+            behind += u32::from(failures.len() > failed);
         }
+        behind += reports.iter().filter(|report| !report.problems.is_empty()).count() as u32;
+        metrics::gauge!("holdfast_copies_failing").set(f64::from(behind));
         Ok((reports, failures))
     }
 

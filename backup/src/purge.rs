@@ -106,6 +106,9 @@ impl Backup {
                 Err(error) => report.problems.push(format!("the keys of {} could not be purged: {error}", gone.slug)),
             }
         }
+        if now.is_none() {
+            metrics::gauge!("holdfast_keys_overdue").set(report.problems.len() as f64);
+        }
         Ok(report)
     }
 

@@ -37,6 +37,7 @@ impl Store {
         }
         let outcome = build(client, least).await;
         client.batch_execute(UNLOCK).await?;
+        metrics::gauge!("holdfast_search_index_failing").set(f64::from(u8::from(outcome.is_err())));
         outcome
     }
 }

@@ -41,6 +41,12 @@ fn held(database: &Superuser) -> BTreeMap<String, u64> {
         .collect()
 }
 
+/// The worst RPO of all tenants as the server's metrics tell it.
+fn gauge(ops: &Client) -> Option<f64> {
+    let text = ops.send("GET", "/metrics", None).ok()?.text();
+    text.lines().find_map(|line| line.strip_prefix("holdfast_restore_rpo_seconds "))?.trim().parse().ok()
+}
+
 /// Every tenant is written by one writer alone, so its n-th acknowledgement is held as soon as a point has n notes.
 fn steady(tenants: u32, seconds: u64) {
     let (url, database) = database();
@@ -58,10 +64,13 @@ fn steady(tenants: u32, seconds: u64) {
     let writing = std::thread::spawn(move || write(&base, &tokens, &writer.0, &writer.1));
     let (began, mut largest) = (Instant::now(), BTreeMap::<String, Duration>::new());
     let mut seen = BTreeMap::<String, u64>::new();
+    let ops = Client::new(server.ready["ops_url"].as_str().unwrap(), None);
+    // what the gauge said whenever it said something new, and what the log had to say before and after
+    let (mut said, mut own, mut told) = (0.0, 0.0_f64, Vec::new());
     let mut look = |largest: &mut BTreeMap<String, Duration>| {
         let (now, points) = (Instant::now(), held(&database));
         let all = log.lock().unwrap().clone();
-        let mut missing = 0;
+        let (mut missing, mut oldest) = (0, None::<Instant>);
         for (slug, notes) in &all {
             let (before, after) = (seen.get(slug).copied().unwrap_or(0), points.get(slug).copied().unwrap_or(0));
             for (_, at) in notes.iter().take(after as usize).skip(before as usize) {
@@ -70,8 +79,15 @@ fn steady(tenants: u32, seconds: u64) {
                 *slot = (*slot).max(lag);
             }
             seen.insert(slug.clone(), after);
+            oldest = oldest.into_iter().chain(notes.get(after as usize).map(|(_, at)| *at)).min();
             missing += notes.len().saturating_sub(after as usize);
         }
+        let worst = oldest.map_or(0.0, |at| (now - at).as_secs_f64());
+        if let Some(gauge) = gauge(&ops).filter(|gauge| (*gauge - said).abs() > f64::EPSILON) {
+            told.push((gauge, own.min(worst), own.max(worst)));
+            said = gauge;
+        }
+        own = worst;
         missing
     };
     while began.elapsed() < Duration::from_secs(seconds) {
@@ -83,6 +99,11 @@ fn steady(tenants: u32, seconds: u64) {
     until(Duration::from_secs(90), "every acknowledged note is in a verified point", || look(&mut largest) == 0);
     let worst = largest.values().max().copied().unwrap_or_default();
     println!("{tenants} tenants written for {seconds} s: change → restorable at most {:.1} s", worst.as_secs_f64());
+    println!("the gauge, and the log just before and after: {told:.1?}");
+    assert!(
+        !told.is_empty() && told.iter().all(|(gauge, low, high)| low - 5.0 < *gauge && *gauge < high + 5.0),
+        "{told:?}"
+    );
     assert!(largest.len() == tenants as usize, "a point of each tenant was taken by itself: {largest:?}");
     let control = database.sql("SELECT count(*) FROM holdfast.point WHERE slug = '_control' AND state = 'verified'");
     assert!(control.trim().parse::<u32>().unwrap() > 0, "the control plane got a point by itself");
@@ -91,7 +112,7 @@ fn steady(tenants: u32, seconds: u64) {
 
 #[test]
 fn what_is_written_is_soon_in_a_point_without_a_schedule() {
-    steady(6, 12);
+    steady(6, 16);
 }
 
 #[test]

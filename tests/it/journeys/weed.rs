@@ -10,6 +10,9 @@ use super::process::{Installation, until};
 pub(super) struct SeaweedFs(Child);
 
 impl SeaweedFs {
+    /// Keys of somebody who only reads.
+    pub(super) const READER: (&'static str, &'static str) = ("read-access", "read-secret-key");
+
     /// Starts it and points the installation at it.
     pub(super) fn start(weed: &Path, place: &mut Installation) -> Self {
         Self::start_with(weed, place, None)
@@ -26,7 +29,9 @@ impl SeaweedFs {
         let folder = place.path("weed");
         std::fs::create_dir(&folder).unwrap();
         let keys = serde_json::json!({"identities": [{"name": "t", "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-            "credentials": [{"accessKey": "test-access", "secretKey": "test-secret-key"}]}]});
+            "credentials": [{"accessKey": "test-access", "secretKey": "test-secret-key"}]},
+            {"name": "r", "actions": ["Read:holdfast-journey", "List:holdfast-journey"],
+            "credentials": [{"accessKey": Self::READER.0, "secretKey": Self::READER.1}]}]});
         let config = place.file("s3.json", &keys.to_string());
         let mut command = Command::new(weed);
         command
@@ -71,6 +76,14 @@ impl SeaweedFs {
         };
         let (endpoint, bucket) = (value("STORE_ENDPOINT"), value("STORE_BUCKET"));
         objects::ObjectStore::s3(objects::S3Config::new(endpoint, bucket, "test-access", "test-secret-key")).unwrap()
+    }
+
+    /// Names and lengths of all objects.
+    pub(super) fn listed(place: &Installation) -> Vec<(String, u64)> {
+        let bucket = Self::bucket(place);
+        running().block_on(async {
+            bucket.list("").await.unwrap().into_iter().map(|object| (object.key, object.size)).collect()
+        })
     }
 
     /// Every version of everything in the bucket, with its bytes.
