@@ -208,7 +208,7 @@ fn a_history_of_points_prunes_and_kills_leaves_every_point_whole() {
         let folder = place.path("store");
         (ObjectStore::directory(folder.clone()).unwrap(), Some(folder))
     });
-    live(history, 7, seed);
+    live(history, 5, seed);
 }
 
 #[test]
