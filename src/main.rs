@@ -23,7 +23,10 @@ fn main() -> ExitCode {
     if arguments.nth(1).is_some_and(|first| first == "sandbox") {
         return runtime::sandbox::exec(arguments);
     }
-    let line = command::Line::parse();
+    let line = match command::Line::try_parse() {
+        Ok(line) => line,
+        Err(wrong) => return not_understood(&wrong),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -36,4 +39,16 @@ fn main() -> ExitCode {
         }
     };
     runtime.block_on(command::run(line)).into()
+}
+
+/// Help and version, or what is wrong with the command line; for scripts as a document.
+fn not_understood(wrong: &clap::Error) -> ExitCode {
+    if wrong.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let text = wrong.to_string();
+        let said = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        runtime::printer::Printer::new(true).error(&runtime::exit::CommandError::usage(said));
+    }
+    // Nobody is left to be told that this cannot be written.
+    let _ = wrong.print();
+    if wrong.use_stderr() { runtime::exit::Code::Usage.into() } else { runtime::exit::Code::Ok.into() }
 }

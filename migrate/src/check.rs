@@ -13,6 +13,9 @@ use crate::reader::stage::stage;
 use crate::report::{Estimate, Findings, MemberPlan, Report};
 use crate::table::{ATTACHMENT, Cell, Target};
 
+/// Rows kept aside are listed up to so many per table.
+const ASIDE_LISTED: usize = 1_000;
+
 /// What to look at, and where private copies may be put.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -105,6 +108,7 @@ pub(crate) fn open_source(source: &Source) -> Result<Result<(Reader, Findings), 
 struct Tally {
     mapped: BTreeMap<String, u64>,
     aside: BTreeMap<String, u64>,
+    aside_rows: BTreeMap<String, Vec<String>>,
     members: BTreeMap<i64, MemberPlan>,
     file_bytes: u64,
 }
@@ -154,8 +158,12 @@ impl Outlet for Tally {
                 }
             }
             "import_remainder" => {
-                if let Some(Cell::Text(source)) = cells.get(1) {
+                if let (Some(Cell::Text(source)), Some(Cell::Text(key))) = (cells.get(1), cells.get(2)) {
                     *self.aside.entry(source.clone()).or_default() += 1;
+                    let rows = self.aside_rows.entry(source.clone()).or_default();
+                    if rows.len() < ASIDE_LISTED {
+                        rows.push(key.clone());
+                    }
                 }
             }
             _ => {}
@@ -216,6 +224,7 @@ pub(crate) fn check_first(source: &Source) -> Result<(Option<Reader>, Report), E
     report.phases.check = started.elapsed().as_secs_f64();
     report.mapped = tally.mapped;
     report.aside = tally.aside;
+    report.aside_rows = tally.aside_rows;
     report.members = tally.members.into_values().collect();
     report.unread = std::mem::take(&mut findings.unread);
     (report.errors, report.warnings) = findings.into_lists();

@@ -367,5 +367,16 @@ pub fn told(err: Error) -> CommandError {
         Error::Differs(_) => (Code::Negative, "differs"),
         _ => (Code::Failed, "failed"),
     };
-    CommandError::new(exit, code, err.to_string()).caused_by(err)
+    let told = CommandError::new(exit, code, err.to_string());
+    let told = match &err {
+        Error::SlugTaken(slug) => told.object(slug).next(format!("holdfast tenant show {slug}")),
+        Error::NoTenant(slug) => told.object(slug).next("holdfast tenant list"),
+        Error::NotImported(slug) => told.object(slug).next("holdfast migrate run SOURCE --tenant SLUG"),
+        Error::UnderWay(slug) => told.object(slug),
+        Error::WrongState { slug, .. } => told.object(slug).next(format!("holdfast tenant show {slug}")),
+        Error::HostTaken(hosts) => told.object(hosts).next("holdfast tenant list"),
+        Error::File { path, .. } => told.object(path.display().to_string()),
+        _ => told,
+    };
+    told.caused_by(err)
 }

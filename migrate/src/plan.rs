@@ -111,8 +111,8 @@ impl Plan {
     /// # Errors
     /// `Plan`, naming the line.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::file("read the plan", path))?;
         let wrong = |what: String| Error::Plan(format!("the plan {} cannot be used: {what}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|err| wrong(err.to_string()))?;
         let mut plan: Self = toml::from_str(&text).map_err(|err| wrong(err.to_string()))?;
         if plan.tenant.is_empty() {
             return Err(wrong("it names no tenant; write [[tenant]] with slug and source".to_owned()));
@@ -232,6 +232,7 @@ mod tests {
         assert_eq!(plan.tenant[0].source, dir.path().join("x"));
         let url = read("[[tenants]]\nslug = \"a\"\nsource = \"postgres://m@h/db\"\n").unwrap();
         assert_eq!(url.tenant[0].source, PathBuf::from("postgres://m@h/db"));
+        assert!(matches!(Plan::read(&dir.path().join("none.toml")), Err(Error::Plan(_))));
         for (text, said) in [
             ("", "tenant"),
             ("tenant = []", "names no tenant"),

@@ -206,6 +206,8 @@ pub struct Report {
     pub mapped: BTreeMap<String, u64>,
     /// Table of the source → rows and values without a place in a tenant, kept aside in `import_remainder`.
     pub aside: BTreeMap<String, u64>,
+    /// The same row by row: table of the source → keys of its rows, the first thousand of each table.
+    pub aside_rows: BTreeMap<String, Vec<String>>,
     /// Table of the source → rows that a damaged file does not show any more, as far as they can be counted.
     pub unread: BTreeMap<String, u64>,
     /// What each member gets.
@@ -243,6 +245,7 @@ impl Report {
             tenant: None,
             mapped: BTreeMap::new(),
             aside: BTreeMap::new(),
+            aside_rows: BTreeMap::new(),
             unread: BTreeMap::new(),
             members: Vec::new(),
             estimate: Estimate::default(),
@@ -271,6 +274,15 @@ impl Report {
             self.source.kind,
             self.source.fingerprint
         );
+        let counted = |rows: &BTreeMap<String, u64>| {
+            let filled = rows.iter().filter(|(_, rows)| **rows > 0);
+            filled.map(|(table, rows)| format!("{table} {rows}")).collect::<Vec<_>>().join(", ")
+        };
+        for (word, rows) in [("rows", &self.tables), ("kept aside", &self.aside), ("unreadable", &self.unread)] {
+            if rows.values().any(|rows| *rows > 0) {
+                let _ = writeln!(out, "{word}: {}", counted(rows));
+            }
+        }
         let _ = writeln!(out, "{members} members, {notes} notes and comments, {files} attachments");
         if self.mapped.contains_key("member") {
             for member in &self.members {

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use domain::clock::Clock;
 use domain::id::{MemberId, Slug, TenantId};
 use domain::tenant::{Tenant, TenantState};
 use futures_util::future::BoxFuture;
@@ -134,7 +135,8 @@ async fn build(house: &House, run: &Run) -> Result<Arc<Tenant>, Error> {
         store::Error::Conflict { .. } => Error::SlugTaken(run.slug.to_string()),
         other => other.into(),
     })?;
-    house.store.add_origin(tenant.id, &json!({ "import": { "source": run.source.name() } })).await?;
+    let origin = json!({ "import": { "source": run.source.name(), "at": Clock::System.seconds() } });
+    house.store.add_origin(tenant.id, &origin).await?;
     Ok(tenant)
 }
 
@@ -257,7 +259,7 @@ async fn fill(
     let reading = tokio::task::spawn_blocking({
         let (watch, policies) = (watch.clone(), run.source.options.policies.clone());
         // What opening the source told is not told again.
-        let opening = |code: &str| ["damaged", "wal_ignored"].contains(&code);
+        let opening = |code: &str| ["damaged", "other_database", "wal_ignored"].contains(&code);
         let predicted: Vec<_> = report.warnings.iter().filter(|found| !opening(&found.code)).cloned().collect();
         move || {
             let mut findings = Findings::under(policies);

@@ -161,10 +161,9 @@ async fn what_changed_at_the_source_arrives_exactly_and_only_once() {
                 row.as_object_mut().unwrap().remove("storage_key");
             }
             for row in rows.get_mut("note").unwrap() {
-                let card = row.as_object_mut().unwrap().remove("card").unwrap();
-                row["files"] = card["attachments"].as_array().map_or(0, Vec::len).into();
-                row["reactions"] = card["reactions"].as_array().map_or(0, Vec::len).into();
-                row["relations"] = card["relations"].as_array().map_or(0, Vec::len).into();
+                // A link that is not there may be said or left out.
+                let card: domain::note::Card = serde_json::from_value(row["card"].take()).unwrap();
+                row["card"] = serde_json::to_value(card).unwrap();
             }
         }
         same(&there, &want);

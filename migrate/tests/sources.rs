@@ -5,7 +5,7 @@ mod common;
 
 use common::{house, read_back, run_of};
 use domain::chance::Chance;
-use migrate::{BucketAccess, Run, Source, check};
+use migrate::{BucketAccess, Run, Source, catch_up, check};
 use objects::{ObjectStore, PutOptions, S3Config};
 use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
@@ -60,6 +60,14 @@ async fn memos_on_postgres_is_read_like_any_other() {
     assert_eq!(tables["reaction"][0]["note_id"], first["id"]);
     let nobody = check(&Source::new("postgres://nobody@/nothing?host=/nowhere", data.path(), false)).await.unwrap();
     assert_eq!(nobody.errors[0].code, "source_unreachable");
+    for (address, code) in [
+        ("postgres://memos:secret@localhost/memos", "password_in_address"),
+        ("mysql://memos@localhost/memos", "unknown_address"),
+    ] {
+        let report = check(&Source::new(address, data.path(), false)).await.unwrap();
+        assert_eq!(report.errors[0].code, code, "{:?}", report.errors);
+        assert!(!report.errors[0].message.contains("secret@"), "{:?}", report.errors);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,6 +107,15 @@ async fn attachments_in_a_bucket_are_fetched_with_the_stored_or_the_given_keys()
     assert_eq!(of(&tables, 3).1, "https://signed.example/x");
     let named: Vec<&str> = report.warnings.iter().filter(|w| w.code == "s3_object").map(|w| w.row.as_str()).collect();
     assert_eq!(named, ["2", "3"], "{:?}", report.warnings);
+    // Other bytes of the same length, under the same key.
+    let other = PutOptions { if_none_match: false, sha256: None };
+    bucket.put("memos/a.bin", b"FROM the bucket".to_vec(), other).await.unwrap();
+    let slug = "acme".parse().unwrap();
+    let caught = catch_up(&plain, &Source::new(folder.path(), data.path(), false), &slug, "test").await.unwrap();
+    assert_eq!(caught.brought["attachment"].updated, 1, "{caught:?}");
+    assert_eq!(of(&read_back(&plain).await, 1).0, hex::encode(Sha256::digest(b"FROM the bucket")));
+    let before = PutOptions { if_none_match: false, sha256: None };
+    bucket.put("memos/a.bin", b"from the bucket".to_vec(), before).await.unwrap();
     // With keys of the operator's.
     let other = tempfile::tempdir().unwrap();
     let given = house(other.path()).await;

@@ -113,6 +113,38 @@ async fn half_made_upgrades_and_canary_images_import() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_there_twice_or_leads_nowhere_is_named_and_kept() {
+    let doubled = altered(
+        "0.30",
+        "CREATE TABLE s AS SELECT * FROM user_setting; DROP TABLE user_setting; ALTER TABLE s RENAME TO user_setting;
+         INSERT INTO user_setting VALUES (2, 'GENERAL', '{\"memoVisibility\":\"PUBLIC\",\"locale\":\"de\"}');
+         CREATE TABLE t AS SELECT * FROM system_setting; DROP TABLE system_setting; ALTER TABLE t RENAME TO system_setting;
+         INSERT INTO system_setting VALUES ('GENERAL', '{\"disallowChangeUsername\":true}', ''), ('GENERAL', CAST(x'ff' AS TEXT), '');
+         UPDATE memo SET payload = '{\"property\":{},\"mood\":\"fine\"}' WHERE id = 3;
+         INSERT INTO inbox (sender_id, receiver_id, status, message) VALUES (1, 2, 'UNREAD', '{\"type\":\"POLL\"}');",
+    )
+    .await;
+    let codes: Vec<(&str, &str, &str)> =
+        doubled.report.warnings.iter().map(|w| (w.code.as_str(), w.table.as_str(), w.row.as_str())).collect();
+    for wanted in [
+        ("duplicate_setting", "user_setting", "2 GENERAL"),
+        ("duplicate_setting", "system_setting", "GENERAL"),
+        ("invalid_utf8", "system_setting", "GENERAL"),
+        ("unknown_notification", "inbox", "2"),
+    ] {
+        assert!(codes.contains(&wanted), "{wanted:?} in {codes:?}");
+    }
+    assert_eq!(doubled.report.aside_rows["memo"], ["3"]);
+    let general = doubled.table("member_setting").iter().find(|row| row["member_id"] == 2 && row["key"] == "GENERAL");
+    assert_eq!(general.unwrap()["value"]["locale"], "de", "the later row counts");
+    let links = altered("0.12", "INSERT INTO memo_resource (memo_id, resource_id) VALUES (1, 99), (2, 'x');").await;
+    let lost: Vec<_> =
+        links.report.warnings.iter().filter(|w| w.table == "memo_resource").map(|w| w.code.as_str()).collect();
+    assert_eq!(lost, ["wrong_type", "orphan_file", "orphan_file"]);
+    assert_eq!((links.kept("memo_resource"), links.kept("user")), (3, 3), "links and old API keys are kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forks_and_newer_releases_keep_their_strangers_aside() {
     let fork = altered(
         "0.30",
@@ -127,7 +159,28 @@ async fn forks_and_newer_releases_keep_their_strangers_aside() {
     let codes: BTreeSet<&str> = fork.report.warnings.iter().map(|w| w.code.as_str()).collect();
     assert!(codes.contains("unknown_table") && codes.contains("unknown_column"), "{codes:?}");
     assert_eq!(fork.report.source.marker.as_deref(), Some("26.9.1"));
-    let spaces = altered("0.31", "UPDATE memo SET visibility = 'SPACE', space_id = 1 WHERE id = 2;").await;
+    let spaces = altered(
+        "0.31",
+        "UPDATE memo SET visibility = 'SPACE', space_id = 1 WHERE id = 2;
+         INSERT INTO space_member VALUES (1, 1, 'ADMIN', 'INVITED');
+         INSERT INTO inbox (sender_id, receiver_id, status, message) VALUES (1, 2, 'UNREAD', '{\"type\":\"SPACE_INVITATION\"}');",
+    )
+    .await;
     assert_eq!(note(&spaces, 2)["visibility"], "PRIVATE");
-    assert!(spaces.kept("space") > 0 && spaces.kept("space_member") > 0);
+    let named: BTreeSet<(&str, &str)> = spaces
+        .report
+        .warnings
+        .iter()
+        .filter(|w| w.code == "space")
+        .map(|w| (w.table.as_str(), w.row.as_str()))
+        .collect();
+    let invitation = spaces.table("import_remainder").iter().find(|row| row["source"] == "inbox").unwrap();
+    let invitation = invitation["row_key"].as_str().unwrap();
+    let rows = [("inbox", invitation), ("memo", "2"), ("space", "1"), ("space_member", "1 1"), ("space_member", "1 2")];
+    assert_eq!(named, BTreeSet::from(rows));
+    let aside = &spaces.report.aside_rows;
+    assert_eq!(
+        (&aside["space"][..], &aside["space_member"][..]),
+        (&["1".to_owned()][..], &["1 2".into(), "1 1".into()][..])
+    );
 }

@@ -110,6 +110,18 @@ pub(super) struct Change {
     pub(super) other_bytes: bool,
 }
 
+/// What is known of the files that the tenant has.
+#[derive(Debug, Default)]
+pub(super) struct KnownFiles {
+    /// SHA-256 by the number of the row.
+    pub(super) sums: BTreeMap<i64, String>,
+    /// When they were imported, in seconds since 1970; none when that is not known.
+    pub(super) since: Option<i64>,
+}
+
+/// Clocks of two machines may differ by so many seconds.
+const CLOCKS_DIFFER: i64 = 3_600;
+
 /// Everything that is different.
 #[derive(Debug, Default)]
 pub(super) struct Difference {
@@ -118,8 +130,7 @@ pub(super) struct Difference {
     pub(super) warnings: Vec<Finding>,
     pub(super) base: Base,
     pub(super) changes: Vec<Change>,
-    /// SHA-256 of the files that the tenant has.
-    sums: BTreeMap<i64, String>,
+    known: KnownFiles,
     /// Rows of `import_remainder`, all of them: their numbers mean nothing.
     pub(super) remainder: Vec<Vec<Cell>>,
     /// Whether they are others than before, apart from such as went.
@@ -159,13 +170,23 @@ impl Difference {
     }
 
     /// Whether the bytes of an unchanged row are not those that the tenant has; then that is a change, too. What is in a
-    /// bucket is not fetched for it.
+    /// bucket is fetched for it when it was written there since the import.
     fn has_other_bytes(&mut self, reader: &Reader, row: &Attachment, cells: Vec<Cell>) -> Result<bool, Error> {
-        let Some(known) = self.sums.get(&row.id) else { return Ok(false) };
+        let Some(known) = self.known.sums.get(&row.id) else { return Ok(false) };
         let sum = match &row.place {
             Place::File(path) => sum_file(Path::new(path))?,
             Place::Blob(table, rowid) => sum_blob(reader, table, *rowid)?,
-            Place::Bucket(..) | Place::Nowhere => return Ok(false),
+            Place::Bucket(at, key) => {
+                let since = self.known.since.unwrap_or_default().saturating_sub(CLOCKS_DIFFER);
+                if reader.buckets.written(*at, key).is_some_and(|written| written < since) {
+                    return Ok(false);
+                }
+                let path = place_for(reader, row);
+                let sum = reader.buckets.fetch(*at, key, &path)?;
+                let _ = std::fs::remove_file(&path);
+                sum
+            }
+            Place::Nowhere => return Ok(false),
         };
         if sum.sha256 == *known {
             return Ok(false);
@@ -227,7 +248,7 @@ impl Outlet for Difference {
             return Ok(());
         }
         let Some(change) = self.changes.last_mut() else { return Ok(()) };
-        let path = reader.staged.dir.path().join(format!("file-{}", row.id));
+        let path = place_for(reader, &row);
         match &row.place {
             Place::File(found) => change.file = Some(PathBuf::from(found)),
             Place::Blob(table, rowid) => {
@@ -244,13 +265,18 @@ impl Outlet for Difference {
     }
 }
 
+/// Where bytes wait until they are stored.
+fn place_for(reader: &Reader, row: &Attachment) -> PathBuf {
+    reader.staged.dir.path().join(format!("file-{}", row.id))
+}
+
 /// Reads the source and compares. The reader holds the bytes that are still to be stored.
 pub(super) fn read_difference(
     source: &Source,
     base: Base,
-    sums: BTreeMap<i64, String>,
+    known: KnownFiles,
 ) -> Result<(Difference, Option<Reader>), Error> {
-    let mut difference = Difference { base, sums, ..Difference::default() };
+    let mut difference = Difference { base, known, ..Difference::default() };
     let (reader, mut findings) = match open_source(source)? {
         Ok(opened) => opened,
         Err(refused) => {

@@ -23,7 +23,7 @@ use crate::check::Source;
 use crate::error::Error;
 use crate::report::{Finding, SourceInfo};
 use crate::write::House;
-use differ::{Base, Difference, read_difference};
+use differ::{Base, Difference, KnownFiles, read_difference};
 
 /// Rows of one table that were brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -117,8 +117,9 @@ pub async fn catch_up(house: &House, source: &Source, slug: &Slug, actor: &str) 
     if base.is_empty() {
         return Err(Error::NotImported(slug.to_string()));
     }
-    let from = source.clone();
-    let read = tokio::task::spawn_blocking(move || read_difference(&from, base, sums)).await;
+    let since = house.store.origin(tenant.id).await?["import"]["at"].as_i64();
+    let (from, known) = (source.clone(), KnownFiles { sums, since });
+    let read = tokio::task::spawn_blocking(move || read_difference(&from, base, known)).await;
     let (mut difference, reader) = read.map_err(|err| Error::Broken(err.to_string()))??;
     let mut report = CatchUp {
         schema: "v1",

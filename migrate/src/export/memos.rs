@@ -1,6 +1,6 @@
 //! A tenant as the data folder of a Memos 0.30: `memos_prod.db` with every table of that release, files below `assets/`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, params};
@@ -11,9 +11,25 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Exported, copy_out, each_row, leave_out_rest, safe_name};
 use crate::error::Error;
-use crate::table::{self, Cell};
+use crate::table::{self, Cell, Kind, Target};
 use crate::write::House;
 
+/// Access tokens with what each may do, which Memos does not know.
+static TOKEN: Target = Target {
+    name: "access_token",
+    columns: &[
+        ("token_id", Kind::Text),
+        ("member_id", Kind::Int),
+        ("token_hash", Kind::Text),
+        ("description", Kind::Text),
+        ("created_ns", Kind::Int),
+        ("expires_ns", Kind::Int),
+        ("last_used_ns", Kind::Int),
+        ("scope", Kind::Text),
+    ],
+    key: 1,
+    derived: &[],
+};
 /// What 0.30.0 writes into `BASIC`.
 const SCHEMA_VERSION: &str = "0.30.1";
 /// Keys of member settings that 0.30 has.
@@ -32,6 +48,9 @@ struct Out<'a> {
     uids: BTreeMap<i64, String>,
     /// Comments and the notes they comment on, until a relation says so too.
     parents: BTreeMap<i64, i64>,
+    /// Who is owner here, and the first member who will be taken for it in Memos.
+    owners: Vec<(i64, String)>,
+    first_admin: Option<i64>,
 }
 
 /// Cells by position, as the column is.
@@ -70,8 +89,10 @@ pub(super) async fn write(
     conn.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; BEGIN")
         .map_err(failed)?;
     conn.execute_batch(crate::sample::schema::TABLES).map_err(failed)?;
-    let mut out = Out { conn, report, uids: BTreeMap::new(), parents: BTreeMap::new() };
+    let mut out =
+        Out { conn, report, uids: BTreeMap::new(), parents: BTreeMap::new(), owners: Vec::new(), first_admin: None };
     each_row(snapshot, &table::MEMBER, &mut |row| out.member(&Row(row))).await?;
+    out.ownership();
     each_row(snapshot, &table::NOTE, &mut |row| out.note(&Row(row))).await?;
     each_row(snapshot, &table::NOTE_RELATION, &mut |row| out.relation(&Row(row))).await?;
     out.comments()?;
@@ -105,6 +126,12 @@ impl Out<'_> {
             "owner" | "admin" => "ADMIN",
             _ => "USER",
         };
+        if row.text(2) == "owner" {
+            self.owners.push((row.int(0).unwrap_or_default(), row.text(1).to_owned()));
+        }
+        if role == "ADMIN" && !row.flag(3) {
+            self.first_admin = self.first_admin.or(row.int(0));
+        }
         if row.text(2) == "guest" {
             self.report.left("member", row.text(1), "a guest becomes a user, who may write notes");
         }
@@ -121,6 +148,15 @@ impl Out<'_> {
                 row.text(8), row.text(6), row.text(7)
             ],
         )
+    }
+
+    /// Memos has admins only; the first of them is taken for the owner when its file is imported.
+    fn ownership(&mut self) {
+        for (id, name) in std::mem::take(&mut self.owners) {
+            if Some(id) != self.first_admin {
+                self.report.left("member", name, "an owner becomes one admin among others");
+            }
+        }
     }
 
     fn note(&mut self, row: &Row) -> Result<(), Error> {
@@ -271,10 +307,14 @@ impl Out<'_> {
 
     async fn tokens(&mut self, snapshot: &mut Snapshot) -> Result<(), Error> {
         let mut by_member: BTreeMap<i64, Vec<Json>> = BTreeMap::new();
-        let mut hashes = BTreeSet::new();
-        each_row(snapshot, &table::ACCESS_TOKEN, &mut |row| {
+        each_row(snapshot, &TOKEN, &mut |row| {
             let row = Row(row);
-            hashes.insert(row.text(2).to_owned());
+            if row.text(7) != "admin" {
+                let message =
+                    format!("Memos knows no tokens that may only {}; it would become one for everything", row.text(7));
+                self.report.left("access_token", row.text(0), message);
+                return Ok(());
+            }
             let mut token = json!({
                 "tokenId": row.text(0), "tokenHash": row.text(2), "description": row.text(3),
                 "createdAt": instant(row.int(4).unwrap_or_default()),
@@ -312,11 +352,19 @@ impl Out<'_> {
     }
 
     fn identity(&mut self, row: &Row) -> Result<(), Error> {
-        self.put(
-            "user_identity",
-            "INSERT INTO user_identity (id, user_id, provider, extern_uid, created_ts, updated_ts) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![row.int(0), row.int(1), row.text(2), row.text(3), row.int(4), row.int(5)],
-        )
+        // Here several issuers may each vouch for the same name.
+        let sql = "INSERT OR IGNORE INTO user_identity (id, user_id, provider, extern_uid, created_ts, updated_ts)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let values = params![row.int(0), row.int(1), row.text(2), row.text(3), row.int(4), row.int(5)];
+        let added =
+            self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).map_err(failed)?;
+        if added > 0 {
+            self.report.wrote("user_identity");
+        } else {
+            let message = "another member has the same account at this provider, from another issuer";
+            self.report.left("member_identity", row.int(0).unwrap_or_default(), message);
+        }
+        Ok(())
     }
 
     fn notification(&mut self, row: &Row) -> Result<(), Error> {

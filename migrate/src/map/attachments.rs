@@ -106,7 +106,7 @@ fn place_of(
                     ),
                 };
                 findings.warn("missing_file", table, id, message);
-                (Place::Nowhere, row.size, String::new())
+                (Place::Nowhere, row.size, row.external_link.clone())
             }
         },
         Stored::External(link) => (Place::Nowhere, row.size, link.to_owned()),
@@ -140,6 +140,12 @@ fn payload(json: &Json) -> Json {
         }
     }
     Json::Object(kept)
+}
+
+/// A link of a row whose bytes are at hand as well: up to 0.21 both could be set.
+pub fn second_place(row: &SourceAttachment) -> Option<&str> {
+    let both = matches!(stored(row), Stored::Database | Stored::Local(_)) && !row.external_link.is_empty();
+    both.then_some(row.external_link.as_str())
 }
 
 /// What a payload holds beside that, for the remainder.

@@ -55,6 +55,16 @@ pub fn location(payload: &Json) -> Option<Location> {
     })
 }
 
+/// What a payload holds beside its place and what is computed from the text, for the remainder.
+pub fn payload_rest(payload: &Json) -> Option<Json> {
+    let beside = |(key, value): &(&String, &Json)| {
+        !["property", "tags", "references", "location"].contains(&key.as_str()) && !value.is_null()
+    };
+    let rest: serde_json::Map<String, Json> =
+        payload.as_object()?.iter().filter(beside).map(|(key, value)| (key.clone(), value.clone())).collect();
+    (!rest.is_empty()).then_some(Json::Object(rest))
+}
+
 /// What cards show of a memo at the other end of a relation.
 pub fn card_end(memo: &SourceMemo, uid: String, creator: i64) -> CardEnd {
     let mut ignored = Findings::default();

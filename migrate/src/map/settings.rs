@@ -76,7 +76,10 @@ pub fn map_settings(rows: &BTreeMap<String, String>, storages: &[Json]) -> Setti
         if let Some(raw) = rows.get(key) {
             match object(raw) {
                 Some(fields_found) => {
-                    let (kept, rest) = split(renamed(fields_found), fields);
+                    let (mut kept, rest) = split(renamed(fields_found), fields);
+                    if key == "STORAGE" {
+                        chosen_storage(&mut kept, &rest);
+                    }
                     out.kept.insert(key.to_owned(), Json::Object(kept));
                     if !rest.is_empty() {
                         out.aside.insert(key.to_owned(), Json::Object(rest));
@@ -104,6 +107,21 @@ pub fn map_settings(rows: &BTreeMap<String, String>, storages: &[Json]) -> Setti
         out.aside.insert(name.clone(), Json::String(raw.clone()));
     }
     out
+}
+
+/// 0.31 has a list of places for files: the default one is the only one of before. The list itself is kept aside.
+fn chosen_storage(kept: &mut Map<String, Json>, rest: &Map<String, Json>) {
+    let Some(list) = rest.get("storages").and_then(Json::as_array) else { return };
+    let chosen = rest.get("defaultStorageId").and_then(Json::as_str).unwrap_or_default();
+    let Some(storage) = list.iter().find(|storage| storage["id"] == chosen) else { return };
+    let kind = storage["type"].as_str().unwrap_or_default();
+    let kind = kind.strip_prefix("STORAGE_TYPE_").unwrap_or(kind);
+    if ["DATABASE", "LOCAL", "S3"].contains(&kind) {
+        kept.entry("storageType").or_insert_with(|| json!(kind));
+    }
+    if let Some(config) = storage.get("s3Config").filter(|config| config.is_object()) {
+        kept.entry("s3Config").or_insert_with(|| config.clone());
+    }
 }
 
 fn broken(out: &mut Settings, key: &str, raw: &str) {
@@ -282,6 +300,14 @@ mod tests {
         assert_eq!(out.aside["GENERAL"], json!({"customProfile": {"locale": "de"}, "theme": "x"}));
         assert_eq!(out.unknown, ["FORK"]);
         assert_eq!(out.broken, ["AI"]);
+    }
+
+    #[test]
+    fn the_default_of_several_storages_is_the_one() {
+        let storage = r#"{"storages":[{"id":"a","type":"STORAGE_TYPE_LOCAL"},{"id":"b","type":"STORAGE_TYPE_S3","s3Config":{"bucket":"n"}}],"defaultStorageId":"b"}"#;
+        let out = map_settings(&rows(&[("STORAGE", storage)]), &[]);
+        assert_eq!(out.kept["STORAGE"], json!({"storageType": "S3", "s3Config": {"bucket": "n"}}));
+        assert_eq!(out.aside["STORAGE"]["storages"].as_array().map(Vec::len), Some(2));
     }
 
     #[test]

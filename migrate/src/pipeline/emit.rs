@@ -7,9 +7,10 @@ use domain::note::Card;
 use super::hang::settled_uid;
 use super::{Import, Outlet, set_aside, settle};
 use crate::error::Error;
-use crate::map::notes::{Hanging, ReadyNote, archived, card, visibility};
+use crate::map::notes::{Hanging, ReadyNote, archived, card, payload_rest, visibility};
 use crate::reader::rows::SourceMemo;
 use crate::reader::scratch::{Place, Scratch};
+use crate::report::Findings;
 use crate::table;
 
 impl Import<'_> {
@@ -73,6 +74,9 @@ impl Import<'_> {
                     "the memo has no number, or another memo's",
                 );
             };
+            if let Some(rest) = payload_rest(&memo.payload) {
+                scratch.keep("memo", &id.to_string(), &serde_json::json!({ "payload": rest }))?;
+            }
             let (uid, changed) = settled_uid(&memo, seed, shared, &mut seen);
             if let Some(code) = changed {
                 findings.warn(code, "memo", id, format!("an earlier memo has the same uid; this one is {uid}"));
@@ -91,13 +95,7 @@ impl Import<'_> {
             let parent = if anything { scratch.parent_of(id)? } else { None };
             let card = if anything && inside { card(hanging(scratch, id)?, members) } else { Card::default() };
             let pinned = memo.pinned || pins.contains_key(&id);
-            if let Some(space) = memo.space_id {
-                let seen = if memo.visibility == "SPACE" { "; it is its author's alone now" } else { "" };
-                let message = format!("the memo is in the space {space}, which has no place here{seen}");
-                findings.warn("space", "memo", id, message);
-                let kept = serde_json::json!({ "space_id": space, "visibility": memo.visibility });
-                scratch.keep("memo", &id.to_string(), &kept)?;
-            }
+            tell_of_space(&memo, id, scratch, findings)?;
             let (visibility, archived) = (visibility(&memo, findings), archived(&memo, findings));
             outlet.note(ReadyNote { memo, visibility, archived, uid, creator, parent, pinned, card })
         })
@@ -112,6 +110,14 @@ impl Import<'_> {
             _ => outlet.file(reader, row),
         })
     }
+}
+
+fn tell_of_space(memo: &SourceMemo, id: i64, scratch: &Scratch, findings: &mut Findings) -> Result<(), Error> {
+    let Some(space) = memo.space_id else { return Ok(()) };
+    let seen = if memo.visibility == "SPACE" { "; it is its author's alone now" } else { "" };
+    let message = format!("the memo is in the space {space}, which has no place here{seen}");
+    findings.warn("space", "memo", id, message);
+    scratch.keep("memo", &id.to_string(), &serde_json::json!({ "space_id": space, "visibility": memo.visibility }))
 }
 
 fn hanging(scratch: &Scratch, note: i64) -> Result<Hanging, Error> {

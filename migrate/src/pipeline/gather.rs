@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use super::{Import, KEPT_WHOLE, KNOWN};
+use super::Import;
 use crate::error::Error;
 use crate::map::members::map_members;
 use crate::map::user_settings::{OldView, OldWebhook};
@@ -70,10 +70,13 @@ impl Import<'_> {
 
     fn gather_members(&mut self) -> Result<(), Error> {
         let mut users = Vec::new();
-        let mut odd = Vec::new();
+        let (mut odd, mut seen, mut doubled) = (Vec::new(), BTreeSet::new(), Vec::new());
         let asked = SourceUser::asked(&self.reader.shape);
         self.reader.each("user", &asked, "id", self.findings, &mut |_, mut record| {
             users.push(SourceUser::read(&mut record));
+            if users.last().is_some_and(|user| !seen.insert(user.id)) {
+                doubled.push(record.clone());
+            }
             if !record.odd.is_empty() {
                 odd.push(record);
             }
@@ -81,6 +84,9 @@ impl Import<'_> {
         })?;
         for record in &odd {
             self.settle(record)?;
+        }
+        for record in &doubled {
+            self.scratch.keep("user", &record.key(), &record.as_json())?;
         }
         if users.is_empty() {
             self.findings.error(
@@ -237,54 +243,5 @@ impl Import<'_> {
         }
         let mut told = crate::report::Findings::default();
         reader.each("memo", &asked, "id", &mut told, &mut |_, record| keep(record))
-    }
-
-    /// Tables and columns that no release of Memos has, and tables without a place in a tenant.
-    fn gather_strangers(&mut self) -> Result<(), Error> {
-        let tables: Vec<String> = self.reader.shape.tables().map(str::to_owned).collect();
-        for table in tables {
-            let known = KNOWN.iter().find(|(name, _)| *name == table).map(|(_, columns)| *columns);
-            if KEPT_WHOLE.contains(&table.as_str()) || known.is_none() {
-                let mut rows = 0_u64;
-                let scratch = &self.scratch;
-                self.reader.each_as_json(&table, self.findings, &mut |key, row| {
-                    rows += 1;
-                    scratch.keep(&table, &key, &row)
-                })?;
-                if known.is_none() && rows > 0 {
-                    self.findings.warn(
-                        "unknown_table",
-                        &table,
-                        "",
-                        format!("no release of Memos has this table; its {rows} rows were kept aside"),
-                    );
-                }
-                continue;
-            }
-            let strange: Vec<String> = self
-                .reader
-                .shape
-                .columns(&table)
-                .filter(|column| !known.unwrap_or_default().contains(column))
-                .map(str::to_owned)
-                .collect();
-            for column in strange {
-                let mut rows = 0_u64;
-                let scratch = &self.scratch;
-                self.reader.each_filled(&table, &column, &mut |key, value| {
-                    rows += 1;
-                    scratch.keep(&table, &key, &serde_json::json!({ column.as_str(): value }))
-                })?;
-                if rows > 0 {
-                    self.findings.warn(
-                        "unknown_column",
-                        &table,
-                        "",
-                        format!("no known release of Memos has the column {column}; its {rows} values were kept aside"),
-                    );
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
+
 use super::Import;
 use crate::error::Error;
-use crate::map::attachments::{map_attachment, payload_rest};
+use crate::map::attachments::{map_attachment, payload_rest, second_place};
 use crate::map::notes::{emoji, relation_kind};
 use crate::map::{last_of, uid_for};
 use crate::reader::FILE_TABLES;
@@ -117,6 +119,24 @@ impl Import<'_> {
         for table in self.reader.shape.all_tables(&FILE_TABLES) {
             self.gather_table_of_files(table, &links, &mut next)?;
         }
+        self.links_of_no_file(&links)
+    }
+
+    fn links_of_no_file(&mut self, links: &BTreeMap<i64, Vec<i64>>) -> Result<(), Error> {
+        let mut there = BTreeSet::new();
+        if !links.is_empty() {
+            for table in FILE_TABLES {
+                there.extend(self.reader.numbers(table, "id")?);
+            }
+        }
+        for (file, notes) in links.iter().filter(|(file, _)| !there.contains(file)) {
+            for note in notes {
+                let key = format!("{file} {note}");
+                let message = format!("the file {file} on memo {note} does not exist; the row was kept aside");
+                self.findings.warn("orphan_file", "memo_resource", &key, message);
+                self.scratch.keep("memo_resource", &key, &json!({ "resource_id": file, "memo_id": note }))?;
+            }
+        }
         Ok(())
     }
 
@@ -131,7 +151,10 @@ impl Import<'_> {
             let source = SourceAttachment::read(&mut record);
             this.settle(&record)?;
             if let Some(rest) = payload_rest(&source.payload) {
-                this.scratch.keep(table, &record.key(), &serde_json::json!({ "payload": rest }))?;
+                this.scratch.keep(table, &record.key(), &json!({ "payload": rest }))?;
+            }
+            if let Some(link) = second_place(&source) {
+                this.scratch.keep(table, &record.key(), &json!({ "external_link": link }))?;
             }
             let id = source.id.unwrap_or_default();
             let uid = source.uid.clone().unwrap_or_else(|| uid_for(&this.seed, "attachment", id));
@@ -189,10 +212,13 @@ impl Import<'_> {
         let mut links: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         let asked = ask(&["resource_id", "memo_id"]);
         self.stream("memo_resource", &asked, "resource_id, memo_id", &mut |this, mut record| {
-            if let Some((file, note)) = record.int("resource_id").zip(record.int("memo_id")) {
-                links.entry(file).or_default().push(note);
+            let (file, note) = (record.int("resource_id"), record.int("memo_id"));
+            this.settle(&record)?;
+            match file.zip(note) {
+                Some((file, note)) => links.entry(file).or_default().push(note),
+                None => this.set_aside(&record, "orphan_file", "the row does not say which file is on which memo")?,
             }
-            this.settle(&record)
+            Ok(())
         })?;
         Ok(links)
     }

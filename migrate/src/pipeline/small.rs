@@ -13,7 +13,7 @@ use crate::map::tokens::TokenRow;
 use crate::map::uid_for;
 use crate::map::user_settings::{OldRows, map_member_settings};
 use crate::reader::fingerprint::version_parts;
-use crate::reader::rows::ask;
+use crate::reader::rows::{Record, ask};
 use crate::table;
 
 impl Import<'_> {
@@ -49,7 +49,7 @@ impl Import<'_> {
                 Ok(())
             })?;
         }
-        let settings = map_settings(&self.reader.settings(), &storages);
+        let settings = map_settings(&self.settings_read()?, &storages);
         let tokens = self.emit_member_settings(outlet, settings.kept.get("TAGS"))?;
         for name in &settings.unknown {
             self.findings.warn(
@@ -71,6 +71,29 @@ impl Import<'_> {
         self.emit_tokens(outlet, tokens)
     }
 
+    /// Name → value; odd ones are told here. A canary image left two tables of them, and a file without its index may hold
+    /// a name twice: the later row counts.
+    fn settings_read(&mut self) -> Result<BTreeMap<String, String>, Error> {
+        let mut found = BTreeMap::new();
+        for table in ["instance_setting", "system_setting"] {
+            self.stream(table, &ask(&["name", "value"]), "", &mut |this, mut record| {
+                let (name, value) = (record.text("name"), record.text("value"));
+                this.settle(&record)?;
+                match found.insert(name.clone(), value.clone()) {
+                    Some(before) if before != value => this.earlier_setting(table, &name, &before),
+                    _ => Ok(()),
+                }
+            })?;
+        }
+        Ok(found)
+    }
+
+    fn earlier_setting(&mut self, table: &str, key: &str, value: &str) -> Result<(), Error> {
+        let why = "the setting is there twice; the later row counts, the earlier one was kept aside";
+        self.findings.warn("duplicate_setting", table, key, why);
+        self.scratch.keep(table, key, &Json::String(value.to_owned()))
+    }
+
     fn emit_member_settings(
         &mut self,
         outlet: &mut dyn Outlet,
@@ -84,8 +107,11 @@ impl Import<'_> {
             if !this.members.has(member) {
                 return this.set_aside(&record, "orphan_setting", "the user of this setting does not exist");
             }
-            by_member.entry(member).or_default().insert(key, value);
-            Ok(())
+            let same = format!("{member} {key}");
+            match by_member.entry(member).or_default().insert(key, value.clone()) {
+                Some(before) if before != value => this.earlier_setting("user_setting", &same, &before),
+                _ => Ok(()),
+            }
         })?;
         // 0.30 gave every user a copy of the instance's tags; older files get the same here.
         let before_030 =
@@ -207,7 +233,7 @@ impl Import<'_> {
             let message = record.json("message");
             this.settle(&record)?;
             let Some(told) = told(&message, &this.activities) else {
-                return this.scratch.keep("inbox", &record.key(), &record.as_json());
+                return this.keep_notice(&record, &message);
             };
             if !this.members.has(receiver) || !this.members.has(sender) {
                 return this.set_aside(&record, "orphan_notification", "its sender or receiver does not exist");
@@ -224,5 +250,17 @@ impl Import<'_> {
             cells.extend([archived.into(), kind.into(), note.into(), related.into()]);
             outlet.row(&table::NOTIFICATION, cells)
         })
+    }
+
+    /// Notices of new versions are of no use; any other kind is named.
+    fn keep_notice(&mut self, record: &Record, message: &Json) -> Result<(), Error> {
+        let kind = message.get("type").and_then(Json::as_str).unwrap_or_default();
+        if kind.ends_with("VERSION_UPDATE") {
+            return self.scratch.keep("inbox", &record.key(), &record.as_json());
+        }
+        if kind.contains("SPACE") {
+            return self.set_aside(record, "space", "an invitation into a space has no place here");
+        }
+        self.set_aside(record, "unknown_notification", &format!("the kind {kind:?} of the notice is unknown"))
     }
 }

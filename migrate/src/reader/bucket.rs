@@ -54,6 +54,8 @@ struct Known {
     stores: Vec<ObjectStore>,
     by_place: BTreeMap<String, usize>,
     dead: BTreeMap<usize, String>,
+    /// When objects were written, by the store's clock.
+    written: BTreeMap<(usize, String), i64>,
 }
 
 impl Buckets {
@@ -79,7 +81,10 @@ impl Buckets {
         let store = self.known.borrow().stores.get(at).cloned().ok_or("no store")?;
         let head = wait(async move { store.head(&key).await.map(|head| (key, head)) })?;
         match head {
-            Ok((key, Some(head))) => Ok((at, key, i64::try_from(head.size).unwrap_or(i64::MAX))),
+            Ok((key, Some(head))) => {
+                self.known.borrow_mut().written.insert((at, key.clone()), head.modified.unix_timestamp());
+                Ok((at, key, i64::try_from(head.size).unwrap_or(i64::MAX)))
+            }
             Ok((key, None)) => Err(format!("the bucket does not hold {key}")),
             Err(err) => {
                 let why = format!(
@@ -89,6 +94,11 @@ impl Buckets {
                 Err(why)
             }
         }
+    }
+
+    /// When an object that `find` found was written, in seconds since 1970 by the store's clock.
+    pub fn written(&self, at: usize, key: &str) -> Option<i64> {
+        self.known.borrow().written.get(&(at, key.to_owned())).copied()
     }
 
     /// Brings an object that `find` found.
@@ -139,8 +149,9 @@ impl Buckets {
         if !region.is_empty() {
             s3.region = region;
         }
-        s3.path_style =
-            self.access.endpoint.is_some() || config.get("usePathStyle").and_then(Json::as_bool).unwrap_or(false);
+        s3.path_style = self.access.endpoint.is_some()
+            || config.get("usePathStyle").and_then(Json::as_bool).unwrap_or(false)
+            || names_no_domain(&endpoint);
         s3.attempt_timeout = Duration::from_secs(10);
         s3.attempts = 2;
         let store = ObjectStore::s3(s3).map_err(|err| err.to_string())?;
@@ -149,6 +160,13 @@ impl Buckets {
         known.by_place.insert(place, at);
         Ok(at)
     }
+}
+
+/// Nothing can stand in front of an address in numbers, or of this machine's own name.
+fn names_no_domain(endpoint: &str) -> bool {
+    let host = endpoint.rsplit("://").next().unwrap_or_default().split('/').next().unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name == "localhost" || name.starts_with('[') || name.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
 fn text(json: &Json, key: &str) -> String {

@@ -29,14 +29,19 @@ pub enum NoFile {
     Unreadable,
 }
 
-/// Finds a file by the folders that the operator named first (`--path-map`), then below the data folder.
+/// Finds a file by the folders that the operator named first (`--path-map`), then below the data folder. A relative path is
+/// looked up in those folders as well: a database without a folder around it has nothing else.
 pub fn find_mapped(folder: &Path, maps: &[(String, PathBuf)], reference: &str) -> Result<PathBuf, NoFile> {
     let unified = reference.replace('\\', "/");
     let mapped = maps.iter().find_map(|(from, to)| {
         let rest = unified.strip_prefix(from.replace('\\', "/").trim_end_matches('/'))?;
         find(to, rest.strip_prefix('/')?).ok()
     });
-    let found = mapped.map_or_else(|| find(folder, reference), Ok)?;
+    let found = mapped.map_or_else(|| find(folder, reference), Ok).or_else(|why| {
+        let relative = !is_absolute(&unified) && why == NoFile::Missing;
+        let elsewhere = maps.iter().filter(|_| relative).find_map(|(_, to)| find(to, reference).ok());
+        elsewhere.ok_or(why)
+    })?;
     open_quietly(&found).map(|_| found).map_err(|_| NoFile::Unreadable)
 }
 
@@ -54,8 +59,7 @@ pub fn find(folder: &Path, reference: &str) -> Result<PathBuf, NoFile> {
             part => parts.push(part),
         }
     }
-    let absolute = unified.starts_with('/') || unified.as_bytes().get(1) == Some(&b':');
-    let tails = if absolute { parts.len() } else { 1 };
+    let tails = if is_absolute(&unified) { parts.len() } else { 1 };
     let root = folder.canonicalize().map_err(|_| NoFile::Missing)?;
     for skip in 0..tails.min(parts.len()) {
         let tail: PathBuf = parts[skip..].iter().collect();
@@ -71,6 +75,10 @@ pub fn find(folder: &Path, reference: &str) -> Result<PathBuf, NoFile> {
         }
     }
     Err(NoFile::Missing)
+}
+
+fn is_absolute(unified: &str) -> bool {
+    unified.starts_with('/') || unified.as_bytes().get(1) == Some(&b':')
 }
 
 /// The database itself is never an attachment.
@@ -143,5 +151,10 @@ mod tests {
         assert_eq!(find(&root, "assets/etc/passwd"), Err(NoFile::Outside));
         assert_eq!(find(&root, "/var/opt/memos/memos_prod.db"), Err(NoFile::Missing));
         assert_eq!(find(&root, ""), Err(NoFile::Missing));
+        let (empty, maps) = (tempfile::tempdir().unwrap(), [("/var/opt/memos".to_owned(), root.clone())]);
+        for named in ["assets/a b.txt", "/var/opt/memos/assets/a b.txt"] {
+            assert_eq!(find_mapped(empty.path(), &maps, named), want, "{named}");
+        }
+        assert_eq!(find_mapped(empty.path(), &[], "assets/a b.txt"), Err(NoFile::Missing));
     }
 }

@@ -9,8 +9,18 @@ use store::foreign::{Foreign, ForeignTable, ForeignValue};
 use super::quoted;
 use crate::error::Error;
 
+/// Whether an address has a password before its host.
+fn holds_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.rsplit_once('@').is_some_and(|(who, _)| who.contains(':')) || url.contains("password=")
+}
+
 /// Copies every table that the source's role can see.
 pub(super) fn copy(url: &str, password_file: Option<&PathBuf>, to: &Path) -> Result<(), Error> {
+    if holds_password(url) {
+        let message = "the address must not hold the password, which others could read from the list of processes; put it into a file and name that by --source-password-file";
+        return Err(Error::source("password_in_address", message));
+    }
     let password = password_file.map(|path| {
         let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
         Ok::<_, Error>(text.trim_end_matches(['\r', '\n']).to_owned())
@@ -30,10 +40,13 @@ pub(super) fn copy(url: &str, password_file: Option<&PathBuf>, to: &Path) -> Res
 }
 
 fn refused(err: &store::Error) -> Error {
+    let why = err.to_string();
+    // The same words tell of a setting, which this address is not.
+    let why = why.strip_prefix("database_url: ").unwrap_or(&why);
     Error::source(
         "source_unreachable",
         format!(
-            "cannot read the Memos database on PostgreSQL ({err}); give postgres://USER@HOST/DATABASE and --source-password-file"
+            "cannot read the Memos database on PostgreSQL ({why}); give postgres://USER@HOST/DATABASE and --source-password-file"
         ),
     )
 }
@@ -46,8 +59,10 @@ async fn copy_table(foreign: &Foreign, table: &ForeignTable, conn: &Connection) 
     let columns: Vec<String> = table
         .columns
         .iter()
-        .map(|(name, _)| match name.as_str() {
-            "id" => "\"id\" INTEGER PRIMARY KEY".to_owned(),
+        .map(|(name, kind)| match name.as_str() {
+            "id" if matches!(kind.as_str(), "bigint" | "integer" | "smallint") => {
+                "\"id\" INTEGER PRIMARY KEY".to_owned()
+            }
             // As in Memos on SQLite: the shape tells the release by it.
             "email" => "\"email\" NOT NULL".to_owned(),
             _ => quoted(name),

@@ -8,6 +8,7 @@ pub mod bucket;
 pub mod files;
 pub mod fingerprint;
 mod foreign;
+mod log;
 mod lookup;
 pub mod rows;
 mod salvage;
@@ -18,7 +19,7 @@ pub mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
 use crate::check::Source;
 use crate::error::Error;
@@ -51,16 +52,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the staged copy and applies its write-ahead log.
+    /// Opens the staged copy with its write-ahead log.
     ///
     /// # Errors
     /// `Error::Source` when it is damaged beyond opening or is no Memos database.
     pub fn open(staged: Staged, source: &Source, findings: &mut Findings) -> Result<Self, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(&staged.database, flags).map_err(|err| damaged(&err))?;
-        conn.pragma_update(None, "cache_size", -8_192).map_err(|err| damaged(&err))?;
-        conn.pragma_update(None, "trusted_schema", false).map_err(|err| damaged(&err))?;
-        apply_log(&conn, staged.wal_bytes, findings).map_err(|err| damaged(&err))?;
+        let (conn, problems) = log::open(&staged, source.salvage, findings)?;
         let shape = Shape::read(&conn).map_err(|err| match err {
             Error::Sqlite { source, .. } => damaged(&source),
             other => other,
@@ -73,14 +70,14 @@ impl Reader {
             buckets: Buckets::new(BucketAccess::default(), serde_json::Value::Null),
             salvage: source.salvage,
         };
-        reader.examine(findings)?;
+        reader.examine(problems, findings)?;
         let storage = reader.settings().get("STORAGE").and_then(|text| rows::parse_json(text)).unwrap_or_default();
         reader.buckets = Buckets::new(source.options.bucket.clone(), storage);
         Ok(reader)
     }
 
     /// SQLite's own check of the pages, and whether this is a Memos database at all.
-    fn examine(&self, findings: &mut Findings) -> Result<(), Error> {
+    fn examine(&self, problems: Vec<String>, findings: &mut Findings) -> Result<(), Error> {
         if !self.shape.has_table("user") || !self.shape.has_table("memo") {
             let list: Vec<_> = self.shape.tables().take(8).collect();
             let message = if list.is_empty() {
@@ -93,7 +90,11 @@ impl Reader {
             };
             return Err(Error::source("not_memos", message));
         }
-        for problem in self.quick_check() {
+        for other in &self.staged.others {
+            let message = format!("the folder holds {other} too, which was not read; to import it, name that file");
+            findings.warn("other_database", "", other, message);
+        }
+        for problem in problems {
             let message = format!("the database is damaged: {problem}");
             if self.salvage {
                 findings.warn("damaged", "", "", message);
@@ -107,29 +108,6 @@ impl Reader {
             }
         }
         Ok(())
-    }
-
-    fn quick_check(&self) -> Vec<String> {
-        let run = || -> rusqlite::Result<Vec<String>> {
-            let mut statement = self.conn.prepare("PRAGMA quick_check(10)")?;
-            let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-            rows.collect()
-        };
-        match run() {
-            Ok(lines) if lines.len() == 1 && lines[0] == "ok" => Vec::new(),
-            // CHECK constraints are the business of the mapping, which names each row.
-            Ok(lines) => lines
-                .into_iter()
-                .filter(|l| {
-                    !l.starts_with("CHECK constraint failed")
-                        && !l.starts_with("NULL value in")
-                        && !l.starts_with("non-")
-                        && !l.starts_with("NUMERIC value in")
-                        && !l.starts_with("TEXT value in")
-                })
-                .collect(),
-            Err(err) => vec![err.to_string()],
-        }
     }
 
     /// What the report says about the source.
@@ -146,10 +124,9 @@ impl Reader {
 
     /// The version that the file itself claims.
     pub fn marker(&self) -> Option<String> {
-        let basic: Option<String> =
-            self.conn.query_row("SELECT value FROM system_setting WHERE name = 'BASIC'", [], |row| row.get(0)).ok();
+        let settings = self.settings();
+        let basic = settings.get("BASIC").and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
         let schema_version = basic
-            .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
             .and_then(|basic| Some(basic.get("schemaVersion")?.as_str()?.to_owned()))
             .filter(|text| !text.is_empty());
         schema_version.or_else(|| {
@@ -300,19 +277,6 @@ fn taken(table: &str, asked: &[Ask], present: &[bool], row: &rusqlite::Row<'_>) 
         record.put(ask.name, value);
     }
     Ok(record)
-}
-
-/// Merges the write-ahead log into the copy; a log that does not belong to the database is ignored by SQLite, which
-/// is worth saying.
-fn apply_log(conn: &Connection, wal_bytes: u64, findings: &mut Findings) -> rusqlite::Result<()> {
-    let frames: i64 = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
-    if wal_bytes > 32 && frames <= 0 {
-        let message = format!(
-            "the -wal file ({wal_bytes} bytes) does not belong to this database and was ignored; copy .db and -wal together"
-        );
-        findings.warn("wal_ignored", "", "", message);
-    }
-    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// A name as SQLite takes it.

@@ -24,6 +24,9 @@ const TABLES: &str = "
     CREATE TABLE remainder (id INTEGER PRIMARY KEY, source TEXT, row_key TEXT, value TEXT);
     BEGIN;";
 
+/// Threads are followed so far up, as the tenant's own cards do.
+const DEEPEST: usize = 64;
+
 /// Where the bytes of a mapped attachment are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -221,11 +224,32 @@ impl Scratch {
     }
 
     fn ends(&self, sql: &str, note: i64) -> Result<Vec<(RelationKind, CardEnd)>, Error> {
-        self.list(sql, [note], |row| Ok((kind_of(&row.get::<_, String>(0)?), end_of(row, 1)?)))
+        let ends = self.list(sql, [note], |row| Ok((kind_of(&row.get::<_, String>(0)?), end_of(row, 1)?)))?;
+        ends.into_iter().map(|(kind, end)| Ok((kind, self.in_thread(end)?))).collect()
     }
 
     /// One end.
     pub fn end(&self, note: i64) -> Result<Option<CardEnd>, Error> {
+        self.own_end(note)?.map(|end| self.in_thread(end)).transpose()
+    }
+
+    /// Who may see a comment is decided by the note at the top of its thread.
+    fn in_thread(&self, mut end: CardEnd) -> Result<CardEnd, Error> {
+        let mut top = end.id.0;
+        for _ in 0..DEEPEST {
+            let Some(parent) = self.parent_of(top)? else { break };
+            top = parent;
+        }
+        if top != end.id.0
+            && let Some(first) = self.own_end(top)?
+        {
+            (end.creator_id, end.visibility) = (first.creator_id, first.visibility);
+            end.archived |= first.archived;
+        }
+        Ok(end)
+    }
+
+    fn own_end(&self, note: i64) -> Result<Option<CardEnd>, Error> {
         let mut statement = self.conn.prepare_cached("SELECT * FROM finish WHERE id = ?1").map_err(failed)?;
         statement.query_row([note], |row| end_of(row, 0)).optional().map_err(failed)
     }

@@ -55,6 +55,15 @@ pub struct Staged {
     pub taken: Taken,
     /// Bytes of the `-wal` that was copied, 0 when there was none.
     pub wal_bytes: u64,
+    /// Databases of other modes in the same folder, which were not read.
+    pub others: Vec<String>,
+}
+
+/// A database that was found, and the data folder around it.
+struct Located {
+    database: PathBuf,
+    folder: PathBuf,
+    others: Vec<String>,
 }
 
 /// Copies a source below its staging folder.
@@ -66,11 +75,10 @@ pub fn stage(source: &Source) -> Result<Staged, Error> {
         super::foreign::copy(url, source.options.password_file.as_ref(), &database)?;
         let folder = dir.path().join("files");
         std::fs::create_dir(&folder).map_err(Error::file("create", &folder))?;
-        return Ok(Staged { dir, database, folder, taken: Taken::Postgres, wal_bytes: 0 });
+        return Ok(Staged { dir, database, folder, taken: Taken::Postgres, wal_bytes: 0, others: Vec::new() });
     }
-    let original = locate(&source.path)?;
+    let Located { database: original, folder, others } = locate(&source.path)?;
     look_inside(&original)?;
-    let folder = original.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     let dir = private_folder(parent)?;
     let database = dir.path().join("source.db");
     let mut taken = if is_held(&original) { Taken::Running } else { Taken::Stopped };
@@ -89,7 +97,7 @@ pub fn stage(source: &Source) -> Result<Staged, Error> {
         }
         back_up(&original, &database, source.options.patience.unwrap_or(PATIENCE))?;
     }
-    Ok(Staged { dir, database, folder, taken, wal_bytes })
+    Ok(Staged { dir, database, folder, taken, wal_bytes, others })
 }
 
 fn private_folder(parent: &Path) -> Result<TempDir, Error> {
@@ -101,16 +109,32 @@ fn private_folder(parent: &Path) -> Result<TempDir, Error> {
     tempfile::Builder::new().prefix("import-").tempdir_in(parent).map_err(Error::file("create", parent))
 }
 
-fn locate(source: &Path) -> Result<PathBuf, Error> {
+/// The database itself is followed through links, because its log is beside it there; files are looked up around the path
+/// that was given.
+fn located(path: &Path, others: Vec<String>) -> Result<Located, Error> {
+    let shown = path.display();
+    let lost = |err: std::io::Error| Error::source("not_found", format!("cannot open {shown} ({err})"));
+    let folder = std::path::absolute(path).map_err(lost)?.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    Ok(Located { database: path.canonicalize().map_err(lost)?, folder, others })
+}
+
+fn locate(source: &Path) -> Result<Located, Error> {
     let shown = source.display();
+    if let Some((scheme, _)) = source.to_str().and_then(|text| text.split_once("://")) {
+        let message = format!(
+            "an address that begins with {scheme}:// is not read; give a Memos data folder, its .db file or postgres://USER@HOST/DATABASE"
+        );
+        return Err(Error::source("unknown_address", message));
+    }
     let meta = std::fs::metadata(source).map_err(|err| {
         Error::source("not_found", format!("cannot open {shown} ({err}); give the Memos data folder or its .db file"))
     })?;
     if meta.is_file() {
-        return Ok(source.to_path_buf());
+        return located(source, Vec::new());
     }
-    if let Some(name) = NAMES.iter().find(|name| source.join(name).is_file()) {
-        return Ok(source.join(name));
+    let mut known = NAMES.into_iter().filter(|name| source.join(name).is_file());
+    if let Some(name) = known.next() {
+        return located(&source.join(name), known.map(str::to_owned).collect());
     }
     let entries = std::fs::read_dir(source)
         .map_err(|err| Error::source("not_readable", format!("cannot read the folder {shown}: {err}")))?;
@@ -126,7 +150,7 @@ fn locate(source: &Path) -> Result<PathBuf, Error> {
                 "{shown} is not a Memos data folder: there is no memos_prod.db in it; give the folder that Memos was started with (its --data, or the Docker volume)"
             ),
         )),
-        1 => Ok(found.remove(0)),
+        1 => located(&found.remove(0), Vec::new()),
         _ => {
             let names: Vec<_> =
                 found.iter().filter_map(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned()).collect();
@@ -170,7 +194,7 @@ pub(crate) fn open_quietly(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags).open(path).or_else(|_| File::open(path))
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
@@ -230,9 +254,10 @@ fn copy_file(from: &Path, to: &Path) -> Result<u64, Error> {
     std::io::copy(&mut reader, &mut writer).map_err(Error::file("copy to", to))
 }
 
-fn back_up(original: &Path, copy: &Path, patience: Duration) -> Result<(), Error> {
+/// A path as SQLite takes it with options behind.
+pub(super) fn uri_of(path: &Path) -> String {
     let mut uri = String::from("file:");
-    for byte in original.as_os_str().as_bytes() {
+    for byte in path.as_os_str().as_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => uri.push(char::from(*byte)),
             _ => {
@@ -241,6 +266,11 @@ fn back_up(original: &Path, copy: &Path, patience: Duration) -> Result<(), Error
             }
         }
     }
+    uri
+}
+
+fn back_up(original: &Path, copy: &Path, patience: Duration) -> Result<(), Error> {
+    let mut uri = uri_of(original);
     uri.push_str("?mode=ro");
     if beside(original, "-shm").is_file() {
         uri.push_str("&readonly_shm=1");

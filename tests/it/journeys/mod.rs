@@ -20,6 +20,7 @@ mod plan;
 mod process;
 mod read_only;
 mod reading;
+mod roundtrip;
 mod schedules;
 mod side_by_side;
 mod store_faults;
