@@ -104,6 +104,24 @@ async fn odd_values_are_converted_reported_and_kept() {
 }
 
 #[tokio::test]
+async fn a_card_shows_a_comment_to_those_who_may_read_its_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = sample(dir.path());
+    conn.execute_batch(
+        "DELETE FROM memo_relation; UPDATE memo SET visibility = 'PUBLIC', row_status = 'NORMAL', creator_id = 2 WHERE id IN (2, 3, 4);
+         UPDATE memo SET visibility = 'PRIVATE', row_status = 'ARCHIVED', creator_id = 1 WHERE id = 1;
+         INSERT INTO memo_relation VALUES (2, 1, 'COMMENT'), (3, 2, 'COMMENT'), (4, 3, 'REFERENCE');",
+    )
+    .unwrap();
+    drop(conn);
+    let imported = import(dir.path()).await;
+    let card = &imported.table("note").iter().find(|row| row["id"] == 4).unwrap()["card"];
+    let other = &card["relations"][0]["other"];
+    let shown = (other["visibility"].as_str(), other["creator_id"].as_i64(), other["archived"].as_bool());
+    assert_eq!(shown, (Some("PRIVATE"), Some(1), Some(true)), "as the note at the top of the thread: {other}");
+}
+
+#[tokio::test]
 async fn duplicates_of_a_file_without_its_index_get_ids_of_their_own() {
     let dir = tempfile::tempdir().unwrap();
     let conn = sample(dir.path());

@@ -122,4 +122,6 @@ async fn forty_folders_become_closed_tenants_and_two_are_refused_by_name() {
     assert_eq!((note.status, &note.json()["tags"][0]), (200, &Value::from("later")), "{}", note.text());
     assert_eq!(place.run(&["migrate", "rollback", "--tenant", LIVE]).0, 7, "an open tenant is not rolled back");
     assert_eq!(place.run(&["migrate", "rollback", "--tenant", "nobody"]).0, 5);
+    let (code, told) = place.run(&["migrate", "run", "--plan", "nowhere.toml", "--colour"]);
+    assert_eq!((code, &told["error"]["code"]), (2, &Value::from("usage")), "{told}");
 }
