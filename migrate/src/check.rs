@@ -56,6 +56,14 @@ impl Source {
         (text.starts_with("postgres://") || text.starts_with("postgresql://")).then_some(text)
     }
 
+    /// What is wrong, without advice that was taken already.
+    fn told(&self, message: String) -> String {
+        match message.strip_suffix(crate::reader::SALVAGE) {
+            Some(wrong) if self.salvage => format!("{wrong}; --salvage does not get past it"),
+            _ => message,
+        }
+    }
+
     /// The same for the same source, however its path is written; holds no password.
     pub fn name(&self) -> String {
         match self.postgres() {
@@ -75,7 +83,7 @@ struct Opened {
 /// Copies, opens and counts. The outer error is ours; the inner report is the source's fault.
 fn open(source: &Source) -> Result<Result<Opened, Box<Report>>, Error> {
     let refuse = |err: Error| match err {
-        Error::Source { code, message } => Ok(Err(Box::new(Report::refused(code, message)))),
+        Error::Source { code, message } => Ok(Err(Box::new(Report::refused(code, source.told(message))))),
         other => Err(other),
     };
     let began = std::time::Instant::now();
@@ -207,7 +215,7 @@ pub(crate) fn check_first(source: &Source) -> Result<(Option<Reader>, Report), E
     let mut tally = Tally::default();
     match pipeline::run(&reader, &mut findings, &mut tally) {
         Ok(_) => {}
-        Err(Error::Source { code, message }) => findings.error(code, "", "", message),
+        Err(Error::Source { code, message }) => findings.error(code, "", "", source.told(message)),
         Err(other) => return Err(other),
     }
     let rows: u64 = tally.mapped.values().sum();

@@ -369,11 +369,12 @@ pub fn told(err: Error) -> CommandError {
     };
     let told = CommandError::new(exit, code, err.to_string());
     let told = match &err {
-        Error::SlugTaken(slug) => told.object(slug).next(format!("holdfast tenant show {slug}")),
         Error::NoTenant(slug) => told.object(slug).next("holdfast tenant list"),
         Error::NotImported(slug) => told.object(slug).next("holdfast migrate run SOURCE --tenant SLUG"),
         Error::UnderWay(slug) => told.object(slug),
-        Error::WrongState { slug, .. } => told.object(slug).next(format!("holdfast tenant show {slug}")),
+        Error::SlugTaken(slug) | Error::WrongState { slug, .. } => {
+            told.object(slug).next(format!("holdfast tenant show {slug}"))
+        }
         Error::HostTaken(hosts) => told.object(hosts).next("holdfast tenant list"),
         Error::File { path, .. } => told.object(path.display().to_string()),
         _ => told,

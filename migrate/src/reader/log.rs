@@ -4,6 +4,9 @@
 //! never changes in a Memos database tells them apart: its secret, when a user was made, the public id of a memo.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -24,6 +27,9 @@ pub(super) fn open(
     salvage: bool,
     findings: &mut Findings,
 ) -> Result<(Connection, Vec<String>), Error> {
+    if salvage {
+        fill_up(&staged.database)?;
+    }
     let conn = connect(staged)?;
     let mut problems = quick_check(&conn);
     if staged.wal_bytes <= HEAD {
@@ -50,6 +56,28 @@ pub(super) fn open(
     let conn = without_log(conn, staged)?;
     problems = quick_check(&conn);
     Ok((conn, problems))
+}
+
+/// SQLite reads nothing of a file that is shorter than its head says: what was cut off becomes empty pages, so that what is
+/// left can be read.
+fn fill_up(database: &Path) -> Result<(), Error> {
+    let failed = || Error::file("fill up", database);
+    let mut file = File::options().read(true).write(true).open(database).map_err(failed())?;
+    let mut head = [0_u8; 100];
+    if file.read_exact(&mut head).is_err() {
+        return Ok(());
+    }
+    let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let page = match u16::from_be_bytes([head[16], head[17]]) {
+        1 => 65_536,
+        size if size.is_power_of_two() && size >= 512 => u64::from(size),
+        _ => return Ok(()),
+    };
+    let there = file.metadata().map_err(failed())?.len();
+    let said = u64::from(number(28)) * page;
+    // The number of pages counts only where the two counters agree; nobody cuts off more than a disk holds.
+    let believed = number(24) == number(92) && said > there && said <= there.saturating_mul(64);
+    if believed { file.set_len(said).map_err(failed()) } else { Ok(()) }
 }
 
 fn connect(staged: &Staged) -> Result<Connection, Error> {

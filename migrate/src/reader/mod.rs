@@ -99,12 +99,7 @@ impl Reader {
             if self.salvage {
                 findings.warn("damaged", "", "", message);
             } else {
-                findings.error(
-                    "damaged",
-                    "",
-                    "",
-                    format!("{message}; what is readable can be imported with --salvage"),
-                );
+                findings.error("damaged", "", "", format!("{message}{SALVAGE}"));
             }
         }
         Ok(())
@@ -284,6 +279,9 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// What to do about damage.
+pub(crate) const SALVAGE: &str = "; what is readable can be imported with --salvage";
+
 pub(crate) fn damaged(err: &rusqlite::Error) -> Error {
-    Error::source("damaged", format!("the database is damaged: {err}; what is readable can be imported with --salvage"))
+    Error::source("damaged", format!("the database is damaged: {err}{SALVAGE}"))
 }

@@ -60,13 +60,19 @@ impl Record {
         self.fields.push((name, value));
     }
 
-    /// The key shown in reports: the first column asked for.
+    /// The key shown in reports: the first columns asked for, as many as tell one row of the table.
     pub fn key(&self) -> String {
-        match self.fields.first().and_then(|(_, value)| value.as_ref()).map(Value::to_json) {
-            Some(Json::String(text)) => text,
-            Some(other) => other.to_string(),
-            None => String::new(),
-        }
+        let columns = match self.table.as_str() {
+            "memo_relation" => 3,
+            "memo_organizer" | "memo_resource" | "tag" | "user_setting" => 2,
+            _ => 1,
+        };
+        let shown = |value: &Value| match value.to_json() {
+            Json::String(text) => text,
+            other => other.to_string(),
+        };
+        let values = self.fields.iter().take(columns).filter_map(|(_, value)| value.as_ref());
+        values.map(shown).collect::<Vec<_>>().join(" ")
     }
 
     fn value(&self, name: &str) -> Option<&Value> {

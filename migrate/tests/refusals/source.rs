@@ -78,13 +78,22 @@ async fn cut_files_never_panic() {
         .unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let data = tempfile::tempdir().unwrap();
+    let mut saved = Vec::new();
     for part in 1..12 {
         std::fs::write(&path, &bytes[..bytes.len() * part / 12]).unwrap();
         for salvage in [false, true] {
             let report = check(&Source::new(dir.path(), data.path(), salvage)).await.unwrap();
             assert!(salvage || !report.passed(), "a cut file is refused");
+            if report.passed() {
+                assert!(report.warnings.iter().any(|w| w.code == "damaged"), "{:?}", report.warnings);
+                saved.push((part, report.mapped["note"]));
+            } else if salvage {
+                assert!(!report.errors[0].message.contains("with --salvage"), "{:?}", report.errors);
+            }
         }
     }
+    eprintln!("twelfths of the file, and notes saved: {saved:?}");
+    assert!(saved.len() >= 4 && saved.iter().any(|(_, notes)| *notes > 50), "what is left is read: {saved:?}");
 }
 
 #[tokio::test]

@@ -66,8 +66,8 @@ impl Story<'_> {
         let patch = |mask: &str, body: Value| drop(self.call("PATCH", &format!("{path}?updateMask={mask}"), &body));
         match self.chance.below(10) {
             0 => patch("content", json!({"content": format!("edited {number} 🎉")})),
-            1 => patch("pinned", json!({"pinned": number % 2 == 0})),
-            2 => patch("state", json!({"state": if number % 3 == 0 { "NORMAL" } else { "ARCHIVED" }})),
+            1 => patch("pinned", json!({"pinned": number.is_multiple_of(2)})),
+            2 => patch("state", json!({"state": if number.is_multiple_of(3) { "NORMAL" } else { "ARCHIVED" }})),
             3 => patch("visibility", json!({"visibility": "PROTECTED"})),
             4 => patch("location", json!({"location": {"placeholder": "Zürich", "latitude": 47.37, "longitude": 8.5}})),
             5 => {
@@ -102,7 +102,7 @@ impl Story<'_> {
     }
 
     fn touch_file(&mut self, number: usize) -> &'static str {
-        if number % 4 == 0
+        if number.is_multiple_of(4)
             && let Some(file) = self.files.pop()
         {
             self.remove(&format!("/api/v1/{file}"));
@@ -119,7 +119,7 @@ impl Story<'_> {
 
     fn touch_person(&mut self, number: usize) -> &'static str {
         let at = self.chance.below(self.people.len().max(1) as u64) as usize;
-        if self.people.len() < 4 || number % 5 == 0 {
+        if self.people.len() < 4 || number.is_multiple_of(5) {
             let name = format!("person-{number}");
             self.call("POST", "/api/v1/users", &json!({"username": name, "password": format!("pass-{number}"), "role": "USER", "email": format!("{name}@example.org")}));
             self.people.push(name);
@@ -129,8 +129,8 @@ impl Story<'_> {
             self.call("PATCH", &format!("/api/v1/users/{}?updateMask={mask}", self.people[at]), &body);
         };
         match self.chance.below(4) {
-            0 => patch("role", json!({"role": if number % 2 == 0 { "ADMIN" } else { "USER" }})),
-            1 => patch("state", json!({"state": if number % 3 == 0 { "NORMAL" } else { "ARCHIVED" }})),
+            0 => patch("role", json!({"role": if number.is_multiple_of(2) { "ADMIN" } else { "USER" }})),
+            1 => patch("state", json!({"state": if number.is_multiple_of(3) { "NORMAL" } else { "ARCHIVED" }})),
             2 => patch(
                 "display_name,description",
                 json!({"displayName": format!("Nämé {number}"), "description": "**new**"}),
