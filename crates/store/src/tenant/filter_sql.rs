@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(
             sql("content.contains('100%') && creator != 'users/zoe'"),
             (
-                "((strpos(lower(n.content COLLATE \"C\"), $3) > 0) AND \
+                "((strpos(n.content COLLATE \"C\", $3) > 0) AND \
                  (NOT (n.creator_id = ANY(ARRAY(SELECT id FROM member WHERE username = ANY($4))))))"
                     .to_owned(),
                 2
