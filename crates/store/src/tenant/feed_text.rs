@@ -15,7 +15,7 @@ const NEAR: i64 = 2_000;
 /// The same where the index is quick to say that there are few: then it is asked first.
 const NEAREST: i64 = 250;
 /// As many as can be sorted at once without another walk.
-const FEW: i64 = 400;
+const FEW: i64 = 100;
 
 /// The list, with `{s}.` before the names of tables. `$1` is the viewer.
 pub(super) fn text_of(query: &FeedQuery<'_>) -> String {
