@@ -200,7 +200,7 @@ class Bench:
     def serve(self):
         began = time.monotonic()
         self.server = subprocess.Popen(
-            [self.exe, "serve", "--no-worker", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--json"],
+            [self.exe, "serve", "--no-worker", "--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--json"],
             env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )
         for line in self.server.stdout:
