@@ -13,6 +13,7 @@ use crate::keys::Holder;
 use crate::purge::{Certificate, PurgeReport};
 use crate::rotate::RotateReport;
 use crate::signers::SigningReport;
+use crate::snapshot::PointOptions;
 
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
@@ -126,15 +127,38 @@ async fn rotate(
         words => format!("Replace the identities of {}? The old ones will open nothing.", words.join(" and ")),
     };
     printer.confirm(&question, yes)?;
-    let signing = if sign { Some(backup.rotate_signing_key("command").await?) } else { None };
+    let mut signing = if sign { Some(backup.rotate_signing_key("command").await?) } else { None };
     if holders.is_empty() {
+        if let Some(signing) = &mut signing {
+            signing.warnings.extend(control_point(backup).await);
+        }
         return Ok(tell(&Rotated { report: None, signing }, printer));
     }
     let (report, sheet) = backup.rotate_keys(holders, "command").await?;
     if let Some(sheet) = sheet {
         printer.note(&sheet.text());
     }
+    if let Some(signing) = &mut signing {
+        // whatever identity was given opens nothing any more
+        signing.warnings.extend(control_point(&backup.clone().with_identity(None)).await);
+    }
     Ok(tell(&Rotated { report: Some(report), signing }, printer))
+}
+
+/// A control point signed with the new key: a sheet that names no other one must not find only older ones.
+async fn control_point(backup: &Backup) -> Vec<String> {
+    let options = PointOptions { trigger: "command", actor: "command".to_owned(), markdown: false };
+    let taken = async {
+        let taken = backup.take_control_point(&options).await?;
+        let mut warnings = taken.warnings;
+        warnings.extend(backup.copy_now(&taken.point).await?);
+        Ok::<_, Error>(warnings)
+    };
+    taken.await.unwrap_or_else(|error| {
+        vec![format!(
+            "no control point signed with the new key could be taken, and the new sheet believes no other; take one with `holdfast backup run --control`: {error}"
+        )]
+    })
 }
 
 fn tell(rotated: &Rotated, printer: Printer) -> Code {

@@ -197,6 +197,34 @@ fn forty_tenants_come_back_from_each_store_and_the_sheet() {
 }
 
 #[test]
+fn an_appliance_comes_back_by_the_sheet_of_its_last_rotation() {
+    let (url, _) = database();
+    let place = Installation::on(&url);
+    let first = sheet_of(&place);
+    place.tenant("acme");
+    place.run(&["backup", "run", "--all"]).ok();
+    let rotated = place.say(&["key", "rotate", "--identity", &first, "--yes"]);
+    assert_eq!(rotated.code, 0, "{rotated:?}");
+    let signs = place.run(&["key", "escrow"]).ok()["sign"].clone();
+    assert!(rotated.err.contains(signs.as_str().unwrap()), "the new sheet names the new key: {rotated:?}");
+    let sheet = place.file("second-sheet.txt", &rotated.err);
+    let (new, _, report) = come_back(&sheet, &place.path("store"));
+    assert_eq!(
+        (&report["warnings"], &report["tenants"][0]["problem"]),
+        (&serde_json::json!([]), &Value::Null),
+        "{report}"
+    );
+    assert_eq!(new.run(&["key", "escrow"]).ok()["sign"], signs, "it signs as before");
+    let point = new.run(&["backup", "run", "--tenant", "acme"]).ok();
+    new.run(&["backup", "verify", point["previous"].as_str().unwrap()]).ok();
+    // the old sheet opens nothing any more
+    let (url, _) = database();
+    let mut late = Installation::on(&url);
+    late.set("store_directory", place.path("store").display());
+    late.run(&["restore", "instance", "--identity", &first]).failed(7);
+}
+
+#[test]
 fn a_purged_tenant_stays_closed_with_every_version_of_the_bucket() {
     let Some(weed) = program("weed") else { return };
     let (url, _) = database();
