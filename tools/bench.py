@@ -379,7 +379,8 @@ class Bench:
             rounds = self.inside("insert", "small", connections, 2)
             ratio = statistics.median(line["create"] / line["bare"] for line in rounds)
             bare = statistics.median(line["bare"] for line in rounds)
-            figures.append(f"{ratio:.2f} at {connections} (bare {bare:.0f}/s)")
+            owner = statistics.median(line["create"] / line["owner"] for line in rounds)
+            figures.append(f"{ratio:.2f} at {connections} (bare {bare:.0f}/s; {owner:.2f} of the owner's without a transaction block)")
             met = met and ratio >= 0.8
         self.row("create", ", ".join(figures) + " connections, in process",
                  met, f"waiting for the commit; through HTTP with 8 clients {rate:.0f}/s, p99 {slow:.0f} ms, CPU s per 1,000: server {server:.2f}, Postgres {postgres:.2f}")
@@ -387,7 +388,7 @@ class Bench:
     def tenants(self):
         count, chance = len(self.many), random.Random(SEED)
         warm = [self.request(f"/t/{slug}{LIST}", token) for slug, token in self.many]
-        self.load(warm * 2)
+        self.load(warm * 8)
         ones = [self.request(f"/t/many1{LIST}", self.many[0][1])] * 2_000
         found, cpu = [], []
         for _ in range(5):
@@ -398,7 +399,7 @@ class Bench:
         ratio = statistics.median(many / one for many, one in found)
         many, one = (statistics.median(column) for column in zip(*found))
         server, postgres = (statistics.median(column) for column in zip(*cpu))
-        self.row("tenants", f"{ratio:.2f} × ({many:.1f} ms with {count:,} tenants, {one:.1f} ms with one; 4 clients, medians of 5)", ratio <= 2,
+        self.row("tenants", f"{ratio:.2f} × ({many:.1f} ms with {count:,} tenants, {one:.1f} ms with one; 4 clients, medians of 5, each tenant asked 8 times before)", ratio <= 2,
                  f"CPU s per 1,000 with all: server {server:.2f}, Postgres {postgres:.2f}; medians of 5 rounds")
         rss, peak = memory_of(self.server.pid, "VmRSS"), memory_of(self.server.pid, "VmHWM")
         self.row("rss_many", f"{rss:.0f} MB (VmHWM {peak:.0f} MB) after {count:,} tenants", rss <= 150, "registry, plans, buffers")
@@ -481,7 +482,7 @@ BUDGETS = [
     ("tag filter / substring search, 100,000 notes", "≤ 1 / ≤ 2 CPU s per 1,000", "filters"),
     ("another tenant searching at full load", "p99 of one's own list ≤ 3 × that without", "noisy"),
     ("list, get, create, update by REST, Connect JSON, Connect binary", "none; the table below", "protocols"),
-    ("create", "≥ 0.8 of the commit rate of a bare INSERT of the same row into the same table, at 1, 8, 32 connections", "create"),
+    ("create", "≥ 0.8 of the commit rate of a bare INSERT of the same row into the same table through the same pool, at 1, 8, 32 connections", "create"),
     ("p99 with 1,000 tenants hit at random", "≤ 2 × p99 with one", "tenants"),
     ("server RSS, idle", "≤ 60 MB", "rss_idle"),
     ("server RSS, 1,000 tenants active", "≤ 150 MB", "rss_many"),

@@ -62,7 +62,7 @@ tests() {
         "${limit[@]}" cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log" || code=$?
     awk '/^test result:/ { passed += $4; failed += $6; ignored += $8; runs++ }
         END { printf "together: %d passed, %d failed, %d ignored in %d test programs\n", passed, failed, ignored, runs }' "$log"
-    grep -h '^skipped ' "$log" | sort | uniq || true
+    grep -ho 'skipped [^ ]*: .*' "$log" | sort -u || true
     [ $code -ne 124 ] || say "the tests were ended after ${HOLDFAST_TEST_MINUTES:-60} minutes (HOLDFAST_TEST_MINUTES)"
     rm -f "$log"
     return $code

@@ -178,7 +178,7 @@ async fn a_running_source_is_backed_up_without_being_stopped() {
     drop(sample(dir.path()));
     let Some(sqlite) = ["/usr/bin/sqlite3", "/usr/local/bin/sqlite3"].into_iter().find(|p| Path::new(p).exists())
     else {
-        eprintln!("skipped a_running_source_is_backed_up_without_being_stopped: no sqlite3 program");
+        testkit::fixtures::skipped("no sqlite3 program");
         return;
     };
     let mut child = Command::new(sqlite)

@@ -6,7 +6,7 @@
 //! budgets URL prepare COUNT               the control plane, and COUNT schemas in stock
 //! budgets URL index                       the indexes for searching of large tenants
 //! budgets URL stock COUNT                 COUNT tenants from a full stock, one by one: milliseconds
-//! budgets URL insert SLUG CONNECTIONS SECONDS    create against a bare INSERT of the same row, in turns
+//! budgets URL insert SLUG CONNECTIONS SECONDS    create against bare INSERTs of the same row, in turns
 //! budgets URL list SLUG CONNECTIONS SECONDS      what a list of 20 with a token asks of the database, in process
 //! ```
 //!
@@ -25,7 +25,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::tenant::feed::{self, FeedQuery, Order, Viewer};
 use store::tenant::{cards, notes, tokens};
-use store::{Config, Store, TenantScope, Type};
+use store::{Config, Hot, Store, TenantScope, Type};
 
 const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const PURPOSE: &str = "bench";
@@ -167,60 +167,78 @@ fn derived() -> Derived {
     Derived { tags: vec!["area7".to_owned()], snippet: CONTENT[26..90].to_owned(), ..Derived::default() }
 }
 
-/// As many clients as connections. The bare form: one prepared statement in a transaction of its own, with a pool of the
-/// same kind and size whose role owns the table; ours: the whole unit of work of a plain new note.
+macro_rules! bare {
+    () => {
+        "INSERT INTO {s}.note (id, uid, creator_id, parent_id, created_ts, updated_ts, visibility, content, tags, snippet,
+         title, has_link, has_task_list, has_code, has_incomplete_tasks, location) VALUES (nextval('{s}.id_seq'), $1, $2, $3,
+         $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id"
+    };
+}
+const BARE: Hot = Hot { name: "bare insert", text: bare!(), proof: None };
+
+/// As many clients as connections, three forms of the same row into the same table. `create`: the whole unit of work of a
+/// plain new note. `bare`: the prepared INSERT alone through the same pool, whose login roles own nothing, so in the
+/// tenant's role. `owner`: the prepared INSERT without any transaction block, through a pool of the same kind and size
+/// whose role owns the table.
 async fn insert(url: &str, slug: &str, connections: usize, seconds: usize) {
     let store = open(url, 1, connections, 0).await;
     let tenant = tenant_of(&store, slug).await;
     let scope = TenantScope::for_command(Arc::clone(&tenant), PURPOSE);
     let pool = bare_pool(store.config(), connections);
-    let sql: Arc<str> = format!(
-        "INSERT INTO {s}.note (id, uid, creator_id, parent_id, created_ts, updated_ts, visibility, content, tags, snippet,
-         title, has_link, has_task_list, has_code, has_incomplete_tasks, location) VALUES (nextval('{s}.id_seq'), $1, $2, $3,
-         $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
-        s = tenant.schema
-    )
-    .into();
-    let bare = move || insert_bare(pool.clone(), Arc::clone(&sql));
+    let sql: Arc<str> = BARE.text.replace("{s}", tenant.schema.as_str()).into();
+    let owner = move || insert_as_owner(pool.clone(), Arc::clone(&sql));
+    let (one, same) = (store.clone(), scope.clone());
+    let bare = move || insert_bare(one.clone(), same.clone());
     let ours = move || insert_ours(store.clone(), scope.clone());
-    // The first round warms connections and plans.
-    for round in 0..6 {
-        let (bare, ours) = if round % 2 == 0 {
-            let bare = rate(connections, seconds, bare.clone()).await;
-            (bare, rate(connections, seconds, ours.clone()).await)
-        } else {
-            let ours = rate(connections, seconds, ours.clone()).await;
-            (rate(connections, seconds, bare.clone()).await, ours)
-        };
+    // The first round warms connections and plans; the order turns.
+    for round in 0..7 {
+        let mut line = json!({"connections": connections});
+        for turn in 0..3 {
+            let (name, found) = match (round + turn) % 3 {
+                0 => ("owner", rate(connections, seconds, owner.clone()).await),
+                1 => ("bare", rate(connections, seconds, bare.clone()).await),
+                _ => ("create", rate(connections, seconds, ours.clone()).await),
+            };
+            line[name] = found.into();
+        }
         if round > 0 {
-            println!("{}", json!({"connections": connections, "bare": bare, "create": ours}));
+            println!("{line}");
         }
     }
 }
 
-async fn insert_bare(pool: deadpool_postgres::Pool, sql: Arc<str>) {
-    let (uid, d, at) = (Chance::System.uid(), derived(), 1_700_000_000_i64);
+async fn insert_bare(store: Store, scope: TenantScope) {
+    let (uid, derived) = (Chance::System.uid(), derived());
+    store.read_hot(&scope, BARE, &values(&uid, &derived)).await.expect("a row");
+}
+
+async fn insert_as_owner(pool: deadpool_postgres::Pool, sql: Arc<str>) {
+    let (uid, derived) = (Chance::System.uid(), derived());
     let client = pool.get().await.expect("a connection");
     let statement = client.prepare_cached(&sql).await.expect("a statement");
-    let (none, nowhere) = (None::<i64>, None::<serde_json::Value>);
-    let values: [&(dyn store::ToSql + Sync); 15] = [
-        &uid,
+    client.query_one(&statement, &values(&uid, &derived)).await.expect("a row");
+}
+
+/// The parameters of [`BARE`].
+fn values<'a>(uid: &'a String, derived: &'a Derived) -> [&'a (dyn store::ToSql + Sync); 15] {
+    const AT: i64 = 1_700_000_000;
+    [
+        uid,
         &1_i64,
-        &none,
-        &at,
-        &at,
+        &None::<i64>,
+        &AT,
+        &AT,
         &"PRIVATE",
         &CONTENT,
-        &d.tags,
-        &d.snippet,
-        &d.title,
-        &d.has_link,
-        &d.has_task_list,
-        &d.has_code,
-        &d.has_incomplete_tasks,
-        &nowhere,
-    ];
-    client.query_one(&statement, &values).await.expect("a row");
+        &derived.tags,
+        &derived.snippet,
+        &derived.title,
+        &derived.has_link,
+        &derived.has_task_list,
+        &derived.has_code,
+        &derived.has_incomplete_tasks,
+        &None::<serde_json::Value>,
+    ]
 }
 
 async fn insert_ours(store: Store, scope: TenantScope) {

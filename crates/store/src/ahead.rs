@@ -148,8 +148,8 @@ impl Ahead {
     }
 
     /// Judges an answer by the versions that were read with the check.
-    pub(crate) fn judge(&self, answer: Arc<Answer>, rows: &[Row]) {
-        if Versions::of_proof(rows).as_ref() == Some(&answer.versions) {
+    pub(crate) fn judge(&self, answer: Arc<Answer>, versions: Option<&Versions>) {
+        if versions == Some(&answer.versions) {
             self.exchange(State::Same(answer));
         } else {
             self.memory.with(|known| known.answers.forget(self.key));

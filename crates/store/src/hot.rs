@@ -3,12 +3,12 @@
 //! A statement under a changing `search_path` is planned anew each time (most of the cost of a small read), so these
 //! name their tables with the schema in front and are prepared; the tenant's role still travels in the same flight.
 
-use futures_util::future::{join3, join4};
+use futures_util::future::join3;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
-use crate::ahead::{Foreseen, Value};
+use crate::ahead::Value;
 use crate::error::Error;
 use crate::pool::Pooled;
 use crate::scope::TenantScope;
@@ -37,8 +37,7 @@ pub struct Proof {
 }
 
 impl Store {
-    /// Runs a hot read: one flight when the connection has it planned, one more when not. What the scope foresees
-    /// travels with it.
+    /// Runs a hot read: one flight when the connection has it planned, one more when not.
     pub async fn read_hot(
         &self,
         scope: &TenantScope,
@@ -46,26 +45,11 @@ impl Store {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         let mut connection = self.pools().tenant(scope.tenant()).await?;
-        if let Some((ahead, (mut foreseen, answer))) = scope.ahead().and_then(|ahead| Some((ahead, ahead.due()?))) {
-            if let (Some(_), Some(proof)) = (&answer, foreseen.hot.proof) {
-                foreseen.hot = Hot { name: proof.name, text: proof.text, proof: None };
-            }
-            if let Ok((rows, more)) = run_both(&mut connection, scope, (hot, params), &foreseen).await {
-                match answer {
-                    Some(answer) => ahead.judge(answer, &more),
-                    None => ahead.keep(foreseen, more),
-                }
-                return Ok(rows);
-            }
-            // Whatever it was: ask again for the one thing only, which then says it.
-            connection.client.batch_execute("ROLLBACK").await?;
-            connection.statements.pop(&(scope.tenant().schema.clone(), foreseen.hot.name));
-        }
         match run(&mut connection, scope, hot, params).await {
             // The plan is older than a schema step: plan again, once.
             Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
                 connection.client.batch_execute("ROLLBACK").await?;
-                connection.statements.pop(&(scope.tenant().schema.clone(), hot.name));
+                connection.statements.pop(&(scope.tenant().schema.clone(), hot.name, ""));
                 Ok(run(&mut connection, scope, hot, params).await?)
             }
             other => Ok(other?),
@@ -158,7 +142,7 @@ pub(crate) use marking;
 
 /// Begins and takes the tenant's role. One simple message: the server answers once, not once a statement. The schema id is
 /// a type that only the registry makes, so its text is safe here.
-fn entering(scope: &TenantScope) -> String {
+pub(crate) fn entering(scope: &TenantScope) -> String {
     format!("BEGIN;SET LOCAL ROLE {}{}", scope.tenant().schema, scope.time_limit())
 }
 
@@ -168,7 +152,7 @@ fn opening_of_write(scope: &TenantScope) -> String {
 }
 
 /// A planned statement between an opening and `COMMIT`, in one flight. The first error wins.
-async fn framed(
+pub(crate) async fn framed(
     connection: &Pooled,
     opening: &str,
     statement: &Statement,
@@ -183,14 +167,28 @@ async fn framed(
     Ok(rows)
 }
 
-async fn planned(connection: &mut Pooled, scope: &TenantScope, hot: Hot) -> Result<Statement, tokio_postgres::Error> {
+pub(crate) async fn planned(
+    connection: &mut Pooled,
+    scope: &TenantScope,
+    hot: Hot,
+) -> Result<Statement, tokio_postgres::Error> {
+    remembered(connection, scope, (hot.name, ""), || hot.text.to_owned()).await
+}
+
+/// The plan of this name (and second name) for the tenant, made of the text where the connection has none yet.
+pub(crate) async fn remembered(
+    connection: &mut Pooled,
+    scope: &TenantScope,
+    (name, second): (&'static str, &'static str),
+    text: impl FnOnce() -> String,
+) -> Result<Statement, tokio_postgres::Error> {
     let schema = &scope.tenant().schema;
-    let key = (schema.clone(), hot.name);
+    let key = (schema.clone(), name, second);
     if let Some(known) = connection.statements.get(&key) {
         return Ok(known.clone());
     }
     // Under the tenant's role already: only that role sees the schema, also while planning.
-    let text = hot.text.replace("{s}", schema.as_str());
+    let text = text().replace("{s}", schema.as_str());
     let opening = entering(scope);
     let client = &connection.client;
     let (opened, statement, committed) =
@@ -210,27 +208,4 @@ async fn run(
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
     let statement = planned(connection, scope, hot).await?;
     framed(connection, &entering(scope), &statement, params).await
-}
-
-/// A hot read and what is foreseen after it, in one flight.
-async fn run_both(
-    connection: &mut Pooled,
-    scope: &TenantScope,
-    first: (Hot, &[&(dyn ToSql + Sync)]),
-    foreseen: &Foreseen,
-) -> Result<(Vec<Row>, Vec<Row>), tokio_postgres::Error> {
-    let (check, more) = (planned(connection, scope, first.0).await?, planned(connection, scope, foreseen.hot).await?);
-    let values: Vec<_> = foreseen.values.iter().map(Value::param).collect();
-    let (opening, client) = (entering(scope), &connection.client);
-    let (opened, rows, ahead, committed) = join4(
-        client.batch_execute(&opening),
-        client.query(&check, first.1),
-        client.query(&more, &values),
-        client.batch_execute("COMMIT"),
-    )
-    .await;
-    opened?;
-    let answers = (rows?, ahead?);
-    committed?;
-    Ok(answers)
 }

@@ -8,6 +8,7 @@ mod abandoned;
 mod ahead;
 mod audit;
 mod changes;
+mod check;
 mod config;
 pub mod control;
 mod error;

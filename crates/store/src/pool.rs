@@ -22,8 +22,8 @@ use tokio_postgres::NoTls;
 use crate::config::Config;
 use crate::error::Error;
 
-/// Prepared statements kept per connection: three for each of its tenants, which is the check of a caller and the two
-/// reads that most requests are. Fewer than its tenants ask for would have nearly every request plan anew. 16–25 KB each in
+/// Prepared statements kept per connection: three for each of its tenants, which is the check of a caller, the read that
+/// most requests are, and the check with the proof that the read's answer is still the same. Fewer than its tenants ask for would have nearly every request plan anew. 16–25 KB each in
 /// the backend, and so bounded by the same retirement as its relation cache.
 const STATEMENTS_PER_TENANT: usize = 3;
 
@@ -34,7 +34,7 @@ const LISTS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 /// A connection with what we remember of it.
 pub(crate) struct Connection {
     pub(crate) client: ClientWrapper,
-    pub(crate) statements: LruCache<(SchemaId, &'static str), tokio_postgres::Statement>,
+    pub(crate) statements: LruCache<(SchemaId, &'static str, &'static str), tokio_postgres::Statement>,
     pub(crate) lists: LruCache<String, tokio_postgres::Statement>,
     tenants: HashSet<SchemaId>,
     limit: usize,
@@ -170,8 +170,7 @@ impl Pools {
         let owner = build(
             &config,
             Connector { home: Some(handle.clone()), tls: tls.clone() },
-            &config.user,
-            config.password.as_deref(),
+            config.tokio_postgres(&config.user, config.password.as_deref()),
             6,
         )?;
         Ok(Self { config, handle, tls, owner, shards: Mutex::default(), slots: Mutex::default() })
@@ -221,8 +220,7 @@ impl Pools {
         let pool = build(
             &self.config,
             Connector { home: None, tls: self.tls.clone() },
-            &shard.role,
-            Some(&shard.password),
+            self.config.for_tenants(&shard.role, Some(&shard.password)),
             self.config.limits.per_slot,
         )?;
         let pool = Arc::new(pool);
@@ -242,13 +240,11 @@ impl Pools {
 fn build(
     config: &Config,
     connect: Connector,
-    user: &str,
-    password: Option<&str>,
+    postgres: tokio_postgres::Config,
     size: usize,
 ) -> Result<managed::Pool<Manager>, Error> {
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let inner =
-        deadpool_postgres::Manager::from_connect(config.tokio_postgres(user, password), connect, manager_config);
+    let inner = deadpool_postgres::Manager::from_connect(postgres, connect, manager_config);
     let manager = Manager { inner, tenants_per_connection: config.limits.tenants_per_connection };
     managed::Pool::builder(manager)
         .max_size(size)

@@ -11,7 +11,7 @@ use tokio_postgres::types::{FromSql, Type, accepts};
 /// The longest answer that is kept: some pages of long notes.
 const LONGEST: usize = 64 * 1024;
 /// What all kept answers take together, at most.
-const TOGETHER: usize = 16 * 1024 * 1024;
+const TOGETHER: usize = 32 * 1024 * 1024;
 
 /// Which transaction wrote a row (`xmin`).
 struct Writer(u32);
@@ -29,26 +29,25 @@ impl<'a> FromSql<'a> for Writer {
 pub(crate) struct Versions(Vec<(i64, u32, Option<u32>)>);
 
 impl Versions {
-    /// From the rows of a proof: three columns.
-    pub(crate) fn of_proof(rows: &[Row]) -> Option<Self> {
-        Self::read(rows, 1)
+    /// From the rows of a proof: three columns, from `first` on.
+    pub(crate) fn of_proof(rows: &[Row], first: usize) -> Option<Self> {
+        Self::read(rows, first, first + 1)
     }
 
     /// From the rows of the read itself: the id first, the two writers last.
     pub(crate) fn of_read(rows: &[Row]) -> Option<Self> {
-        Self::read(rows, rows.first().map_or(1, |row| row.len().saturating_sub(2)))
+        Self::read(rows, 0, rows.first().map_or(1, |row| row.len().saturating_sub(2)))
     }
 
-    fn read(rows: &[Row], writers: usize) -> Option<Self> {
+    fn read(rows: &[Row], id: usize, writers: usize) -> Option<Self> {
         let one = |row: &Row| {
             let (note, author): (Writer, Option<Writer>) = (row.try_get(writers).ok()?, row.try_get(writers + 1).ok()?);
-            Some((row.try_get(0).ok()?, note.0, author.map(|author| author.0)))
+            Some((row.try_get(id).ok()?, note.0, author.map(|author| author.0)))
         };
         rows.iter().map(one).collect::<Option<Vec<_>>>().map(Self)
     }
 }
 
-/// What was answered to a request, and of what it was made.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) stamp: u64,

@@ -14,6 +14,7 @@ use crate::pool::Pooled;
 use crate::scope::TenantScope;
 use crate::store::Store;
 use crate::tenant::notes::{columns, note_of};
+use crate::tx::PLANNED_ONCE;
 
 /// A column as the catalogue tells it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -130,7 +131,7 @@ async fn open(
         gate.query_one("SELECT version FROM holdfast.tenant WHERE id = $1", &[&tenant]).await?.try_get(0)?;
     let client = &connection.client;
     client
-        .batch_execute(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout TO 0; SET LOCAL row_security TO off; SET LOCAL search_path TO {schema}; SET LOCAL ROLE {schema}"))
+        .batch_execute(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout TO 0; SET LOCAL row_security TO off; SET LOCAL search_path TO {schema}; {PLANNED_ONCE}; SET LOCAL ROLE {schema}"))
         .await?;
     let row = client
         .query_one(

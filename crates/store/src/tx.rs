@@ -38,6 +38,8 @@ struct Frame {
 
 /// The lock of a writer, which a snapshot takes alone; its key goes in parentheses behind.
 pub(crate) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared";
+/// Plans by the values at hand, because these statements are not kept ([`Config::for_tenants`](crate::Config)).
+pub(crate) const PLANNED_ONCE: &str = "SET LOCAL plan_cache_mode TO auto";
 /// Marks the tenant as changed since the last point; under the lock.
 const MARK: &str = "INSERT INTO change_mark (generation) SELECT generation FROM point_state ON CONFLICT DO NOTHING";
 
@@ -74,7 +76,7 @@ impl TenantTx {
         let mut text = String::new();
         if !self.begun {
             let limit = self.scope.time_limit();
-            text = format!("BEGIN;SET LOCAL search_path TO {schema};SET LOCAL ROLE {schema}{limit}");
+            text = format!("BEGIN;SET LOCAL search_path TO {schema};{PLANNED_ONCE};SET LOCAL ROLE {schema}{limit}");
         }
         if lock {
             let between = if text.is_empty() { "" } else { ";" };

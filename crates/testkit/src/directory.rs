@@ -99,7 +99,7 @@ impl Directory {
     pub fn start(folder: &Path, setup: Setup<'_>) -> Option<Self> {
         let Some(slapd) = program("slapd") else {
             assert!(std::env::var("CI").is_err(), "slapd is missing: tools/prerequisites.sh test");
-            eprintln!("skipped: slapd is missing (tools/prerequisites.sh test)");
+            crate::fixtures::skipped("slapd is missing (tools/prerequisites.sh test)");
             return None;
         };
         std::fs::create_dir_all(folder.join("db")).unwrap();

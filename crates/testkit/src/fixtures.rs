@@ -1,5 +1,6 @@
 //! Databases that real Memos releases wrote, and what a real server answered: found, never copied into the repository.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The fixture `name`, or none: then the test is reported as skipped by name. With `CI=true` a missing fixture fails.
@@ -11,11 +12,15 @@ pub fn fixture(name: &str) -> Option<PathBuf> {
         return Some(path);
     }
     assert!(std::env::var("CI").as_deref() != Ok("true"), "fixture {name} is missing below {}", root.display());
-    eprintln!(
-        "skipped {}: fixture {name} is not there (HOLDFAST_FIXTURES)",
-        std::thread::current().name().unwrap_or("a test")
-    );
+    skipped(&format!("fixture {name} is not there (HOLDFAST_FIXTURES)"));
     None
+}
+
+/// Says by name that a test was not run, and why. Straight to stderr: what a test prints with the macros is shown only
+/// when it fails, and then nobody would ever read this.
+pub fn skipped(why: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    writeln!(std::io::stderr().lock(), "\nskipped {test}: {why}").expect("stderr can be written");
 }
 
 /// Every data folder among the fixtures: those that come with a `truth.json`.

@@ -21,7 +21,7 @@ impl Provider {
     pub fn start(port: u16, roots: &[String]) -> Option<Self> {
         let Some(node) = prepared("oidc-node") else {
             assert!(std::env::var("CI").is_err(), "oidc-node is missing: tools/prerequisites.sh test");
-            eprintln!("skipped: oidc-node is missing (tools/prerequisites.sh test)");
+            crate::fixtures::skipped("oidc-node is missing (tools/prerequisites.sh test)");
             return None;
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oidc/provider.mjs");

@@ -15,7 +15,7 @@ use store::TenantScope;
 use crate::crowd::Seat;
 use crate::edge::facts::Facts;
 use crate::edge::headers::is_own;
-use crate::edge::{Edge, Located, RouteFace};
+use crate::edge::{Edge, Located, Matched};
 use crate::error::{Error, Face, Result};
 use crate::page;
 use crate::route::{Access, Route};
@@ -24,6 +24,7 @@ use crate::visit::{OperatorVisit, Visit};
 /// The part of a row that the gate needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gate {
+    path: &'static str,
     access: Access,
     face: Face,
     body_limit: usize,
@@ -34,6 +35,7 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn of(route: &Route) -> Self {
         Self {
+            path: route.path,
             access: route.access,
             face: route.face,
             body_limit: route.body_limit,
@@ -48,7 +50,7 @@ pub(crate) async fn guard(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<EitherBody<BoxBody>>, actix_web::Error> {
-    request.extensions_mut().insert(RouteFace(gate.face));
+    request.extensions_mut().insert(Matched { path: gate.path, face: gate.face });
     match enter(gate, &request).await {
         Ok(Entry::Go(seat)) => {
             let answer = next.call(request).await.map(ServiceResponse::map_into_left_body);

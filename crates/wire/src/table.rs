@@ -141,16 +141,17 @@ fn rows() -> &'static [Row] {
 
 /// Finds the binding for `verb` and `path` (percent-decoded). Literal parts beat captures.
 pub fn find(verb: &str, path: &str) -> Found {
-    let mut known = false;
-    for (rpc, binding, template) in rows() {
+    let with_verb = rows().iter().filter(|(_, binding, _)| binding.verb == verb);
+    for (rpc, binding, template) in with_verb {
         if let Some(captured) = template.matches(path) {
-            if binding.verb == verb {
-                return Found::Rpc(Match { rpc, binding, captured });
-            }
-            known = true;
+            return Found::Rpc(Match { rpc, binding, captured });
         }
     }
-    if known { Found::OtherVerb } else { Found::Nothing }
+    if rows().iter().any(|(_, _, template)| template.matches(path).is_some()) {
+        Found::OtherVerb
+    } else {
+        Found::Nothing
+    }
 }
 
 #[cfg(test)]

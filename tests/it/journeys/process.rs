@@ -344,10 +344,7 @@ pub(super) fn program(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// Says by name that a test was not run, and why: what this machine does not permit.
-pub(super) fn skipped(why: &str) {
-    eprintln!("skipped {}: {why}", std::thread::current().name().unwrap_or("a test"));
-}
+pub(super) use testkit::fixtures::skipped;
 
 /// Runs a tool of the system; its stdout.
 #[track_caller]

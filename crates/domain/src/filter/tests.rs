@@ -1,6 +1,7 @@
 //! The language against recorded answers, and its limits.
 #![allow(clippy::expect_used, reason = "a test may stop where it stands")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -11,7 +12,6 @@ use crate::note::{Derived, Visibility};
 
 const NOW: i64 = 1_790_000_000;
 
-#[allow(clippy::print_stderr, reason = "a skipped test says so")]
 fn recordings() -> Option<PathBuf> {
     let root = std::env::var_os("HOLDFAST_FIXTURES")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures"), PathBuf::from);
@@ -20,7 +20,10 @@ fn recordings() -> Option<PathBuf> {
         return Some(folder);
     }
     assert!(std::env::var("CI").as_deref() != Ok("true"), "no recordings: set HOLDFAST_FIXTURES");
-    eprintln!("skipped: no recordings; set HOLDFAST_FIXTURES to the fixtures' folder");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not with the macro, whose text is shown of failed tests only.
+    writeln!(std::io::stderr().lock(), "\nskipped {test}: no recordings (HOLDFAST_FIXTURES)")
+        .expect("stderr can be written");
     None
 }
 

@@ -3,12 +3,12 @@
 
 mod properties;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 /// The recordings' folder, or none where this machine has none (never so in CI).
-#[allow(clippy::print_stderr, reason = "a skipped test says so")]
 fn recordings() -> Option<PathBuf> {
     let root = std::env::var_os("HOLDFAST_FIXTURES")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures"), PathBuf::from);
@@ -17,7 +17,10 @@ fn recordings() -> Option<PathBuf> {
         return Some(folder);
     }
     assert!(std::env::var("CI").as_deref() != Ok("true"), "no recordings: set HOLDFAST_FIXTURES");
-    eprintln!("skipped: no recordings; set HOLDFAST_FIXTURES to the fixtures' folder");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not with the macro, whose text is shown of failed tests only.
+    writeln!(std::io::stderr().lock(), "\nskipped {test}: no recordings (HOLDFAST_FIXTURES)")
+        .expect("stderr can be written");
     None
 }
 

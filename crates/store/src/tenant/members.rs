@@ -5,8 +5,9 @@
 use domain::id::MemberId;
 use domain::member::Member;
 
+use crate::check::Check;
 use crate::tx::Param;
-use crate::{Error, Hot, Row, Store, TenantScope, TenantTx, Type};
+use crate::{Error, Row, Store, TenantScope, TenantTx, Type};
 
 /// The columns of [`member_of`], of a table called `m`.
 macro_rules! columns {
@@ -250,7 +251,7 @@ pub async fn read_member_and_secret(
     session: &str,
     now_ns: i64,
 ) -> Result<Option<(Member, String, bool)>, Error> {
-    const HOT: Hot = Hot {
+    const CHECK: Check = Check {
         name: "member_and_secret",
         text: concat!(
             "SELECT ",
@@ -259,8 +260,8 @@ pub async fn read_member_and_secret(
             " EXISTS (SELECT 1 FROM {s}.session l WHERE l.session_id = $2 AND l.member_id = m.id AND l.expires_ns > $3)",
             " FROM {s}.member m WHERE m.id = $1"
         ),
-        proof: None,
+        columns: 12,
     };
-    let rows = store.read_hot(scope, HOT, &[&id.0, &session, &now_ns]).await?;
+    let rows = store.read_check(scope, CHECK, &[&id.0, &session, &now_ns]).await?;
     rows.first().map(|row| Ok((member_of(row)?, row.try_get(10)?, row.try_get(11)?))).transpose()
 }

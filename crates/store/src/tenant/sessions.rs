@@ -6,8 +6,9 @@ use domain::id::MemberId;
 use domain::member::Member;
 
 use super::members::{member_of, shown_columns};
+use crate::check::Check;
 use crate::tx::Param;
-use crate::{Error, Hot, Row, Store, TenantScope, TenantTx, Type};
+use crate::{Error, Row, Store, TenantScope, TenantTx, Type};
 
 /// A sign-in that lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,7 +220,7 @@ pub async fn delete_expired_sessions(tx: &mut TenantTx, member: MemberId, now_ns
 
 /// The sessions with these ids and their members: one flight. A browser may send more than one cookie of a name.
 pub async fn read_sessions(store: &Store, scope: &TenantScope, ids: &[String]) -> Result<Vec<KnownSession>, Error> {
-    const HOT: Hot = Hot {
+    const CHECK: Check = Check {
         name: "sessions",
         text: concat!(
             "SELECT ",
@@ -229,9 +230,9 @@ pub async fn read_sessions(store: &Store, scope: &TenantScope, ids: &[String]) -
             " coalesce((SELECT b.value->>'secretKey' FROM {s}.setting b WHERE b.key = 'BASIC'), '')",
             " FROM {s}.session s JOIN {s}.member m ON m.id = s.member_id WHERE s.session_id = ANY($1)"
         ),
-        proof: None,
+        columns: 21,
     };
-    let rows = store.read_hot(scope, HOT, &[&ids]).await?;
+    let rows = store.read_check(scope, CHECK, &[&ids]).await?;
     rows.iter()
         .map(|row| {
             Ok(KnownSession {

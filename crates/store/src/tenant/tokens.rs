@@ -4,8 +4,9 @@ use domain::id::MemberId;
 use domain::member::Member;
 
 use super::members::{member_of, shown_columns};
+use crate::check::Check;
 use crate::tx::Param;
-use crate::{Error, Hot, Row, Store, TenantScope, TenantTx, Type};
+use crate::{Error, Row, Store, TenantScope, TenantTx, Type};
 
 /// A personal access token as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ pub async fn read_token(
     scope: &TenantScope,
     hash: &str,
 ) -> Result<Option<(Member, AccessToken)>, Error> {
-    const HOT: Hot = Hot {
+    const CHECK: Check = Check {
         name: "token",
         text: concat!(
             "SELECT ",
@@ -93,9 +94,9 @@ pub async fn read_token(
             ", t.token_id, t.description, t.created_ns, t.expires_ns, t.last_used_ns, t.scope",
             " FROM {s}.access_token t JOIN {s}.member m ON m.id = t.member_id WHERE t.token_hash = $1"
         ),
-        proof: None,
+        columns: 16,
     };
-    let rows = store.read_hot(scope, HOT, &[&hash]).await?;
+    let rows = store.read_check(scope, CHECK, &[&hash]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let member = member_of(row)?;
     let token = AccessToken {

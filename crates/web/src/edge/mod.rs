@@ -8,6 +8,7 @@ pub(crate) mod headers;
 pub mod proxies;
 mod stream;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -56,9 +57,13 @@ pub(crate) struct Located {
     pub(crate) by: Reached,
 }
 
-/// The shape of errors of the route that was matched.
+/// The route that was matched: its pattern and the shape of its errors. Noted by the gate, because to ask the router
+/// afterwards is to search all routes a second time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RouteFace(pub(crate) Face);
+pub(crate) struct Matched {
+    pub(crate) path: &'static str,
+    pub(crate) face: Face,
+}
 
 /// Paths that are the same for all tenants and work while the database does not.
 fn is_bootstrap(path: &str) -> bool {
@@ -152,7 +157,7 @@ fn rewrite(request: &mut ServiceRequest, found: &Resolution) -> Option<()> {
 
 fn face_of<B>(response: &ServiceResponse<B>) -> Face {
     let request = response.request();
-    let face = request.extensions().get::<RouteFace>().map(|face| face.0);
+    let face = request.extensions().get::<Matched>().map(|matched| matched.face);
     face.unwrap_or_else(|| Face::of_path(below_slug(request.path())))
 }
 
@@ -211,7 +216,8 @@ fn home<B>(response: &ServiceResponse<B>) -> String {
 
 fn record<B>(response: &ServiceResponse<B>, started: Instant) {
     let seconds = started.elapsed().as_secs_f64();
-    let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+    let matched = response.request().extensions().get::<Matched>().map(|matched| matched.path);
+    let route = matched.map_or_else(|| unmatched(response), Cow::Borrowed);
     let status = response.status().as_u16();
     let method = response.request().method().as_str().to_owned();
     metrics::histogram!(
@@ -220,6 +226,11 @@ fn record<B>(response: &ServiceResponse<B>, started: Instant) {
     )
     .record(seconds);
     tracing::info!(route = %route, status, milliseconds = seconds * 1000.0, "answered");
+}
+
+/// The route of a request that came to no gate: a known path asked in the wrong way, or none.
+fn unmatched<B>(response: &ServiceResponse<B>) -> Cow<'static, str> {
+    response.request().match_pattern().map_or(Cow::Borrowed("none"), Cow::Owned)
 }
 
 /// Methods that anyone may invent are one label.

@@ -9,7 +9,8 @@ use super::Route;
 use crate::error::{Error, Face};
 use crate::gate::{Gate, guard};
 
-/// Registers the rows: one resource per path, in the order in which the paths first appear, each row behind its gate.
+/// Registers the rows: one resource per path, each row behind its gate. The server tries one path after the other, so
+/// those of the API, which most requests are for, come first; otherwise in the order in which the paths first appear.
 pub fn mount(routes: &[Route], config: &mut ServiceConfig) {
     let mut paths: Vec<&'static str> = Vec::new();
     for route in routes {
@@ -17,6 +18,7 @@ pub fn mount(routes: &[Route], config: &mut ServiceConfig) {
             paths.push(route.path);
         }
     }
+    paths.sort_by_key(|path| !path.starts_with("/api/"));
     for path in paths {
         let rows: Vec<&Route> = routes.iter().filter(|route| route.path == path).collect();
         let limit = rows.iter().map(|row| row.body_limit).max().unwrap_or(super::FORM_LIMIT);

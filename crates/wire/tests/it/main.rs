@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a test may stop where it stands and say how far it came")]
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -19,7 +20,10 @@ fn recordings() -> Option<PathBuf> {
         return Some(folder);
     }
     assert!(std::env::var("CI").as_deref() != Ok("true"), "no recordings: set HOLDFAST_FIXTURES");
-    println!("skipped: no recordings; set HOLDFAST_FIXTURES to the fixtures' folder");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not with the macro, whose text is shown of failed tests only.
+    writeln!(std::io::stderr().lock(), "\nskipped {test}: no recordings (HOLDFAST_FIXTURES)")
+        .expect("stderr can be written");
     None
 }
 
