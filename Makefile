@@ -23,7 +23,7 @@ doc: ## the API documentation of our crates, links checked
 dist: ## a tarball for a server: stripped binary, units, sample configuration, checksums
 	@tools/dist.sh
 
-soak: ## the long counts of the kill tests; the result goes into docs/soak.md
+soak: ## the long counts; the result goes into docs/soak.md (ONLY=part of a name, SEED=number)
 	@tools/soak.sh
 
 bench: ## measures the budgets into docs/performance.md

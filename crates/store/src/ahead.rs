@@ -22,6 +22,7 @@ use lru::LruCache;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::check::Checked;
 use crate::hot::Hot;
 use crate::proof::{Answer, Answers, Versions};
 use crate::scope::TenantScope;
@@ -35,6 +36,7 @@ const REMEMBERED: usize = 16_384;
 pub(crate) enum Value {
     Number(i64),
     Text(String),
+    Texts(Vec<String>),
 }
 
 impl Value {
@@ -42,6 +44,7 @@ impl Value {
         match self {
             Self::Number(number) => number,
             Self::Text(text) => text,
+            Self::Texts(texts) => texts,
         }
     }
 }
@@ -118,6 +121,7 @@ pub(crate) struct Ahead {
     /// Whether the request asks with more than what it is known by, a body, or read something that the versions do not
     /// speak of: no answer is kept then.
     more: AtomicBool,
+    checked: Mutex<Option<Checked>>,
 }
 
 impl std::fmt::Debug for Ahead {
@@ -147,14 +151,20 @@ impl Ahead {
         self.exchange(State::Kept(foreseen, rows));
     }
 
-    /// Judges an answer by the versions that were read with the check.
-    pub(crate) fn judge(&self, answer: Arc<Answer>, versions: Option<&Versions>) {
-        if versions == Some(&answer.versions) {
-            self.exchange(State::Same(answer));
+    /// Judges an answer by the versions that were read now: whether it is still the same.
+    pub(crate) fn judge(&self, answer: &Arc<Answer>, versions: Option<&Versions>) -> bool {
+        let same = versions == Some(&answer.versions);
+        if same {
+            self.exchange(State::Same(Arc::clone(answer)));
         } else {
             self.memory.with(|known| known.answers.forget(self.key));
-            self.exchange(State::Open);
         }
+        same
+    }
+
+    /// Notes what the check of the caller read.
+    pub(crate) fn checked(&self, checked: Checked) {
+        *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some(checked);
     }
 
     /// The rows of this read, if they were foreseen; otherwise it is remembered or the wrong guess given up.
@@ -232,7 +242,10 @@ impl TenantScope {
         if let State::Used(versions) = ahead.exchange(State::Over)
             && !ahead.more.load(Ordering::Relaxed)
         {
-            let answer = Answer { stamp, versions, body: body.clone() };
+            let checked = ahead.checked.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(checked) = checked else { return };
+            let Some(versions) = versions.after_check(&checked.rows, checked.pairs) else { return };
+            let answer = Answer { stamp, checked, versions, body: body.clone() };
             ahead.memory.with(|known| known.answers.keep(ahead.key, answer));
         }
     }
@@ -245,7 +258,8 @@ impl Store {
         let memory = self.memory();
         let key = memory.hasher.hash_one((scope.tenant().id, scope.tenant().schema.as_str(), asked));
         let state = Mutex::new(memory.state(key, whole));
-        let ahead = Ahead { memory: Arc::clone(memory), key, state, more: AtomicBool::new(!whole) };
+        let ahead =
+            Ahead { memory: Arc::clone(memory), key, state, more: AtomicBool::new(!whole), checked: Mutex::default() };
         scope.clone().reading(Arc::new(ahead))
     }
 }

@@ -1,7 +1,8 @@
 //! The check of who asks, together with what the request is foreseen to read.
 
+use std::sync::Arc;
+
 use futures_util::future::{join3, join4};
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use crate::ahead::{Foreseen, Value};
@@ -12,28 +13,60 @@ use crate::proof::Versions;
 use crate::scope::TenantScope;
 use crate::store::Store;
 
-/// The statement by which a caller is known. Its first column is never NULL.
+/// The statement by which a caller is known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Check {
     /// Name in the statement cache; one per text.
     pub(crate) name: &'static str,
     /// SQL with `{s}.table` and `$1`, ….
     pub(crate) text: &'static str,
-    /// How many columns it selects.
-    pub(crate) columns: usize,
+    /// What tells whether its row is still the same; without it no answer is kept.
+    pub(crate) proof: Option<CheckProof>,
+}
+
+/// How a check is proven: by the versions (`xmin`) of the rows that it is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CheckProof {
+    /// SQL with the parameters of the check, that selects for every pair `0::bigint` and the two versions, and nothing for
+    /// a pair whose first is not there.
+    pub(crate) text: &'static str,
+    /// How many pairs of versions the check's own row ends in.
+    pub(crate) pairs: usize,
+    /// How many of the parameters must be what they were; the others say when it is.
+    pub(crate) same: usize,
 }
 
 impl Check {
     const fn alone(self) -> Hot {
         Hot { name: self.name, text: self.text, proof: None }
     }
+}
 
-    /// The check's rows and the proof's rows in one answer: each with NULL in the columns of the other.
-    fn with(self, proof: Proof, parameters: usize) -> String {
-        let nulls = "NULL, ".repeat(self.columns);
-        let (check, proof) = (self.text, shifted(proof.text, parameters));
-        format!("SELECT c.*, NULL, NULL, NULL FROM ({check}) c UNION ALL SELECT {nulls}p.* FROM ({proof}) p")
+/// What a check read, to be proven the same when the same request comes again.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    name: &'static str,
+    asked: Vec<Value>,
+    pub(crate) rows: Arc<Vec<Row>>,
+    pub(crate) pairs: usize,
+}
+
+impl Checked {
+    fn is(&self, check: Check, asked: &[Value]) -> bool {
+        let same = check.proof.map_or(0, |proof| proof.same);
+        self.name == check.name && self.asked.get(..same).is_some_and(|before| asked.get(..same) == Some(before))
     }
+
+    #[cfg(test)]
+    pub(crate) fn nothing() -> Self {
+        Self { name: "", asked: Vec::new(), rows: Arc::default(), pairs: 0 }
+    }
+}
+
+/// The proof of a check and that of what it lets read, in one statement: of both only versions are read, which costs
+/// Postgres half of what the columns do.
+fn proof_of_both(check: &str, proof: Proof, parameters: usize) -> String {
+    format!("{check} UNION ALL SELECT p.* FROM ({}) p", shifted(proof.text, parameters))
 }
 
 /// The text with `$1` as `$(1 + by)`, and so on.
@@ -50,70 +83,93 @@ fn shifted(text: &str, by: usize) -> String {
 }
 
 impl Store {
-    /// Runs a check: one flight when the connection has it planned, one or two more when not. What the scope foresees
-    /// travels with it.
+    /// Runs a check: one flight when the connection has it planned, one more when not. What the scope foresees travels with
+    /// it. Where nothing has changed since an answer was kept, only that is read, and the rows are those of then.
     pub(crate) async fn read_check(
         &self,
         scope: &TenantScope,
         check: Check,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, Error> {
-        let due = scope.ahead().and_then(|ahead| Some((ahead, ahead.due()?)));
-        let Some((ahead, (foreseen, answer))) = due else { return self.read_hot(scope, check.alone(), params).await };
+        asked: &[Value],
+    ) -> Result<Arc<Vec<Row>>, Error> {
+        let Some(ahead) = scope.ahead() else { return self.read_plain(scope, check, asked).await };
+        let Some((foreseen, answer)) = ahead.due() else { return self.read_plain(scope, check, asked).await };
         let mut connection = self.pools().tenant(scope.tenant()).await?;
-        let asked = (check, params);
-        match (answer, foreseen.hot.proof) {
-            (Some(answer), Some(proof)) => {
-                if let Ok((rows, versions)) = run_proven(&mut connection, scope, asked, (proof, &foreseen.values)).await
-                {
-                    ahead.judge(answer, versions.as_ref());
-                    return Ok(rows);
-                }
-                connection.statements.pop(&(scope.tenant().schema.clone(), check.name, proof.name));
-            }
-            _ => {
-                if let Ok((rows, more)) = run_both(&mut connection, scope, asked, &foreseen).await {
-                    ahead.keep(foreseen, more);
-                    return Ok(rows);
-                }
-                connection.statements.pop(&(scope.tenant().schema.clone(), foreseen.hot.name, ""));
+        if let (Some(answer), Some(proof), Some(own)) = (answer, foreseen.hot.proof, check.proof)
+            && answer.checked.is(check, asked)
+        {
+            let proofs = (check.name, own.text, proof);
+            match run_proofs(&mut connection, scope, proofs, (asked, &foreseen.values)).await {
+                Ok(versions) if ahead.judge(&answer, versions.as_ref()) => return Ok(Arc::clone(&answer.checked.rows)),
+                Ok(_) => (),
+                Err(_) => return self.ask_again(connection, scope, check, asked).await,
             }
         }
-        // Whatever it was: ask again for the one thing only, which then says it.
+        match run_both(&mut connection, scope, (check, asked), &foreseen).await {
+            Ok((rows, more)) => {
+                ahead.keep(foreseen, more);
+                Ok(checked(scope, check, asked, rows))
+            }
+            Err(_) => self.ask_again(connection, scope, check, asked).await,
+        }
+    }
+
+    /// Something went wrong with more than the check: asks for that alone, which then says what it was.
+    async fn ask_again(
+        &self,
+        mut connection: Pooled,
+        scope: &TenantScope,
+        check: Check,
+        asked: &[Value],
+    ) -> Result<Arc<Vec<Row>>, Error> {
         connection.client.batch_execute("ROLLBACK").await?;
+        connection.forget(&scope.tenant().schema);
         drop(connection);
-        self.read_hot(scope, check.alone(), params).await
+        self.read_plain(scope, check, asked).await
+    }
+
+    async fn read_plain(&self, scope: &TenantScope, check: Check, asked: &[Value]) -> Result<Arc<Vec<Row>>, Error> {
+        let params: Vec<_> = asked.iter().map(Value::param).collect();
+        Ok(checked(scope, check, asked, self.read_hot(scope, check.alone(), &params).await?))
     }
 }
 
-/// A check and the proof of an answer, in one statement.
-async fn run_proven(
+/// Notes what a check read, where an answer may be kept with it.
+fn checked(scope: &TenantScope, check: Check, asked: &[Value], rows: Vec<Row>) -> Arc<Vec<Row>> {
+    let rows = Arc::new(rows);
+    if let (Some(ahead), Some(proof)) = (scope.ahead(), check.proof) {
+        let (rows, pairs) = (Arc::clone(&rows), proof.pairs);
+        ahead.checked(Checked { name: check.name, asked: asked.to_vec(), rows, pairs });
+    }
+    rows
+}
+
+/// The versions of what a check and the read behind it would see now.
+async fn run_proofs(
     connection: &mut Pooled,
     scope: &TenantScope,
-    (check, params): (Check, &[&(dyn ToSql + Sync)]),
-    (proof, values): (Proof, &[Value]),
-) -> Result<(Vec<Row>, Option<Versions>), tokio_postgres::Error> {
-    let text = || check.with(proof, params.len());
-    let statement = remembered(connection, scope, (check.name, proof.name), text).await?;
-    let all: Vec<_> = params.iter().copied().chain(values.iter().map(Value::param)).collect();
-    let rows = framed(connection, &entering(scope), &statement, &all).await?;
-    let (known, proven) = rows.into_iter().partition::<Vec<_>, _>(|row| row.get::<_, Option<i64>>(0).is_some());
-    Ok((known, Versions::of_proof(&proven, check.columns)))
+    (name, check, proof): (&'static str, &'static str, Proof),
+    (asked, values): (&[Value], &[Value]),
+) -> Result<Option<Versions>, tokio_postgres::Error> {
+    let text = || proof_of_both(check, proof, asked.len());
+    let statement = remembered(connection, scope, (name, proof.name), text).await?;
+    let all: Vec<_> = asked.iter().chain(values).map(Value::param).collect();
+    Ok(Versions::of_proof(&framed(connection, &entering(scope), &statement, &all).await?))
 }
 
 /// A check and what is foreseen after it, in one flight.
 async fn run_both(
     connection: &mut Pooled,
     scope: &TenantScope,
-    (check, params): (Check, &[&(dyn ToSql + Sync)]),
+    (check, asked): (Check, &[Value]),
     foreseen: &Foreseen,
 ) -> Result<(Vec<Row>, Vec<Row>), tokio_postgres::Error> {
     let (check, more) = both_planned(connection, scope, (check.alone(), foreseen.hot)).await?;
+    let params: Vec<_> = asked.iter().map(Value::param).collect();
     let values: Vec<_> = foreseen.values.iter().map(Value::param).collect();
     let (opening, client) = (entering(scope), &connection.client);
     let (opened, rows, ahead, committed) = join4(
         client.batch_execute(&opening),
-        client.query(&check, params),
+        client.query(&check, &params),
         client.query(&more, &values),
         client.batch_execute("COMMIT"),
     )

@@ -41,6 +41,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Gives up every plan of a tenant.
+    pub(crate) fn forget(&mut self, schema: &SchemaId) {
+        let keys: Vec<_> = self.statements.iter().map(|(key, _)| key.clone()).filter(|key| key.0 == *schema).collect();
+        for key in keys {
+            self.statements.pop(&key);
+        }
+    }
+
     /// Notes that this tenant's relations are now in the backend's cache.
     pub(crate) fn remember(&mut self, schema: &SchemaId) {
         if !self.tenants.contains(schema) {

@@ -8,6 +8,8 @@ use lru::LruCache;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type, accepts};
 
+use crate::check::Checked;
+
 /// The longest answer that is kept: some pages of long notes.
 const LONGEST: usize = 64 * 1024;
 /// What all kept answers take together, at most.
@@ -29,28 +31,45 @@ impl<'a> FromSql<'a> for Writer {
 pub(crate) struct Versions(Vec<(i64, u32, Option<u32>)>);
 
 impl Versions {
-    /// From the rows of a proof: three columns, from `first` on.
-    pub(crate) fn of_proof(rows: &[Row], first: usize) -> Option<Self> {
-        Self::read(rows, first, first + 1)
+    /// From the rows of a proof: three columns.
+    pub(crate) fn of_proof(rows: &[Row]) -> Option<Self> {
+        rows.iter().map(|row| one(row, row.try_get(0).ok()?, 1)).collect::<Option<Vec<_>>>().map(Self)
     }
 
     /// From the rows of the read itself: the id first, the two writers last.
     pub(crate) fn of_read(rows: &[Row]) -> Option<Self> {
-        Self::read(rows, 0, rows.first().map_or(1, |row| row.len().saturating_sub(2)))
+        let writers = rows.first().map_or(0, |row| row.len().saturating_sub(2));
+        rows.iter().map(|row| one(row, row.try_get(0).ok()?, writers)).collect::<Option<Vec<_>>>().map(Self)
     }
 
-    fn read(rows: &[Row], id: usize, writers: usize) -> Option<Self> {
-        let one = |row: &Row| {
-            let (note, author): (Writer, Option<Writer>) = (row.try_get(writers).ok()?, row.try_get(writers + 1).ok()?);
-            Some((row.try_get(id).ok()?, note.0, author.map(|author| author.0)))
-        };
-        rows.iter().map(one).collect::<Option<Vec<_>>>().map(Self)
+    /// With those of the check before them, whose proof speaks of them as of something with the id 0: its row ends in
+    /// `pairs` times two writers, of which a pair without the first one is of nothing that is there.
+    pub(crate) fn after_check(self, rows: &[Row], pairs: usize) -> Option<Self> {
+        let mut all = Vec::with_capacity(self.0.len() + pairs);
+        for row in rows {
+            let first = row.len().checked_sub(2 * pairs)?;
+            for writers in (first..row.len()).step_by(2) {
+                if row.try_get::<_, Option<Writer>>(writers).ok()?.is_some() {
+                    all.push(one(row, 0, writers)?);
+                }
+            }
+        }
+        all.extend(self.0);
+        Some(Self(all))
     }
 }
 
+fn one(row: &Row, id: i64, writers: usize) -> Option<(i64, u32, Option<u32>)> {
+    let (first, second): (Writer, Option<Writer>) = (row.try_get(writers).ok()?, row.try_get(writers + 1).ok()?);
+    Some((id, first.0, second.map(|second| second.0)))
+}
+
+/// What was answered to a request, and of what it was made.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) stamp: u64,
+    /// What the check of the caller read; its versions come before those of the answer's rows.
+    pub(crate) checked: Checked,
     pub(crate) versions: Versions,
     pub(crate) body: Bytes,
 }
@@ -97,7 +116,12 @@ mod tests {
     use super::*;
 
     fn answer(length: usize) -> Answer {
-        Answer { stamp: 0, versions: Versions(Vec::new()), body: Bytes::from(vec![b'x'; length]) }
+        Answer {
+            stamp: 0,
+            checked: Checked::nothing(),
+            versions: Versions(Vec::new()),
+            body: Bytes::from(vec![b'x'; length]),
+        }
     }
 
     #[test]

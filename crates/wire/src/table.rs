@@ -129,29 +129,33 @@ pub enum Found {
 
 type Row = (&'static Rpc, &'static Binding, Template);
 
-fn rows() -> &'static [Row] {
-    static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
-    ROWS.get_or_init(|| {
+/// The rows by the number of parts of their path, because a template fits paths of that many parts only: of the whole
+/// table a request is held against a dozen.
+fn rows_of(path: &str) -> &'static [Row] {
+    static ROWS: OnceLock<HashMap<usize, Vec<Row>>> = OnceLock::new();
+    let rows = ROWS.get_or_init(|| {
         let row = |rpc: &'static Rpc| rpc.bindings.iter().map(move |b| (rpc, b, Template::parse(b.path)));
         let mut rows: Vec<Row> = all().iter().flat_map(row).collect();
         rows.sort_by_key(|(_, _, template)| std::cmp::Reverse(template.literals()));
-        rows
-    })
+        let mut by_parts: HashMap<usize, Vec<Row>> = HashMap::new();
+        for row in rows {
+            by_parts.entry(row.2.parts()).or_default().push(row);
+        }
+        by_parts
+    });
+    let parts = path.bytes().filter(|byte| *byte == b'/').count();
+    rows.get(&parts).map_or(&[], Vec::as_slice)
 }
 
 /// Finds the binding for `verb` and `path` (percent-decoded). Literal parts beat captures.
 pub fn find(verb: &str, path: &str) -> Found {
-    let with_verb = rows().iter().filter(|(_, binding, _)| binding.verb == verb);
-    for (rpc, binding, template) in with_verb {
+    let rows = rows_of(path);
+    for (rpc, binding, template) in rows.iter().filter(|(_, binding, _)| binding.verb == verb) {
         if let Some(captured) = template.matches(path) {
             return Found::Rpc(Match { rpc, binding, captured });
         }
     }
-    if rows().iter().any(|(_, _, template)| template.matches(path).is_some()) {
-        Found::OtherVerb
-    } else {
-        Found::Nothing
-    }
+    if rows.iter().any(|(_, _, template)| template.matches(path).is_some()) { Found::OtherVerb } else { Found::Nothing }
 }
 
 #[cfg(test)]

@@ -61,6 +61,11 @@ impl Template {
         literal + usize::from(self.verb.is_some())
     }
 
+    /// How many parts a path has that it fits.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
     /// The dotted fields that the path fills.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.captures.iter().map(|(field, ..)| field.as_str())

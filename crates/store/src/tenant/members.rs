@@ -5,7 +5,8 @@
 use domain::id::MemberId;
 use domain::member::Member;
 
-use crate::check::Check;
+use crate::ahead::Value;
+use crate::check::{Check, CheckProof};
 use crate::tx::Param;
 use crate::{Error, Row, Store, TenantScope, TenantTx, Type};
 
@@ -242,6 +243,14 @@ pub async fn delete_member(tx: &mut TenantTx, id: MemberId) -> Result<(), Error>
     if gone == 0 { Err(Error::NotFound("member")) } else { Ok(()) }
 }
 
+/// A member, the setting with the signing secret, and the session of his that lasts.
+macro_rules! member_and_secret {
+    () => {
+        " FROM {s}.member m LEFT JOIN {s}.setting s ON s.key = 'BASIC'
+         LEFT JOIN {s}.session l ON l.session_id = $2 AND l.member_id = m.id AND l.expires_ns > $3"
+    };
+}
+
 /// The member named by an access token, with the tenant's signing secret (empty when it has none), and whether his
 /// session `session` lasts at `now_ns`: one flight. A large picture is [`PICTURE`].
 pub async fn read_member_and_secret(
@@ -256,12 +265,21 @@ pub async fn read_member_and_secret(
         text: concat!(
             "SELECT ",
             shown_columns!(),
-            ", coalesce((SELECT s.value->>'secretKey' FROM {s}.setting s WHERE s.key = 'BASIC'), ''),",
-            " EXISTS (SELECT 1 FROM {s}.session l WHERE l.session_id = $2 AND l.member_id = m.id AND l.expires_ns > $3)",
-            " FROM {s}.member m WHERE m.id = $1"
+            ", coalesce(s.value->>'secretKey', ''), l.session_id IS NOT NULL, m.xmin, s.xmin, l.xmin, NULL::xid",
+            member_and_secret!(),
+            " WHERE m.id = $1"
         ),
-        columns: 12,
+        proof: Some(CheckProof {
+            text: concat!(
+                "SELECT 0::bigint, pair.* FROM (SELECT m.xmin AS m, s.xmin AS s, l.xmin AS l",
+                member_and_secret!(),
+                " WHERE m.id = $1) v CROSS JOIN LATERAL (VALUES (v.m, v.s), (v.l, NULL)) pair WHERE pair.column1 IS NOT NULL"
+            ),
+            pairs: 2,
+            same: 2,
+        }),
     };
-    let rows = store.read_check(scope, CHECK, &[&id.0, &session, &now_ns]).await?;
+    let asked = [Value::Number(id.0), Value::Text(session.to_owned()), Value::Number(now_ns)];
+    let rows = store.read_check(scope, CHECK, &asked).await?;
     rows.first().map(|row| Ok((member_of(row)?, row.try_get(10)?, row.try_get(11)?))).transpose()
 }

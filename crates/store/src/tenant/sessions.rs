@@ -6,6 +6,7 @@ use domain::id::MemberId;
 use domain::member::Member;
 
 use super::members::{member_of, shown_columns};
+use crate::ahead::Value;
 use crate::check::Check;
 use crate::tx::Param;
 use crate::{Error, Row, Store, TenantScope, TenantTx, Type};
@@ -230,9 +231,9 @@ pub async fn read_sessions(store: &Store, scope: &TenantScope, ids: &[String]) -
             " coalesce((SELECT b.value->>'secretKey' FROM {s}.setting b WHERE b.key = 'BASIC'), '')",
             " FROM {s}.session s JOIN {s}.member m ON m.id = s.member_id WHERE s.session_id = ANY($1)"
         ),
-        columns: 21,
+        proof: None,
     };
-    let rows = store.read_check(scope, CHECK, &[&ids]).await?;
+    let rows = store.read_check(scope, CHECK, &[Value::Texts(ids.to_vec())]).await?;
     rows.iter()
         .map(|row| {
             Ok(KnownSession {

@@ -4,7 +4,8 @@ use domain::id::MemberId;
 use domain::member::Member;
 
 use super::members::{member_of, shown_columns};
-use crate::check::Check;
+use crate::ahead::Value;
+use crate::check::{Check, CheckProof};
 use crate::tx::Param;
 use crate::{Error, Row, Store, TenantScope, TenantTx, Type};
 
@@ -91,12 +92,17 @@ pub async fn read_token(
         text: concat!(
             "SELECT ",
             shown_columns!(),
-            ", t.token_id, t.description, t.created_ns, t.expires_ns, t.last_used_ns, t.scope",
+            ", t.token_id, t.description, t.created_ns, t.expires_ns, t.last_used_ns, t.scope, t.xmin, m.xmin",
             " FROM {s}.access_token t JOIN {s}.member m ON m.id = t.member_id WHERE t.token_hash = $1"
         ),
-        columns: 16,
+        proof: Some(CheckProof {
+            text: "SELECT 0::bigint, t.xmin, m.xmin FROM {s}.access_token t JOIN {s}.member m ON m.id = t.member_id \
+                   WHERE t.token_hash = $1",
+            pairs: 1,
+            same: 1,
+        }),
     };
-    let rows = store.read_check(scope, CHECK, &[&hash]).await?;
+    let rows = store.read_check(scope, CHECK, &[Value::Text(hash.to_owned())]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let member = member_of(row)?;
     let token = AccessToken {
