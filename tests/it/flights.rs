@@ -169,6 +169,52 @@ async fn a_kept_answer_is_never_older_than_what_it_shows() {
     }
 }
 
+/// The check of the caller is proven like an answer is: whatever makes it come out differently must be seen at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_answer_is_refused_to_whom_the_check_refuses() {
+    let team = team().await;
+    let running = team.installation.serve();
+    let client = reqwest_client();
+    let url = format!("http://{}/t/team/api/v1", running.address);
+    let credentials = json!({"passwordCredentials": {"username": "anna", "password": "a-long-password"}});
+    let signed_in = client.post(format!("{url}/auth/signin")).json(&credentials).send().await.unwrap();
+    let signed_in: serde_json::Value = signed_in.json().await.unwrap();
+    let session = signed_in["accessToken"].as_str().unwrap().to_owned();
+    let body = json!({"content": "kept", "visibility": "PRIVATE"});
+    let made = client.post(format!("{url}/memos?memoId=kept")).bearer_auth(&session).json(&body).send().await.unwrap();
+    assert_eq!(made.status(), 200);
+    let status = async |token: &str| {
+        let asked = client.get(format!("{url}/memos/kept")).bearer_auth(token).send().await.unwrap();
+        asked.status().as_u16()
+    };
+    let database = team.installation.database.superuser().await;
+    let schema: String =
+        database.query_one("SELECT schema_id FROM holdfast.tenant WHERE slug = 'team'", &[]).await.unwrap().get(0);
+    database.batch_execute(&format!("SET search_path = {schema}")).await.unwrap();
+    // What is done, what undoes it, and to whom it matters: the personal token, the session's token.
+    let secret = "UPDATE setting SET value = jsonb_set(value, '{secretKey}', '\"another, as long as the one before was\"') \
+                  WHERE key = 'BASIC'";
+    let doings = [
+        ("UPDATE member SET archived = true", "UPDATE member SET archived = false", [true, true]),
+        ("UPDATE access_token SET expires_ns = 1", "UPDATE access_token SET expires_ns = NULL", [true, false]),
+        ("UPDATE access_token SET member_id = -1", "SELECT 1", [true, false]),
+        ("UPDATE session SET expires_ns = 1", "UPDATE session SET expires_ns = 9000000000000000000", [false, true]),
+        (secret, "SELECT 1", [false, true]),
+    ];
+    for (sql, undo, [token, of_session]) in doings {
+        for _ in 0..3 {
+            status(&team.token).await;
+            status(&session).await;
+        }
+        let before = (status(&team.token).await, status(&session).await);
+        database.batch_execute(sql).await.unwrap();
+        let seen = (status(&team.token).await, status(&session).await);
+        let now = |was: u16, refused: bool| if refused { 401 } else { was };
+        assert_eq!(seen, (now(before.0, token), now(before.1, of_session)), "after {sql}; before: {before:?}");
+        database.batch_execute(undo).await.unwrap();
+    }
+}
+
 fn reqwest_client() -> reqwest::Client {
     rustls::crypto::ring::default_provider().install_default().ok();
     reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build().unwrap()
