@@ -88,7 +88,7 @@ impl Store {
             ahead.reads_more();
         }
         let mut connection = self.pools().tenant(scope.tenant()).await?;
-        let opening = format!("{};SET LOCAL plan_cache_mode TO force_generic_plan", entering(scope));
+        let opening = entering(scope);
         let values: Vec<_> = params.iter().map(|(value, _)| *value).collect();
         if let Some(known) = connection.lists.get(text).cloned() {
             match framed(&connection, &opening, &known, &values).await {
@@ -103,7 +103,6 @@ impl Store {
         let types: Vec<_> = params.iter().map(|(_, kind)| kind.clone()).collect();
         let (opened, statement, committed) = {
             let client = &connection.client;
-            let opening = entering(scope);
             join3(client.batch_execute(&opening), client.prepare_typed(text, &types), client.batch_execute("COMMIT"))
                 .await
         };
