@@ -138,6 +138,8 @@ export async function forms({ browser, url, test, member, demo, source }) {
       await page.goto(`${url}/`);
       await page.setInputFiles("#files", path);
       await save();
+      await demand(page, "Saved.");
+      await demand(page, "näme & co.txt"); // a name that came otherwise is told at once, not by a selector that waits
       const link = await page.getAttribute(".files a:has-text('näme & co.txt')", "href");
       const answer = await context.request.get(new URL(link, url).href);
       if ((await answer.text()) !== "the file's own text") throw new Error(`the file came back as ${answer.status()}`);

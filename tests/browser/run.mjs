@@ -98,6 +98,8 @@ try {
   demo = process.env.DEMO ? runningDemo(process.env.DEMO) : await startDemo(binary);
   console.log(`demo: ${((Date.now() - began) / 1000).toFixed(1)} s`);
   browser = await chromium.launch({
+    // Chromium reads the names of files by the locale; a person's desktop has UTF-8.
+    env: { ...process.env, LC_ALL: "C.UTF-8" },
     executablePath: process.env.BROWSER ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server"],
   });
