@@ -10,6 +10,10 @@ use crate::demo::DemoArguments;
 use crate::installation::{Installation, Share};
 use crate::serve::ServeArguments;
 
+/// Kinds of work that a worker may be kept to.
+const ONLY: [&str; 11] =
+    ["backup", "drill", "dump", "prune", "verify", "survey", "restore", "compare", "swap", "webhook", "mail"];
+
 /// Memos-compatible notes for many teams, with restores that are proven.
 #[derive(Debug, clap::Parser)]
 #[command(name = "holdfast", version, about, arg_required_else_help = true)]
@@ -36,7 +40,7 @@ enum Command {
     /// Do what is due: points, drills, dumps, outgoing messages.
     Worker {
         /// Only these kinds of work.
-        #[arg(long, value_delimiter = ',', value_parser = ["backup", "drill", "dump", "prune", "webhook", "mail"])]
+        #[arg(long, value_delimiter = ',', value_parser = ONLY)]
         only: Vec<String>,
     },
     #[command(flatten)]

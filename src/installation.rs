@@ -190,7 +190,12 @@ impl Installation {
 
     /// What the operators' side needs.
     pub(crate) fn admin(&self) -> Admin {
-        Admin::new(self.store.clone(), self.files.clone())
+        let copies = self.settings.store_copies.iter().filter_map(|place| copy_store(place, &self.settings).ok());
+        Admin {
+            policy: self.settings.retention.parse().unwrap_or_default(),
+            stores: std::iter::once(self.objects.location()).chain(copies.map(|store| store.location())).collect(),
+            ..Admin::new(self.store.clone(), self.files.clone())
+        }
     }
 
     /// How `pg_dump` reaches the database.

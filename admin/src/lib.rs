@@ -21,6 +21,7 @@ pub use error::Error;
 
 use domain::chance::Chance;
 use domain::clock::Clock;
+use domain::retention::Policy;
 use identity::Identity;
 use objects::FileStore;
 use store::Store;
@@ -38,6 +39,10 @@ pub struct Admin {
     pub clock: Clock,
     /// Secrets.
     pub chance: Chance,
+    /// How long points stay.
+    pub policy: Policy,
+    /// Where points are to be: the backup store, then further ones.
+    pub stores: Vec<String>,
 }
 
 impl Admin {
@@ -45,7 +50,7 @@ impl Admin {
     pub fn new(store: Store, files: FileStore) -> Self {
         let (clock, chance) = (Clock::System, Chance::System);
         let identity = Identity::new(store.clone(), clock.clone(), chance.clone());
-        Self { store, files, identity, clock, chance }
+        Self { store, files, identity, clock, chance, policy: Policy::default(), stores: Vec::new() }
     }
 }
 

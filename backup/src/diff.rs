@@ -16,8 +16,8 @@ use crate::snapshot::shown_file;
 
 /// Notes whose words are compared; beyond that, only that they differ is told.
 const DIFFED: usize = 200;
-/// Words of a text beyond which single words are not compared.
-const WORDS: usize = 1_500;
+/// Names of a kind that an outline lists; beyond, they are only counted.
+const LISTED: usize = 5_000;
 
 /// What of one kind differs.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -56,14 +56,69 @@ pub struct CompareReport {
     pub settings: Difference,
 }
 
+/// A comparison without any content: names and counts. What pages keep of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outline {
+    /// The first tenant.
+    pub tenant: String,
+    /// The second one.
+    pub other: String,
+    /// Notes by uid.
+    pub notes: Names,
+    /// Members by username.
+    pub members: Names,
+    /// Settings by key.
+    pub settings: Names,
+}
+
+/// What of one kind differs, by name.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Names {
+    /// In the second tenant only.
+    pub added: Vec<String>,
+    /// In both, and not the same; and for what is no note, in what.
+    pub changed: Vec<Changed>,
+    /// In the first tenant only.
+    pub deleted: Vec<String>,
+    /// How many of each there are, also beyond those listed.
+    pub counts: [usize; 3],
+    /// In both, and the same.
+    pub same: u64,
+}
+
+impl From<Difference> for Names {
+    fn from(mut all: Difference) -> Self {
+        let counts = [all.added.len(), all.changed.len(), all.deleted.len()];
+        all.added.truncate(LISTED);
+        all.changed.truncate(LISTED);
+        all.deleted.truncate(LISTED);
+        Self { added: all.added, changed: all.changed, deleted: all.deleted, counts, same: all.same }
+    }
+}
+
 impl Backup {
     /// What `other` has that `slug` has not, and the other way round.
     pub async fn compare_tenants(&self, slug: &str, other: &str) -> Result<CompareReport, Error> {
         let (one, two) = (self.scope_of(slug).await?, self.scope_of(other).await?);
-        let notes = self.compare_notes(&one, &two).await?;
-        let members = difference(self.people(&one).await?, self.people(&two).await?);
-        let settings = difference(self.settings_of(&one).await?, self.settings_of(&two).await?);
-        Ok(CompareReport { tenant: slug.to_owned(), other: other.to_owned(), notes, members, settings })
+        let mut report = self.compare_names(&one, &two).await?;
+        self.add_words(&one, &two, &mut report.notes).await?;
+        Ok(report)
+    }
+
+    /// The same without any content of either.
+    pub async fn outline_tenants(&self, slug: &str, other: &str) -> Result<Outline, Error> {
+        let (one, two) = (self.scope_of(slug).await?, self.scope_of(other).await?);
+        let CompareReport { tenant, other, notes, members, settings } = self.compare_names(&one, &two).await?;
+        Ok(Outline { tenant, other, notes: notes.into(), members: members.into(), settings: settings.into() })
+    }
+
+    async fn compare_names(&self, one: &TenantScope, two: &TenantScope) -> Result<CompareReport, Error> {
+        let any = |_: &String, _: &String| "differs".to_owned();
+        let notes = difference(self.hashes(one).await?, self.hashes(two).await?, any);
+        let members = difference(self.people(one).await?, self.people(two).await?, fields);
+        let settings = difference(self.settings_of(one).await?, self.settings_of(two).await?, any);
+        let slug = |scope: &TenantScope| scope.tenant().slug.to_string();
+        Ok(CompareReport { tenant: slug(one), other: slug(two), notes, members, settings })
     }
 
     async fn scope_of(&self, slug: &str) -> Result<TenantScope, Error> {
@@ -85,9 +140,8 @@ impl Backup {
         Ok(out)
     }
 
-    async fn compare_notes(&self, one: &TenantScope, two: &TenantScope) -> Result<Difference, Error> {
-        let mut out = difference(self.hashes(one).await?, self.hashes(two).await?);
-        for changed in out.changed.iter_mut().take(DIFFED) {
+    async fn add_words(&self, one: &TenantScope, two: &TenantScope, notes: &mut Difference) -> Result<(), Error> {
+        for changed in notes.changed.iter_mut().take(DIFFED) {
             let (mut before, mut after) = (self.store.begin(one), self.store.begin(two));
             let before = notes::find_note(&mut before, &changed.name).await?;
             let after = notes::find_note(&mut after, &changed.name).await?;
@@ -95,25 +149,24 @@ impl Backup {
             changed.diff = if before.content == after.content {
                 "same text; visibility, pin, state, times, files or relations differ".to_owned()
             } else {
-                words(&before.content, &after.content)
+                domain::diff::line(&before.content, &after.content)
             };
         }
-        Ok(out)
+        Ok(())
     }
 
-    async fn people(&self, scope: &TenantScope) -> Result<BTreeMap<String, String>, Error> {
+    async fn people(&self, scope: &TenantScope) -> Result<BTreeMap<String, Fields>, Error> {
         let mut tx = self.store.begin(scope);
         let all = members::list_members(&mut tx, i64::MAX, 0).await?;
         let shown = |member: domain::member::Member| {
-            let what = format!(
-                "{} {} {} {} {} {}",
-                member.role.as_str(),
-                if member.archived { "archived" } else { "active" },
-                member.email,
-                member.display_name,
-                member.description,
-                Hash::of(member.avatar.as_bytes())
-            );
+            let what = [
+                ("role", member.role.as_str().to_owned()),
+                ("state", if member.archived { "archived" } else { "active" }.to_owned()),
+                ("e-mail", member.email),
+                ("name", member.display_name),
+                ("description", member.description),
+                ("picture", member.avatar),
+            ];
             (member.username, what)
         };
         Ok(all.into_iter().map(shown).collect())
@@ -127,107 +180,28 @@ impl Backup {
     }
 }
 
-fn difference(mut one: BTreeMap<String, String>, two: BTreeMap<String, String>) -> Difference {
+/// What is compared of a member.
+type Fields = [(&'static str, String); 6];
+
+/// Names of the fields that differ.
+fn fields(before: &Fields, after: &Fields) -> String {
+    let differ = before.iter().zip(after).filter(|(one, two)| one != two);
+    differ.map(|((name, _), _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+fn difference<V: PartialEq>(
+    mut one: BTreeMap<String, V>,
+    two: BTreeMap<String, V>,
+    told: impl Fn(&V, &V) -> String,
+) -> Difference {
     let mut out = Difference::default();
     for (name, after) in two {
         match one.remove(&name) {
             None => out.added.push(name),
             Some(before) if before == after => out.same += 1,
-            Some(_) => out.changed.push(Changed { name, diff: "differs".to_owned() }),
+            Some(before) => out.changed.push(Changed { diff: told(&before, &after), name }),
         }
     }
     out.deleted.extend(one.into_keys());
     out
-}
-
-/// A text against another, word by word.
-fn words(before: &str, after: &str) -> String {
-    let (old, new): (Vec<&str>, Vec<&str>) = (before.split_whitespace().collect(), after.split_whitespace().collect());
-    if old.len() > WORDS || new.len() > WORDS {
-        return format!("{} words before, {} after", old.len(), new.len());
-    }
-    let start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let (old_rest, new_rest) = (old.get(start..).unwrap_or_default(), new.get(start..).unwrap_or_default());
-    let end = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(a, b)| a == b).count();
-    let (old_mid, new_mid) = (
-        old_rest.get(..old_rest.len() - end).unwrap_or_default(),
-        new_rest.get(..new_rest.len() - end).unwrap_or_default(),
-    );
-    let mut out: Vec<String> = Vec::new();
-    if let Some(last) = old.get(..start).and_then(<[&str]>::last) {
-        out.push(if start > 1 { format!("… {last}") } else { (*last).to_owned() });
-    }
-    out.extend(steps(old_mid, new_mid));
-    if let Some(first) = old_rest.get(old_rest.len() - end..).and_then(<[&str]>::first) {
-        out.push(if end > 1 { format!("{first} …") } else { (*first).to_owned() });
-    }
-    if out.is_empty() { "only white space differs".to_owned() } else { out.join(" ") }
-}
-
-/// The longest common words of both, with what is between them.
-fn steps(old: &[&str], new: &[&str]) -> Vec<String> {
-    let width = new.len() + 1;
-    let mut longest = vec![0_u32; (old.len() + 1) * width];
-    let at = |row: usize, column: usize| row * width + column;
-    let get = |table: &[u32], row: usize, column: usize| table.get(at(row, column)).copied().unwrap_or_default();
-    for (row, word) in old.iter().enumerate().rev() {
-        for (column, other) in new.iter().enumerate().rev() {
-            let best = if word == other {
-                get(&longest, row + 1, column + 1) + 1
-            } else {
-                get(&longest, row + 1, column).max(get(&longest, row, column + 1))
-            };
-            if let Some(cell) = longest.get_mut(at(row, column)) {
-                *cell = best;
-            }
-        }
-    }
-    let (mut out, mut out_words, mut in_words) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut row, mut column) = (0, 0);
-    let flush = |out: &mut Vec<String>, taken: &mut Vec<&str>, put: &mut Vec<&str>| {
-        if !taken.is_empty() {
-            out.push(format!("[-{}-]", taken.join(" ")));
-            taken.clear();
-        }
-        if !put.is_empty() {
-            out.push(format!("{{+{}+}}", put.join(" ")));
-            put.clear();
-        }
-    };
-    loop {
-        match (old.get(row), new.get(column)) {
-            (Some(word), Some(other)) if word == other => {
-                flush(&mut out, &mut out_words, &mut in_words);
-                out.push((*word).to_owned());
-                (row, column) = (row + 1, column + 1);
-            }
-            (Some(word), other)
-                if other.is_none() || get(&longest, row + 1, column) >= get(&longest, row, column + 1) =>
-            {
-                out_words.push(*word);
-                row += 1;
-            }
-            (_, Some(other)) => {
-                in_words.push(*other);
-                column += 1;
-            }
-            _ => break,
-        }
-    }
-    flush(&mut out, &mut out_words, &mut in_words);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_taken_out_and_put_in_are_marked() {
-        assert_eq!(words("one two three four", "one two 3 four"), "… two [-three-] {+3+} four");
-        assert_eq!(words("a", "a b c"), "a {+b c+}");
-        assert_eq!(words("a b c d e", "a c x e"), "a [-b-] c [-d-] {+x+} e");
-        assert_eq!(words("a  b", "a b"), "… b");
-        assert_eq!(words("x", ""), "[-x-]");
-    }
 }

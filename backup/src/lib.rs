@@ -1,5 +1,6 @@
 //! Restore points: taking, verifying, restoring and rehearsing them. Library first, then jobs, then the command line.
 
+mod asked;
 mod changed;
 pub mod cli;
 mod compare;
@@ -12,6 +13,7 @@ mod error;
 pub mod format;
 mod instance;
 pub mod keys;
+mod lineage;
 mod list;
 mod purge;
 pub mod restore;
@@ -30,12 +32,13 @@ pub use changed::{pick_up_changed, pick_up_control, pick_up_once};
 pub use compare::TableResult;
 pub use context::Backup;
 pub use copies::{CopyReport, keep_copies};
-pub use diff::{Changed, CompareReport, Difference};
+pub use diff::{Changed, CompareReport, Difference, Names, Outline};
 pub use drill::{DrillOptions, DrillReport, Fault, Verdict};
 pub use dump::{DumpReport, DumpSource};
 pub use error::Error;
 pub use instance::{InstanceReport, TenantBack};
 pub use keys::{EscrowSheet, KeyDirectory, Sheet};
+pub use lineage::{Lineage, Share};
 pub use list::PointLine;
 pub use purge::{Certificate, PurgeReport};
 pub use restore::{Part, PartReport, RestoreOptions, RestoreReport};

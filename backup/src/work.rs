@@ -17,20 +17,22 @@ use crate::snapshot::PointOptions;
 
 /// The handlers of this roof. `program`: our own executable; `reports`: where reports are kept.
 pub fn handlers(backup: &Backup, program: PathBuf, reports: PathBuf, dump: DumpSource) -> Vec<Arc<dyn Handler>> {
-    vec![
+    let mut all: Vec<Arc<dyn Handler>> = vec![
         Arc::new(Points { backup: backup.clone() }),
         Arc::new(Drills { backup: backup.clone(), program, reports }),
         Arc::new(Dumps { backup: backup.clone(), source: dump }),
         Arc::new(Prunes { backup: backup.clone() }),
-    ]
+    ];
+    all.extend(crate::asked::handlers(backup));
+    all
 }
 
-fn again(error: Error) -> Failure {
+pub(crate) fn again(error: Error) -> Failure {
     Failure::Again(Box::new(error))
 }
 
 /// Who asked, in the words of points and of the audit.
-fn who(trigger: &Trigger) -> (&'static str, String) {
+pub(crate) fn who(trigger: &Trigger) -> (&'static str, String) {
     match trigger {
         Trigger::Schedule { .. } => ("schedule", "job:schedule".to_owned()),
         Trigger::Operator { name } => ("console", format!("operator:{name}")),

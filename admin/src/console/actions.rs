@@ -1,4 +1,4 @@
-//! Jobs that are asked for.
+//! Jobs that are asked for: with their audit event, in one transaction.
 
 use actix_web::{HttpResponse, web::Data, web::Path};
 use jobs::{BackupTenant, DrillTenant, Kind, Trigger};
@@ -13,27 +13,52 @@ use crate::Admin;
 /// Asks for a point of the tenant.
 pub(super) async fn back_up(visit: OperatorVisit, admin: Data<Admin>, slug: Path<String>) -> Result<HttpResponse> {
     let tenant = found(&admin, &slug).await?.id;
-    ask(&visit, &admin, &slug, "backup.asked", &BackupTenant { tenant, trigger: by(&visit) }).await
+    let message = BackupTenant { tenant, trigger: by(&visit) };
+    let added = ask(&visit, &admin, "backup.asked", &slug, &message).await?;
+    Ok(back(added, &of_tenant(&slug)))
 }
 
 /// Asks for a drill of the tenant's newest point.
 pub(super) async fn drill(visit: OperatorVisit, admin: Data<Admin>, slug: Path<String>) -> Result<HttpResponse> {
     let tenant = found(&admin, &slug).await?.id;
-    ask(&visit, &admin, &slug, "drill.asked", &DrillTenant { tenant, trigger: by(&visit) }).await
+    let message = DrillTenant { tenant, trigger: by(&visit) };
+    let added = ask(&visit, &admin, "drill.asked", &slug, &message).await?;
+    Ok(back(added, &of_tenant(&slug)))
 }
 
-fn by(visit: &OperatorVisit) -> Trigger {
+/// The page of a tenant.
+pub(super) fn of_tenant(slug: &str) -> String {
+    format!("/console/tenants/{}", page::encode(slug))
+}
+
+pub(super) fn by(visit: &OperatorVisit) -> Trigger {
     Trigger::Operator { name: visit.operator.name.clone() }
 }
 
-/// Adds the job and its audit event in one transaction.
-async fn ask<K: Kind>(
+/// Back to a page, on which the work can be seen.
+pub(super) fn back(added: Option<i64>, location: &str) -> HttpResponse {
+    match added {
+        Some(_) => page::see_other(location),
+        None => page::see_other_saying(location, "That is already under way.", "/console"),
+    }
+}
+
+/// To the page of the run; to another one when the same is already under way.
+pub(super) fn follow(added: Option<i64>, otherwise: &str) -> HttpResponse {
+    match added {
+        Some(id) => page::see_other(&format!("/console/runs/{id}")),
+        None => back(None, otherwise),
+    }
+}
+
+/// Adds the job and its audit event in one transaction; none when the same work waits or runs.
+pub(super) async fn ask<K: Kind>(
     visit: &OperatorVisit,
     admin: &Admin,
-    slug: &str,
     event: &str,
+    object: &str,
     message: &K,
-) -> Result<HttpResponse> {
+) -> Result<Option<i64>> {
     let once = message.once_key();
     let payload = serde_json::to_value(message).map_err(Error::internal)?;
     let job =
@@ -42,13 +67,9 @@ async fn ask<K: Kind>(
     let tx = admin.store.control().begin().await?;
     let added = tx.enqueue(&job).await?;
     if added.is_some() {
-        tx.audit(message.tenant(), &AuditEvent { actor: &actor, event, object: slug, detail: json!({ "job": added }) })
+        tx.audit(message.tenant(), &AuditEvent { actor: &actor, event, object, detail: json!({ "job": added }) })
             .await?;
     }
     tx.commit().await?;
-    let location = format!("/console/tenants/{}", page::encode(slug));
-    Ok(match added {
-        Some(_) => page::see_other(&location),
-        None => page::see_other_saying(&location, "That is already under way.", "/console"),
-    })
+    Ok(added)
 }

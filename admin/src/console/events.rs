@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web::Bytes, web::Data, web::Path};
 use futures_util::stream;
 use web::{Error, OperatorVisit, Result};
 
-use super::view::JobBox;
+use super::runs::JobBox;
 use crate::Admin;
 
 /// How often the job is looked at.

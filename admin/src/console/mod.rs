@@ -1,15 +1,20 @@
 //! The operators' pages: below `/console`, for operators only.
 
 mod actions;
+mod compare;
 mod deeds;
 mod entry;
 mod events;
+mod lineage;
 mod pages;
+mod points;
 mod report;
+mod restore;
+mod runs;
+mod swap;
 mod view;
 
 use actix_web::web::to;
-use jobs::kind;
 use web::{Access, Audit, Route};
 
 /// The rows of the console.
@@ -27,6 +32,7 @@ pub fn routes() -> Vec<Route> {
         Route::get("/console/jobs/{id}/events", || to(events::follow)).access(Access::Operator),
     ];
     rows.extend(entrance());
+    rows.extend(about_points());
     for (path, event) in [
         ("/console/tenants/{slug}/suspend", "tenant.suspended"),
         ("/console/tenants/{slug}/resume", "tenant.resumed"),
@@ -37,6 +43,31 @@ pub fn routes() -> Vec<Route> {
         rows.push(Route::get(path, || to(deeds::ask)).access(Access::Deed));
         rows.push(Route::post(path, Audit::Event(event), || to(deeds::carry_out)).access(Access::Deed));
     }
+    rows
+}
+
+/// Points, what they are for, and the runs of what was asked for.
+fn about_points() -> Vec<Route> {
+    let asks = |path, event, handler| Route::post(path, Audit::Event(event), handler).access(Access::Operator);
+    let mut rows = vec![
+        Route::get("/console/tenants/{slug}/points", || to(points::list)).access(Access::Operator),
+        asks("/console/tenants/{slug}/survey", "points.survey.asked", || to(points::survey)),
+        Route::get("/console/points/{point}", || to(points::one)).access(Access::Operator),
+        asks("/console/points/{point}/verify", "point.verify.asked", || to(points::verify)),
+        asks("/console/points/{point}/keep", "point.kept", || to(points::keep)),
+        Route::get("/console/runs/{id}", || to(runs::show)).access(Access::Operator),
+        Route::get("/console/tenants/{slug}/compare/{other}", || to(compare::show)).access(Access::Operator),
+        asks("/console/tenants/{slug}/compare/{other}", "compare.asked", || to(compare::ask)),
+    ];
+    let restore = "/console/points/{point}/restore";
+    rows.push(Route::get(restore, || to(restore::plan)).access(Access::Deed));
+    rows.push(Route::post(restore, Audit::Event("restore.asked"), || to(restore::ask)).access(Access::Deed));
+    let swap = "/console/tenants/{slug}/swap/{other}";
+    rows.push(Route::get(swap, || to(swap::plan)).access(Access::Deed));
+    rows.push(Route::post(swap, Audit::Event("swap.asked"), || to(swap::ask)).access(Access::Deed));
+    let undo = "/console/tenants/{slug}/undo";
+    rows.push(Route::get(undo, || to(swap::plan_undo)).access(Access::Deed));
+    rows.push(Route::post(undo, Audit::Event("swap.undo.asked"), || to(swap::ask_undo)).access(Access::Deed));
     rows
 }
 
@@ -54,9 +85,4 @@ fn entrance() -> Vec<Route> {
         Route::post("/console/signout", Audit::Event("operator.signout.made"), || to(entry::sign_out))
             .access(Access::Operator),
     ]
-}
-
-/// Kinds of jobs that a tenant's page shows.
-fn shown_kinds() -> Vec<String> {
-    vec![kind::BACKUP.to_owned(), kind::DRILL.to_owned()]
 }

@@ -10,7 +10,8 @@ use store::tenant::counts::{Counts, read_counts};
 use web::{Error, OperatorVisit, Result, page};
 
 use super::report::Told;
-use super::view::{DrillLine, Frame, JobBox, PointLine, RecoveryRow, headline, moment, point, proof, rpo, rto};
+use super::runs::{JobBox, Jobs, kinds};
+use super::view::{DrillLine, Frame, PointLine, RecoveryRow, headline, moment, point, proof, rpo, rto};
 use crate::recovery::recovery_of;
 use crate::{Admin, tenants};
 
@@ -39,8 +40,24 @@ struct TenantPage {
     /// Jobs that are under way; when there is none, the last that was.
     jobs: Vec<JobBox>,
     follows: bool,
+    copies: Vec<CopyLine>,
+    /// The tenant with the rows from before a swap that can be taken back, and until when.
+    swapped: Option<(String, String)>,
     points: Vec<PointLine>,
     drills: Vec<DrillLine>,
+}
+
+/// A tenant that was restored from a point of this one.
+struct CopyLine {
+    slug: String,
+    state: String,
+    shows: String,
+}
+
+impl From<store::CopyOf> for CopyLine {
+    fn from(copy: store::CopyOf) -> Self {
+        Self { slug: copy.slug, state: copy.state, shows: moment(copy.shows) }
+    }
 }
 
 #[derive(Template)]
@@ -88,11 +105,11 @@ struct OperatorsPage {
     operators: Vec<OperatorLine>,
 }
 
-fn frame(visit: &OperatorVisit, here: &'static str, request: &HttpRequest) -> Frame {
+pub(super) fn frame(visit: &OperatorVisit, here: &'static str, request: &HttpRequest) -> Frame {
     Frame::new(Some(&visit.operator.name), here, page::flash(request))
 }
 
-fn answer(request: &HttpRequest, template: &impl Template) -> Result<HttpResponse> {
+pub(super) fn answer(request: &HttpRequest, template: &impl Template) -> Result<HttpResponse> {
     Ok(page::forget_flash(page::show(request, template)?, "/console"))
 }
 
@@ -131,13 +148,9 @@ pub(super) async fn tenant(
     let scope = TenantScope::for_command(Arc::clone(&tenant), "console");
     let recovery = recovery_of(&admin, &tenant).await;
     let control = admin.store.control();
-    let mut jobs = control.list_jobs(&super::shown_kinds(), Some(tenant.id), 10).await?;
-    let follows = jobs.iter().any(|job| !JobBox::from(job).ended);
-    if follows {
-        jobs.retain(|job| !JobBox::from(job).ended);
-    } else {
-        jobs.truncate(1);
-    }
+    let Jobs { jobs, follows } = Jobs::of(&admin, tenant.id, &kinds()).await?;
+    let swapped = super::swap::kept(&admin, &tenant).await?;
+    let copies = admin.store.copies_of_tenant(tenant.id).await?;
     let page = TenantPage {
         frame: frame(&visit, "recovery", &request),
         slug: tenant.slug.to_string(),
@@ -149,9 +162,11 @@ pub(super) async fn tenant(
         newest: point(&recovery),
         now: moment(admin.clock.now()),
         counts: read_counts(&admin.store, &scope).await?,
-        jobs: jobs.iter().map(JobBox::from).collect(),
+        jobs,
         follows,
-        points: control.list_points(Some(tenant.id), 20).await?.into_iter().map(PointLine::from).collect(),
+        copies: copies.into_iter().map(CopyLine::from).collect(),
+        swapped: swapped.map(|kept| (kept.other.slug.to_string(), moment(kept.keep_until))),
+        points: control.list_points(Some(tenant.id), 5).await?.into_iter().map(PointLine::from).collect(),
         drills: control.list_drills(Some(tenant.id), 20).await?.iter().map(DrillLine::from).collect(),
     };
     answer(&request, &page)

@@ -70,17 +70,7 @@ impl Told {
 
     /// The phases in their order.
     pub(super) fn phases(&self) -> Vec<Phase> {
-        let longest = self.phases.iter().map(|phase| phase.seconds).fold(f64::MIN_POSITIVE, f64::max);
-        let shown = |phase: &Measured| Phase {
-            name: words(&phase.name),
-            took: if phase.seconds < 1.0 {
-                format!("{:.0} ms", phase.seconds * 1000.0)
-            } else {
-                duration(phase.seconds)
-            },
-            share: (phase.seconds / longest * 100.0).round().clamp(1.0, 100.0) as u32,
-        };
-        self.phases.iter().map(shown).collect()
+        shown(&self.phases)
     }
 
     /// Tables that came back equal.
@@ -93,6 +83,24 @@ impl Told {
         let line = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         self.differences.iter().map(line).collect()
     }
+}
+
+fn shown(phases: &[Measured]) -> Vec<Phase> {
+    let longest = phases.iter().map(|phase| phase.seconds).fold(f64::MIN_POSITIVE, f64::max);
+    let shown = |phase: &Measured| Phase {
+        name: words(&phase.name),
+        took: if phase.seconds < 1.0 { format!("{:.0} ms", phase.seconds * 1000.0) } else { duration(phase.seconds) },
+        share: (phase.seconds / longest * 100.0).round().clamp(1.0, 100.0) as u32,
+    };
+    phases.iter().map(shown).collect()
+}
+
+/// The phases of a restore, as its report has them by name.
+pub(super) fn phases_of(report: &serde_json::Value) -> Vec<Phase> {
+    const ORDER: [&str; 6] = ["verify", "build", "files", "rows", "compare", "ledger"];
+    let seconds = |name: &str| report.get("phases")?.get(name)?.as_f64();
+    let measured = |name: &&str| Some(Measured { name: (*name).to_owned(), seconds: seconds(name)? });
+    shown(&ORDER.iter().filter_map(measured).collect::<Vec<_>>())
 }
 
 /// `compare_notes` → `compare notes`.

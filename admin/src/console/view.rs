@@ -1,7 +1,6 @@
 //! What the pages show: plain values, no rules.
 
 use store::control::drills::drill::Model as DrillRow;
-use store::control::jobs::JobRow;
 use store::control::points::point::Model as PointRow;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -130,6 +129,16 @@ pub(super) fn proof(recovery: &Recovery) -> String {
     recovery.last_proof.as_ref().map_or_else(|| "never restored".to_owned(), crate::recovery::Proof::sentence)
 }
 
+/// "3 h ago".
+pub(super) fn ago(at: OffsetDateTime, now: OffsetDateTime) -> String {
+    format!("{} ago", duration((now - at).as_seconds_f64()))
+}
+
+/// "1 note", "2 notes".
+pub(super) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 pub(super) struct PointLine {
     pub(super) state: String,
     pub(super) name: String,
@@ -167,50 +176,6 @@ impl From<&DrillRow> for DrillLine {
             notes: row.notes,
             rto: row.rto_seconds.map_or_else(|| "not measured".to_owned(), duration),
         }
-    }
-}
-
-/// A job as its box shows it.
-#[derive(serde::Serialize)]
-pub(super) struct JobBox {
-    pub(super) id: i64,
-    pub(super) what: &'static str,
-    pub(super) state: String,
-    pub(super) text: String,
-    pub(super) ended: bool,
-}
-
-impl From<&JobRow> for JobBox {
-    fn from(row: &JobRow) -> Self {
-        let what = if row.kind == jobs::kind::DRILL { "Drill" } else { "Backup" };
-        let said = |value: &serde_json::Value, key: &str| {
-            value.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
-        };
-        let text = match row.state.as_str() {
-            "queued" => "waiting for a worker".to_owned(),
-            "running" => row.progress.as_ref().map_or_else(|| "begun".to_owned(), |progress| said(progress, "phase")),
-            "failed" => row.error.clone().unwrap_or_default(),
-            _ => row.result.as_ref().map_or_else(String::new, |result| ended(result, &said)),
-        };
-        Self {
-            id: row.id,
-            what,
-            state: row.state.clone(),
-            text,
-            ended: matches!(row.state.as_str(), "done" | "failed"),
-        }
-    }
-}
-
-fn ended(result: &serde_json::Value, said: &impl Fn(&serde_json::Value, &str) -> String) -> String {
-    if result.get("skipped").is_some() {
-        return said(result, "skipped");
-    }
-    let verdict = said(result, "verdict");
-    if verdict.is_empty() {
-        format!("point {} is {}", said(result, "point"), said(result, "state"))
-    } else {
-        format!("drill {} ended with {verdict}", said(result, "drill"))
     }
 }
 

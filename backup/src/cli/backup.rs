@@ -1,5 +1,6 @@
 //! `holdfast backup …`
 
+use domain::retention::FOREVER;
 use runtime::exit::{Code, CommandError};
 use runtime::printer::Printer;
 use serde_json::json;
@@ -12,6 +13,7 @@ use crate::context::Backup;
 use crate::copies::CopyReport;
 use crate::dump::DumpReport;
 use crate::error::Error;
+use crate::lineage::Lineage;
 use crate::list::PointLine;
 use crate::retention::PruneReport;
 use crate::snapshot::{CONTROL_SLUG, PointOptions, PointReport, rfc3339};
@@ -40,6 +42,9 @@ pub enum Verb {
         /// At most so many.
         #[arg(long, default_value_t = 1000)]
         limit: u64,
+        /// What each point of the tenant depends on: reads their manifests.
+        #[arg(long, requires = "tenant")]
+        lineage: bool,
     },
     /// One point with its objects.
     Show {
@@ -97,7 +102,8 @@ pub(super) async fn run(verb: Verb, backup: &Backup, place: &Place, printer: Pri
             Ok(if report.warnings.is_empty() { Code::Ok } else { Code::Warnings })
         }
         Verb::Run { .. } => take_all(backup, printer).await,
-        Verb::List { tenant, limit } => list(backup, tenant.as_deref(), limit, printer).await,
+        Verb::List { tenant: Some(slug), lineage: true, .. } => lineage(backup, &slug, printer).await,
+        Verb::List { tenant, limit, .. } => list(backup, tenant.as_deref(), limit, printer).await,
         Verb::Show { point, tenant } => {
             let point = backup.resolve(&point, tenant.as_deref()).await?;
             printer.result(&backup.show_point(&point).await?, human_point);
@@ -194,6 +200,23 @@ async fn list(backup: &Backup, tenant: Option<&str>, limit: u64, printer: Printe
     Ok(Code::Ok)
 }
 
+async fn lineage(backup: &Backup, slug: &str, printer: Printer) -> Result<Code, CommandError> {
+    let points = backup.lineage(backup.tenant_id(slug).await?).await?;
+    let line = |one: &Lineage| {
+        let own = format!("{} objects of its own ({})", one.own.objects, size(one.own.bytes));
+        let from = one.from.iter().map(|share| {
+            let sender = share.point.as_deref().unwrap_or("points that are gone");
+            format!("{} of {sender} ({})", share.objects, size(share.bytes))
+        });
+        let needed = format!("needed by {}", one.needed_by.len());
+        let unread = one.unreadable.then(|| "its manifest cannot be read".to_owned());
+        let told: Vec<String> = std::iter::once(own).chain(from).chain([needed]).chain(unread).collect();
+        format!("{}  {}", one.point, told.join(", "))
+    };
+    printer.result(&json!({ "points": points }), |_| points.iter().map(line).collect::<Vec<_>>().join("\n"));
+    Ok(Code::Ok)
+}
+
 fn line(point: &PointLine) -> String {
     let stored = size(point.bytes_stored.unsigned_abs());
     format!("{}  {:<24} {:<9} {:>8} notes  {stored:>10}", point.point, point.tenant, point.state, point.notes)
@@ -249,12 +272,11 @@ async fn keep(backup: &Backup, point: &str, reason: &str, until: &str, printer: 
 
 /// `30d`, a date and time, or `forever`.
 fn moment(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, CommandError> {
-    let forever = time::macros::datetime!(9999-12-31 00:00 UTC);
     if text == "forever" {
-        return Ok(forever);
+        return Ok(FOREVER);
     }
     if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
-        return Ok(now.checked_add(Duration::days(i64::from(days))).unwrap_or(forever));
+        return Ok(now.checked_add(Duration::days(i64::from(days))).unwrap_or(FOREVER));
     }
     OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|_| CommandError::usage(format!("{text:?} is no time; write 30d, 2027-01-31T00:00:00Z or forever")))

@@ -85,12 +85,32 @@ pub(crate) struct Stopwatch {
     begun: Instant,
     last: Instant,
     pub(crate) phases: Vec<Phase>,
+    tell: Option<Tell>,
 }
+
+/// Is told what is done whenever a phase ends.
+pub(crate) type Tell = Box<dyn Fn(&[Phase]) + Send + Sync>;
+
+/// The phases of a restore in their order, and what they do.
+pub(crate) const PHASES: [(&str, &str); 6] = [
+    ("verify", "reading every object back"),
+    ("build", "making an empty tenant"),
+    ("files", "bringing files"),
+    ("rows", "loading rows"),
+    ("compare", "comparing every table with the point"),
+    ("ledger", "doing again what was revoked since"),
+];
 
 impl Stopwatch {
     pub(crate) fn start() -> Self {
         let now = Instant::now();
-        Self { begun: now, last: now, phases: Vec::new() }
+        Self { begun: now, last: now, phases: Vec::new(), tell: None }
+    }
+
+    /// The same, telling each end of a phase.
+    pub(crate) fn telling(tell: Tell) -> Self {
+        tell(&[]);
+        Self { tell: Some(tell), ..Self::start() }
     }
 
     /// Ends the phase that began at the end of the one before.
@@ -98,6 +118,9 @@ impl Stopwatch {
         let now = Instant::now();
         self.phases.push(Phase { name, seconds: (now - self.last).as_secs_f64() });
         self.last = now;
+        if let Some(tell) = &self.tell {
+            tell(&self.phases);
+        }
     }
 
     pub(crate) fn total(&self) -> f64 {
@@ -163,7 +186,16 @@ impl Backup {
 
     /// Restores a point as a new, closed and quiet tenant.
     pub async fn restore_point(&self, point: &str, options: &RestoreOptions) -> Result<RestoreReport, Error> {
-        let mut watch = Stopwatch::start();
+        self.restore_watched(point, options, Stopwatch::start()).await
+    }
+
+    /// The same, by a clock of the caller's.
+    pub(crate) async fn restore_watched(
+        &self,
+        point: &str,
+        options: &RestoreOptions,
+        mut watch: Stopwatch,
+    ) -> Result<RestoreReport, Error> {
         for left in self.store.abandoned_restores().await? {
             tracing::warn!(tenant = %left, "what a killed restore left is removed");
             self.store.discard_tenant(left).await?;

@@ -1,7 +1,5 @@
 //! Removing points: planned by rules, dry unless confirmed, never across tenants; then what no point refers to is swept.
 
-mod policy;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::id::TenantId;
@@ -12,11 +10,11 @@ use store::AuditEvent;
 use store::control::points::point::Model as Row;
 use time::Duration;
 
-pub use self::policy::{Known, NoPolicy, Policy, plan};
 use crate::context::Backup;
 use crate::error::Error;
 use crate::format::hash::Hash;
 use crate::format::manifest::Manifest;
+pub use domain::retention::{Known, NoPolicy, Policy, plan};
 
 /// What nothing refers to stays this long: a point under way may be about to refer to it.
 const YOUNG: Duration = Duration::hours(24);
@@ -80,7 +78,7 @@ impl Backup {
 
     async fn prune_one(&self, tenant: TenantId, actor: &str, report: &mut PruneReport) -> Result<(), Error> {
         let rows = self.store.control().list_points(Some(tenant), MANY).await?;
-        let known: Vec<Known> = rows.iter().map(known).collect();
+        let known: Vec<Known> = rows.iter().map(Row::known).collect();
         let mut reasons = plan(&known, &self.policy, self.clock.now());
         self.distrust(tenant, &rows, &mut reasons, report).await?;
         if self.store.control().is_purged(tenant).await? {
@@ -225,20 +223,4 @@ async fn remove_from(store: &ObjectStore, tenant: TenantId, point: &str) -> Resu
 
 fn folder(key: &str) -> &str {
     key.rfind('/').and_then(|at| key.get(..=at)).unwrap_or_default()
-}
-
-fn known(row: &Row) -> Known {
-    Known {
-        point: row.point.clone(),
-        seq: row.seq,
-        at: row.created_at,
-        // no drill rehearses the control plane: what was read back is the best there is
-        state: if TenantId(row.tenant_id).is_control() && row.state == "verified" {
-            "proven".to_owned()
-        } else {
-            row.state.clone()
-        },
-        kept_until: row.kept_until,
-        kept_reason: row.kept_reason.clone(),
-    }
 }

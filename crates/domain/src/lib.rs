@@ -4,8 +4,10 @@
 
 pub mod chance;
 pub mod clock;
+pub mod diff;
 pub mod filter;
 pub mod id;
 pub mod member;
 pub mod note;
+pub mod retention;
 pub mod tenant;

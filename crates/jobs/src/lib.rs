@@ -2,6 +2,7 @@
 //!
 //! Message structs live here so that any roof may ask for work; the handlers live in the roof that does it.
 
+mod asked;
 mod cron;
 mod message;
 mod runner;
@@ -11,6 +12,7 @@ mod tests;
 
 pub use store::control::jobs::JobRow;
 
+pub use asked::{CompareTenants, RestorePoint, SurveyPoints, SwapTenants, VerifyPoint};
 pub use cron::{Cron, CronError};
 pub use message::{BackupTenant, DrillTenant, DumpDatabase, EachTenant, Kind, Outgoing, PrunePoints, Trigger, kind};
 pub use runner::{Context, Failure, Handler, Outcome, Runner, enqueue};

@@ -27,6 +27,16 @@ pub mod kind {
     pub const DUMP: &str = "dump";
     /// Remove the points that may go, of every tenant.
     pub const PRUNE: &str = "prune";
+    /// Read one point back.
+    pub const VERIFY: &str = "verify";
+    /// Find out which points need what others have sent.
+    pub const SURVEY: &str = "survey";
+    /// Restore a point beside the live tenant.
+    pub const RESTORE: &str = "restore";
+    /// Compare two tenants.
+    pub const COMPARE: &str = "compare";
+    /// Put a restored tenant in the place of the live one, or take that back.
+    pub const SWAP: &str = "swap";
     /// Tell a webhook what happened to a note.
     pub const WEBHOOK: &str = "webhook";
     /// Send a member a mail about a notification.

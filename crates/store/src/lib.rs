@@ -52,7 +52,7 @@ pub use schema::{CONTROL_VERSION, TENANT_VERSION};
 pub use scope::TenantScope;
 pub use snapshot::{Column, CopyOut, Snapshot, SnapshotInfo, Table};
 pub use store::Store;
-pub use swap::{SwapPlan, SwapRow};
+pub use swap::{CopyOf, SwapPlan, SwapRow};
 pub use tx::{Param, Statement, TenantTx};
 pub use upgrade::{Behind, StepRow, TenantStep};
 

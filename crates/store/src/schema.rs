@@ -19,6 +19,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (9, include_str!("../schema/control/0009_limits.sql")),
     (10, include_str!("../schema/control/0010_control_points.sql")),
     (11, include_str!("../schema/control/0011_search.sql")),
+    (12, include_str!("../schema/control/0012_asked.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

@@ -31,10 +31,25 @@ pub struct SwapPlan<'a> {
 /// A swap as remembered.
 #[derive(Clone, Copy, Debug)]
 pub struct SwapRow {
+    /// Its number.
+    pub seq: i64,
     /// The tenant with the old rows.
     pub other: TenantId,
     /// When.
     pub at: OffsetDateTime,
+    /// Until when the old rows are kept.
+    pub keep_until: OffsetDateTime,
+}
+
+/// A tenant that was restored from a point of another one.
+#[derive(Clone, Debug)]
+pub struct CopyOf {
+    /// Which.
+    pub slug: String,
+    /// Its state.
+    pub state: String,
+    /// The instant that its point shows.
+    pub shows: OffsetDateTime,
 }
 
 impl Store {
@@ -55,9 +70,24 @@ impl Store {
     /// The tenant's newest swap that was not taken back.
     pub async fn newest_swap(&self, live: TenantId) -> Result<Option<SwapRow>, Error> {
         let connection = self.pools().owner.get().await?;
-        let sql = "SELECT other_id, at FROM holdfast.tenant_swap WHERE live_id = $1 AND undone_at IS NULL ORDER BY seq DESC LIMIT 1";
+        let sql = "SELECT seq, other_id, at, keep_until FROM holdfast.tenant_swap WHERE live_id = $1 AND undone_at IS NULL ORDER BY seq DESC LIMIT 1";
         let row = connection.client.query_opt(sql, &[&live.0]).await?;
-        row.map(|row| Ok(SwapRow { other: TenantId(row.try_get(0)?), at: row.try_get(1)? })).transpose()
+        let read = |row: tokio_postgres::Row| {
+            let other = TenantId(row.try_get(1)?);
+            Ok(SwapRow { seq: row.try_get(0)?, other, at: row.try_get(2)?, keep_until: row.try_get(3)? })
+        };
+        row.map(read).transpose()
+    }
+
+    /// Tenants that were restored from points of this one, whatever became of them since.
+    pub async fn copies_of_tenant(&self, of: TenantId) -> Result<Vec<CopyOf>, Error> {
+        let connection = self.pools().owner.get().await?;
+        let sql = "SELECT slug, state, (origin->>'restored_at')::timestamptz FROM holdfast.tenant \
+                   WHERE (origin->>'restored_of')::uuid = $1 AND state NOT IN ('deleting', 'tombstone') ORDER BY slug";
+        let rows = connection.client.query(sql, &[&of.0]).await?;
+        rows.iter()
+            .map(|row| Ok(CopyOf { slug: row.try_get(0)?, state: row.try_get(1)?, shows: row.try_get(2)? }))
+            .collect()
     }
 
     /// From which point of which tenant a tenant was restored: the tenant and the instant the point shows.

@@ -8,6 +8,10 @@ for (const box of document.querySelectorAll("[data-events]")) {
     const told = JSON.parse(event.data);
     for (const part of box.querySelectorAll("[data-part]")) {
       const value = told[part.dataset.part] ?? "";
+      if (part.tagName === "PROGRESS") {
+        if (value !== "") part.value = value;
+        continue;
+      }
       if (part.textContent !== value) part.textContent = value;
       if (part.classList.contains("badge") && told.state) part.className = "badge " + told.state;
     }

@@ -13,7 +13,7 @@ pub(crate) struct Browser {
 
 impl Browser {
     /// Sends one request to a whole URL and keeps the cookies of the answer.
-    pub(super) fn ask(&mut self, verb: &str, url: &str, form: Option<&str>) -> Answer {
+    pub(crate) fn ask(&mut self, verb: &str, url: &str, form: Option<&str>) -> Answer {
         let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("no http URL: {url}"));
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let address: SocketAddr = host.parse().unwrap_or_else(|_| panic!("no address: {url}"));

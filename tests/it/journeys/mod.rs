@@ -5,6 +5,7 @@
 mod bad_input;
 mod changes;
 mod cluster;
+mod console;
 mod damage;
 mod demo;
 mod dump;

@@ -48,7 +48,7 @@ pub struct NewJob<'a> {
     pub max_attempts: i32,
 }
 
-const COLUMNS: &str = "id, kind, tenant_id, payload, state, attempts, progress, result, error, created_at";
+pub(super) const COLUMNS: &str = "id, kind, tenant_id, payload, state, attempts, progress, result, error, created_at";
 
 const ENQUEUE: &str = "INSERT INTO holdfast.job (kind, tenant_id, payload, once_key, max_attempts) VALUES ($1, $2, $3, $4, $5) \
     ON CONFLICT (once_key) WHERE once_key IS NOT NULL AND state IN ('queued', 'running') DO NOTHING RETURNING id";
@@ -178,7 +178,7 @@ impl Control {
     }
 }
 
-fn read(row: &QueryResult) -> Result<JobRow, Error> {
+pub(super) fn read(row: &QueryResult) -> Result<JobRow, Error> {
     Ok(JobRow {
         id: row.try_get("", "id")?,
         kind: row.try_get("", "kind")?,

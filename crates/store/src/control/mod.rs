@@ -6,6 +6,7 @@ pub mod drills;
 pub mod jobs;
 pub mod keys;
 pub mod operators;
+pub mod overview;
 pub mod points;
 pub mod running;
 pub mod schedules;

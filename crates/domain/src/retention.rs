@@ -47,6 +47,9 @@ impl Default for Policy {
     }
 }
 
+/// Until when a point is kept that is kept for ever.
+pub const FOREVER: OffsetDateTime = time::macros::datetime!(9999-12-31 00:00 UTC);
+
 const NAMES: [&str; 5] = ["hourly", "daily", "weekly", "monthly", "yearly"];
 
 /// The text is not a policy.
@@ -116,7 +119,7 @@ pub fn plan(points: &[Known], policy: &Policy, now: OffsetDateTime) -> BTreeMap<
     for point in &order {
         if let Some(until) = point.kept_until.filter(|until| *until > now) {
             let why = point.kept_reason.as_deref().unwrap_or("no reason given");
-            keep(point, format!("kept until {}: {why}", crate::snapshot::rfc3339(until)));
+            keep(point, format!("kept until {}: {why}", day(until)));
         }
         // a point from the future is one whose time cannot be trusted: it is no reason to remove others, nor to go
         if point.at > now || now - point.at < policy.within {
@@ -129,6 +132,11 @@ pub fn plan(points: &[Known], policy: &Policy, now: OffsetDateTime) -> BTreeMap<
         }
     }
     reasons
+}
+
+/// The last day on which a point is kept, for people.
+fn day(until: OffsetDateTime) -> String {
+    if until.year() >= FOREVER.year() { "it is let go".to_owned() } else { until.date().to_string() }
 }
 
 /// The newest proven point of each of the newest `count` buckets, or its newest verified one.
