@@ -11,8 +11,8 @@ use crate::installation::{Installation, Share};
 use crate::serve::ServeArguments;
 
 /// Kinds of work that a worker may be kept to.
-const ONLY: [&str; 11] =
-    ["backup", "drill", "dump", "prune", "verify", "survey", "restore", "compare", "swap", "webhook", "mail"];
+const ONLY: [&str; 12] =
+    ["backup", "drill", "dump", "prune", "verify", "survey", "restore", "compare", "swap", "webhook", "mail", "mirror"];
 
 /// Memos-compatible notes for many teams, with restores that are proven.
 #[derive(Debug, clap::Parser)]
@@ -117,7 +117,7 @@ async fn dispatch(line: Line, printer: Printer) -> Result<Code, CommandError> {
         Command::Migrate(command) => Box::pin(migrate(command, settings, printer)).await,
         Command::Config(verb) => Ok(config(&verb, &settings, printer)),
         Command::Store(StoreVerb::Probe) => probe(settings, printer).await,
-        Command::Doctor => doctor(settings, printer).await,
+        Command::Doctor => Box::pin(doctor(settings, printer)).await,
         Command::Backup(noun) => Box::pin(points(noun, settings, printer)).await,
     }
 }

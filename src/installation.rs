@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use admin::Admin;
 use app::outbound::Reach;
-use backup::{Backup, DumpSource, KeyDirectory};
+use backup::{Backup, DumpSource, KeyDirectory, MirrorPlaces};
 use domain::chance::Chance;
 use domain::id::TenantId;
 use migrate::{House, ReadBack};
@@ -36,6 +36,8 @@ pub(crate) struct Installation {
     pub(crate) files: FileStore,
     /// Address of the backup store's S3, if it is one.
     pub(crate) s3_url: Option<String>,
+    /// How that S3 is reached.
+    s3: Option<S3Config>,
     /// The embedded database's address.
     pub(crate) postgres: Option<Address>,
     services: Services,
@@ -118,7 +120,7 @@ impl Installation {
         store.prepare().await.map_err(of_store)?;
         let (access, secret) = s3_keys(&data)?;
         let config = S3Config::new(endpoint.url.clone(), endpoint.bucket.clone(), access, secret);
-        let objects = ObjectStore::s3(config).map_err(of_objects)?;
+        let objects = ObjectStore::s3(config.clone()).map_err(of_objects)?;
         objects.create().await.map_err(of_objects)?;
         let files = match &settings.files_url {
             Some(place) => open_files(place, None)?,
@@ -131,6 +133,7 @@ impl Installation {
             objects,
             files,
             s3_url: Some(endpoint.url),
+            s3: Some(config),
             postgres: Some(address),
             services,
         })
@@ -159,7 +162,7 @@ impl Installation {
             None => open_files(&FilesPlace::Directory(absolute(&data.files())), None)?,
         };
         let s3_url = settings.store_endpoint.as_ref().map(ToString::to_string);
-        Ok(Self { settings, data, store, objects, files, s3_url, postgres: None, services: Services::None })
+        Ok(Self { settings, data, store, objects, files, s3_url, s3, postgres: None, services: Services::None })
     }
 
     /// Where the appliance's own keys are.
@@ -178,6 +181,7 @@ impl Installation {
         for place in &self.settings.store_copies {
             backup.copies.push(copy_store(place, &self.settings)?);
         }
+        backup.mirrors = self.mirror_places();
         backup.purge_after_days = self.settings.purge_keys_after;
         backup.configuration = serde_json::to_value(self.settings.shown()).ok();
         backup.policy = self
@@ -186,6 +190,15 @@ impl Installation {
             .parse()
             .map_err(|e: backup::retention::NoPolicy| CommandError::usage(e.to_string()))?;
         Ok(backup)
+    }
+
+    /// Where live Markdown mirrors may be: anywhere but among what the appliance keeps.
+    fn mirror_places(&self) -> MirrorPlaces {
+        let data = &self.data;
+        let mut taken = vec![data.objects(), data.files(), data.keys(), data.postgres(), data.reports(), data.run()];
+        taken.extend([self.keys(), self.reports()]);
+        let taken = taken.iter().map(|folder| absolute(folder)).collect();
+        MirrorPlaces { s3: self.s3.clone(), folder: Some(absolute(&data.root().join("mirror"))), taken }
     }
 
     /// What the operators' side needs.

@@ -287,6 +287,9 @@ pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result
     if !copying.copies.is_empty() && (only.is_empty() || only.iter().any(|kind| kind == "backup")) {
         tokio::spawn(backup::keep_copies(copying));
     }
+    if only.is_empty() || only.iter().any(|kind| kind == "mirror") {
+        tokio::spawn(backup::keep_mirrors(installation.backup(Printer::new(true))?));
+    }
     let after = installation.settings.backup_changed_after;
     if after > 0 && (only.is_empty() || only.iter().any(|kind| kind == "backup")) {
         let store = installation.store.clone();

@@ -15,6 +15,7 @@ use store::{AuditEvent, Store};
 use crate::error::Error;
 use crate::format::hash::{HashCheck, Stamp};
 use crate::keys::{Holder, KeyDirectory, KeyError, Sheet, TenantKey, WrappedKey};
+use crate::mirror::MirrorPlaces;
 use crate::retention::Policy;
 use crate::source::Source;
 
@@ -45,6 +46,8 @@ pub struct Backup {
     pub configuration: Option<serde_json::Value>,
     /// Further places where every point is to be.
     pub copies: Vec<ObjectStore>,
+    /// Where live Markdown mirrors may be.
+    pub mirrors: MirrorPlaces,
     identity: Option<Identity>,
     /// Signing keys that the sheet at hand names.
     pub(crate) sheet_signers: BTreeSet<String>,
@@ -76,6 +79,7 @@ impl Backup {
             purge_after_days: 7,
             configuration: None,
             copies: Vec::new(),
+            mirrors: MirrorPlaces::default(),
             identity: None,
             sheet_signers: BTreeSet::new(),
             noted_signer: Arc::default(),

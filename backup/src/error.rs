@@ -22,6 +22,12 @@ pub enum Error {
     /// No such tenant.
     #[error("there is no tenant {0}; `holdfast tenant list` names them")]
     NoTenant(String),
+    /// The tenant has no mirror.
+    #[error("tenant {0} has no mirror; switch one on with `holdfast mirror on --tenant {0}`")]
+    NoMirror(String),
+    /// Somebody else is at the mirror.
+    #[error("another run is at the mirror of {0}; wait until it has ended")]
+    MirrorBusy(String),
     /// No such point.
     #[error("there is no point {0}; `holdfast backup list` names them")]
     NoPoint(String),
@@ -125,6 +131,7 @@ impl Error {
     pub fn exit(&self) -> Code {
         match self {
             Self::NoTenant(_)
+            | Self::NoMirror(_)
             | Self::NoPoint(_)
             | Self::NoUsablePoint(..)
             | Self::NoControlPoint(_)
@@ -133,7 +140,7 @@ impl Error {
             | Self::Objects(objects::Error::NotFound { .. }) => Code::NotFound,
             Self::ReadsBadly { .. } => Code::Negative,
             Self::Damaged { .. } | Self::Refused(_) | Self::Store(store::Error::Refused(_)) => Code::Refused,
-            Self::Store(store::Error::Conflict { .. } | store::Error::TooBusy) => Code::Conflict,
+            Self::MirrorBusy(_) | Self::Store(store::Error::Conflict { .. } | store::Error::TooBusy) => Code::Conflict,
             Self::Store(store::Error::Unavailable(_))
             | Self::Objects(objects::Error::Unreachable { .. } | objects::Error::NoBucket { .. }) => Code::Unreachable,
             Self::Objects(objects::Error::Denied { .. }) | Self::Key(KeyError::NoIdentity) => Code::Unauthorised,
@@ -145,6 +152,7 @@ impl Error {
     fn word(&self) -> &'static str {
         match self {
             Self::NoTenant(_) => "no_tenant",
+            Self::NoMirror(_) => "no_mirror",
             Self::NoPoint(_) | Self::NoUsablePoint(..) | Self::NoControlPoint(_) => "no_point",
             Self::Damaged { .. } | Self::ReadsBadly { .. } => "damaged",
             Self::Unequal { .. } => "unequal",
@@ -170,9 +178,11 @@ impl From<Error> for CommandError {
         };
         let out = Self::new(error.exit(), error.word(), message);
         let object = match &error {
-            Error::NoTenant(name) | Error::NoPoint(name) | Error::NoUsablePoint(name, _) | Error::Open { name, .. } => {
-                Some(name.clone())
-            }
+            Error::NoTenant(name)
+            | Error::NoMirror(name)
+            | Error::NoPoint(name)
+            | Error::NoUsablePoint(name, _)
+            | Error::Open { name, .. } => Some(name.clone()),
             Error::Damaged { problems, .. } | Error::ReadsBadly { problems, .. } => {
                 problems.first().map(|problem| problem.object.clone())
             }

@@ -1,9 +1,10 @@
-//! The nouns `backup`, `restore`, `drill` and `key`: arguments in, report out, exit code decided.
+//! The nouns `backup`, `restore`, `drill`, `mirror` and `key`: arguments in, report out, exit code decided.
 
 mod backup;
 mod drill;
 mod instance;
 mod key;
+mod mirror;
 mod restore;
 mod schema;
 
@@ -29,6 +30,9 @@ pub enum Noun {
     /// Rehearse a restore and prove that it works.
     #[command(subcommand)]
     Drill(drill::Verb),
+    /// Tenants as plain Markdown files that follow every change.
+    #[command(subcommand)]
+    Mirror(mirror::Verb),
     /// The keys that open points.
     #[command(subcommand)]
     Key(key::Verb),
@@ -64,6 +68,7 @@ pub async fn run(noun: Noun, backup: &Backup, place: &Place, printer: Printer) -
         Noun::Restore(verb) => restore::run(verb, backup, printer).await,
         Noun::Drill(verb) => drill::run(verb, backup, place, printer).await,
         Noun::Key(verb) => key::run(verb, backup, printer).await,
+        Noun::Mirror(verb) => mirror::run(verb, backup, printer).await,
         Noun::Schema(verb) => schema::run(verb, backup, printer).await,
     }
 }

@@ -22,7 +22,7 @@ use time::format_description::well_known::Rfc3339;
 pub(crate) use self::report::objects as object_reports;
 pub use self::report::{ObjectReport, PointReport};
 use self::rows::{Files, Rows};
-pub(crate) use self::shown::shown_file;
+pub(crate) use self::shown::{shown, shown_file};
 pub(crate) use self::writer::upload;
 use self::writer::{Sent, Stream, Streamed, Writer};
 use crate::context::{Backup, Known};

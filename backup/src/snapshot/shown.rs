@@ -5,8 +5,13 @@ use domain::id::MemberId;
 use domain::note::{CardEnd, Note, RelationKind, Visibility};
 use markdown::NoteFile;
 
-/// The file of a note. A comment is as visible as the note it hangs on; its parent is always named to its creator.
+/// The bytes of [`shown`].
 pub(crate) fn shown_file(note: &Note) -> Vec<u8> {
+    shown(note).render()
+}
+
+/// The file of a note. A comment is as visible as the note it hangs on; its parent is always named to its creator.
+pub(crate) fn shown(note: &Note) -> NoteFile {
     let mut file = NoteFile::of(note);
     if let Some(parent) = &note.card.parent {
         file.visibility = parent.visibility;
@@ -21,7 +26,7 @@ pub(crate) fn shown_file(note: &Note) -> Vec<u8> {
         .collect();
     relations.sort_unstable();
     file.relations = relations;
-    file.render()
+    file
 }
 
 fn sees(viewer: MemberId, end: &CardEnd) -> bool {

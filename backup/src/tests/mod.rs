@@ -9,6 +9,7 @@ mod forgery;
 mod frozen;
 mod instance;
 mod keys;
+mod mirror;
 mod points;
 mod return_trip;
 mod stock_tools;
@@ -56,6 +57,11 @@ impl Lab {
     pub(crate) async fn sql(&self, text: &str) {
         let client = self.database.superuser().await;
         client.batch_execute(&format!("SET search_path TO {}; {text}", self.tenant.schema)).await.unwrap();
+    }
+
+    /// A text that SQL answers.
+    pub(crate) async fn sql_text(&self, text: &str) -> String {
+        self.database.superuser().await.query_one(text, &[]).await.unwrap().get(0)
     }
 
     /// Two members, notes with odd texts, comments and two files.

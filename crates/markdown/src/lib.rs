@@ -6,6 +6,7 @@
 mod derive;
 mod feed;
 pub mod file;
+mod folder;
 mod html;
 mod inline;
 mod plain;
@@ -15,4 +16,5 @@ mod tag;
 pub use derive::{derive, mentions};
 pub use feed::feed_html;
 pub use file::{FileAttachment, FileError, NoteFile, note_file, parse_note_file};
+pub use folder::{Home, file_path, note_path, safe_name};
 pub use html::{HtmlOptions, html};

@@ -68,25 +68,7 @@ impl FileStore {
     /// Opens `file:///folder` or `s3://bucket/prefix`; the latter takes address and keys from `s3`, whose own bucket and
     /// prefix do not count.
     pub fn open(url: &str, s3: Option<&S3Config>) -> Result<Self, Error> {
-        let store = if let Some(path) = url.strip_prefix("file://") {
-            if !path.starts_with('/') {
-                return Err(Error::Setup(format!("files_url {url:?} names no whole path; write file:///folder")));
-            }
-            ObjectStore::directory(path)?
-        } else if let Some(place) = url.strip_prefix("s3://") {
-            let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-            let config = s3.ok_or_else(|| {
-                Error::Setup("files_url is s3://…, so store_endpoint and the store's keys are needed too".to_owned())
-            })?;
-            let prefix = prefix.trim_matches('/');
-            let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-            ObjectStore::s3(S3Config { bucket: bucket.to_owned(), prefix, ..config.clone() })?
-        } else {
-            return Err(Error::Setup(format!(
-                "files_url {url:?} is unknown; write file:///folder or s3://bucket/prefix"
-            )));
-        };
-        Ok(Self::over(store))
+        Ok(Self::over(ObjectStore::at(url, s3)?))
     }
 
     /// A file store over a store that is open already.

@@ -164,6 +164,27 @@ impl ObjectStore {
         Ok(Self(Kind::Directory(DirectoryStore::new(root.into())?)))
     }
 
+    /// A store at `file:///folder` or `s3://bucket/prefix`; the latter takes address and keys from `s3`, whose own bucket
+    /// and prefix do not count.
+    pub fn at(url: &str, s3: Option<&S3Config>) -> Result<Self, Error> {
+        if let Some(path) = url.strip_prefix("file://") {
+            if !path.starts_with('/') {
+                return Err(Error::Setup(format!("{url:?} names no whole path; write file:///folder")));
+            }
+            return Self::directory(path);
+        }
+        let place = url
+            .strip_prefix("s3://")
+            .ok_or_else(|| Error::Setup(format!("{url:?} is unknown; write file:///folder or s3://bucket/prefix")))?;
+        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let config = s3.ok_or_else(|| {
+            Error::Setup(format!("{url:?} is in S3, so store_endpoint and the store's keys are needed too"))
+        })?;
+        let prefix = prefix.trim_matches('/');
+        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        Self::s3(S3Config { bucket: bucket.to_owned(), prefix, ..config.clone() })
+    }
+
     /// Where it is, for messages: an address and bucket, or a path. Holds no secret.
     pub fn location(&self) -> String {
         each!(self, store => store.location())

@@ -18,6 +18,7 @@ const LEFT_OUT: &[&str] = &[
     "file_sweep",
     "job",
     "login_shard",
+    "mirror_entry",
     "operator_session",
     "point_running",
     "schedule_run",
@@ -39,6 +40,7 @@ const MARK: &str = "SELECT md5(concat_ws('|', \
     (SELECT max(seq) FROM holdfast.ledger), (SELECT max(seq) FROM holdfast.drill), \
     (SELECT count(*) FROM holdfast.tenant_deletion), (SELECT count(purged_at) FROM holdfast.tenant_deletion), \
     (SELECT count(*) FROM holdfast.point p WHERE p.kept_until IS NOT NULL), \
+    (SELECT string_agg(concat_ws(':', m.tenant_id, m.place), ',' ORDER BY m.tenant_id) FROM holdfast.mirror m), \
     (SELECT max(seq) FROM holdfast.tenant_swap), (SELECT count(undone_at) FROM holdfast.tenant_swap)))";
 
 /// A tenant on its way back.

@@ -20,6 +20,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (10, include_str!("../schema/control/0010_control_points.sql")),
     (11, include_str!("../schema/control/0011_search.sql")),
     (12, include_str!("../schema/control/0012_asked.sql")),
+    (13, include_str!("../schema/control/0013_mirror.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

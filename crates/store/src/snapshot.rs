@@ -184,7 +184,7 @@ impl Snapshot {
         &self.info
     }
 
-    fn client(&self) -> Result<&tokio_postgres::Client, Error> {
+    pub(crate) fn client(&self) -> Result<&tokio_postgres::Client, Error> {
         self.connection.as_ref().map(|connection| &*connection.client).ok_or(Error::TooBusy)
     }
 

@@ -27,12 +27,10 @@ pub(super) async fn write(
         let Some(last) = some.last() else { break };
         after = last.id;
         for note in &some {
-            let name =
-                if domain::id::is_client_uid(&note.uid) { note.uid.clone() } else { format!("note-{}", note.id.0) };
-            let path = notes.join(format!("{name}.md"));
+            let path = folder.join(::markdown::note_path(&note.uid, note.id.0));
             if path.exists() {
                 // A file system that takes A for a.
-                let other = notes.join(format!("{name}-{}.md", note.id.0));
+                let other = notes.join(format!("{}-{}.md", note.uid, note.id.0));
                 std::fs::write(&other, ::markdown::note_file(note)).map_err(Error::file("write", &other))?;
             } else {
                 std::fs::write(&path, ::markdown::note_file(note)).map_err(Error::file("write", &path))?;

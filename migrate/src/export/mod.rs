@@ -7,6 +7,7 @@ mod memos;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ::markdown::safe_name;
 use clap::ValueEnum;
 use domain::id::Slug;
 use serde::Serialize;
@@ -183,30 +184,4 @@ async fn copy_out(house: &House, key: &str, sha256: &str, to: &Path) -> Result<O
         return Err(Error::Differs(format!("the file {key} came back with other bytes")));
     }
     Ok(Some(size))
-}
-
-/// A name that every file system takes.
-fn safe_name(name: &str) -> String {
-    let mut out: String =
-        name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
-    while out.len() > 120 {
-        out.remove(0);
-    }
-    let out = out.trim_matches(['.', ' ']).to_owned();
-    if out.is_empty() { "file".to_owned() } else { out }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::safe_name;
-
-    #[test]
-    fn names_are_made_safe_and_keep_their_ending() {
-        assert_eq!(safe_name("a/b\\c:d.txt"), "a_b_c_d.txt");
-        assert_eq!(safe_name("../.."), "_");
-        assert_eq!(safe_name(""), "file");
-        let long = safe_name(&format!("{}.jpeg", "é".repeat(200)));
-        assert_eq!(std::path::Path::new(&long).extension().unwrap(), "jpeg");
-        assert!(long.len() <= 120);
-    }
 }

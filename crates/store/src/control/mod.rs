@@ -5,6 +5,7 @@ pub mod copies;
 pub mod drills;
 pub mod jobs;
 pub mod keys;
+pub mod mirrors;
 pub mod operators;
 pub mod overview;
 pub mod points;
