@@ -63,6 +63,28 @@ async fn a_list_is_at_most_two_flights_and_one_when_repeated() {
     println!("50 lists with a filter: {found} flights");
     assert!(found <= 2 * 50 + 10, "50 lists with a filter took {found} flights");
 
+    // A plain change is one flight after the check, as a plain new note is; what is told to other processes is gathered.
+    let listed: serde_json::Value =
+        client.get(&url).bearer_auth(&team.token).send().await.unwrap().json().await.unwrap();
+    let names: Vec<&str> =
+        listed["memos"].as_array().unwrap().iter().filter_map(|memo| memo["name"].as_str()).collect();
+    let written = async |changing: bool, count: usize| {
+        let before = team.proxy.flights();
+        for number in 0..count {
+            let name = names[number % names.len()].trim_start_matches("memos/");
+            let request = if changing { client.patch(format!("{url}/{name}")) } else { client.post(&url) };
+            let body = json!({"content": format!("written {number} #tag"), "pinned": number % 3 == 0});
+            let answer = request.bearer_auth(&team.token).json(&body).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+        }
+        team.proxy.flights() - before
+    };
+    written(false, 30).await;
+    written(true, 30).await;
+    let (made, changed) = (written(false, 50).await, written(true, 50).await);
+    println!("50 new notes: {made} flights; 50 changes: {changed}");
+    assert!(changed <= made + 25, "50 new notes took {made} flights, 50 changes {changed}");
+
     // What is read ahead is read with the check, never instead of it.
     let list = || client.get(format!("{url}?pageSize=20")).bearer_auth(&team.token).send();
     let listed: serde_json::Value = list().await.unwrap().json().await.unwrap();

@@ -321,7 +321,7 @@ pub async fn delete_many(desk: &Desk<'_>, uids: &[String]) -> Result<(), Error> 
         return Err(Error::invalid("attachment names are required"));
     }
     if uids.len() > MOST_AT_ONCE {
-        return Err(Error::invalid(format!("at most {MOST_AT_ONCE} attachments can be deleted at once")));
+        return Err(Error::invalid(format!("too many attachment names; max {MOST_AT_ONCE}")));
     }
     let mut tx = desk.begin();
     tx.touch().await?;

@@ -135,7 +135,7 @@ fn may_read(desk: &Desk<'_>, key: Key) -> Result<(), Error> {
 /// An unknown name, a group that the caller may not read, more than 100 names.
 pub async fn list(desk: &Desk<'_>, names: &[String]) -> Result<Vec<InstanceSetting>, Error> {
     if names.len() > LARGEST_BATCH {
-        return Err(Error::Invalid("too many names (max 100)".to_owned()));
+        return Err(Error::Invalid("too many instance setting names (max 100)".to_owned()));
     }
     let mut tx = desk.begin();
     let mut out = Vec::with_capacity(names.len());

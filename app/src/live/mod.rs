@@ -10,6 +10,7 @@ mod stream;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::chance::Chance;
@@ -28,6 +29,8 @@ const WAITING: usize = 32;
 const OUTGOING: usize = 4096;
 /// Streams that one member may hold open in one process.
 const STREAMS: usize = 64;
+/// How long events gather before other processes are told: under load, what is written meanwhile goes in one message.
+const GATHERING: Duration = Duration::from_millis(20);
 
 /// The listeners of this process. Cheap to clone.
 #[derive(Clone)]
@@ -150,7 +153,7 @@ impl Drop for Subscription {
 
 /// Sends what has gathered, as much at a time as one message holds.
 async fn tell(store: Store, origin: String, mut sending: mpsc::Receiver<Told>) {
-    let mut next = sending.recv().await;
+    let mut next = first_of(&mut sending).await;
     while let Some(first) = next.take() {
         let mut parcel = Parcel { origin: origin.clone(), events: vec![first] };
         let mut length = text_of(&parcel).len();
@@ -166,9 +169,16 @@ async fn tell(store: Store, origin: String, mut sending: mpsc::Receiver<Told>) {
             tracing::warn!(%error, "live events were not told to other processes");
         }
         if next.is_none() {
-            next = sending.recv().await;
+            next = first_of(&mut sending).await;
         }
     }
+}
+
+/// The next event after a while in which others may follow it.
+async fn first_of(sending: &mut mpsc::Receiver<Told>) -> Option<Told> {
+    let first = sending.recv().await?;
+    tokio::time::sleep(GATHERING).await;
+    Some(first)
 }
 
 fn text_of(parcel: &Parcel) -> String {

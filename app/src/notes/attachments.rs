@@ -70,5 +70,5 @@ pub async fn add(desk: &Desk<'_>, uid: &str, file: &str) -> Result<(), Error> {
 /// The note whose files a list shows.
 pub async fn list(desk: &Desk<'_>, uid: &str) -> Result<Note, Error> {
     desk.member()?;
-    service::get(desk, uid).await
+    service::get_for_parts(desk, uid).await
 }

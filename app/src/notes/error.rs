@@ -23,6 +23,14 @@ pub enum Error {
     /// The request itself is wrong.
     #[error("{0}")]
     Invalid(Cow<'static, str>),
+    /// A part of a note could not be set as the note's request wants it.
+    #[error("failed to set memo {part}: rpc error: code = {} desc = {why}", why.code())]
+    Part {
+        /// `attachments` or `relations`.
+        part: &'static str,
+        /// Why not.
+        why: Box<Error>,
+    },
     /// The name is taken.
     #[error("{0}")]
     Exists(String),
@@ -46,6 +54,23 @@ impl Error {
         Self::Invalid(text.into())
     }
 
+    /// The same refusal, where the part was only one of several things asked for.
+    #[must_use]
+    pub fn in_part(self, part: &'static str) -> Self {
+        if self.code().is_empty() { self } else { Self::Part { part, why: Box::new(self) } }
+    }
+
+    /// gRPC's word for a refusal; empty for what is no refusal of the request.
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Denied | Self::DeniedBecause(_) => "PermissionDenied",
+            Self::NotFound(_) => "NotFound",
+            Self::Invalid(_) => "InvalidArgument",
+            Self::Precondition(_) => "FailedPrecondition",
+            _ => "",
+        }
+    }
+
     /// No such note.
     pub const fn no_note() -> Self {
         Self::NotFound(Cow::Borrowed("memo not found"))
@@ -66,6 +91,13 @@ impl From<Error> for web::Error {
             Error::Denied | Error::DeniedBecause(_) => Self::denied(text),
             Error::NotFound(_) => Self::not_found(text),
             Error::Invalid(_) => Self::invalid(text),
+            Error::Part { why, .. } => match *why {
+                Error::Denied | Error::DeniedBecause(_) => Self::denied(text),
+                Error::NotFound(_) => Self::not_found(text),
+                Error::Precondition(_) => Self::precondition(text),
+                Error::Invalid(_) => Self::invalid(text),
+                other => Self::from(other),
+            },
             Error::Exists(_) => Self::exists(text),
             Error::Precondition(_) => Self::precondition(text),
             Error::Store(inner) => Self::from(inner),

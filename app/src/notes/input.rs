@@ -70,6 +70,16 @@ pub fn attachment_uid(name: &str) -> Result<&str, Error> {
     id_after(name, "attachments/").map_err(|text| Error::invalid(format!("invalid attachment id: {text}")))
 }
 
+/// `attachments/{uid}` → uid, where a note's files are named.
+pub fn attached_uid(name: &str) -> Result<&str, Error> {
+    id_after(name, "attachments/").map_err(|text| Error::invalid(format!("invalid attachment name: {text}")))
+}
+
+/// `memos/{uid}` → uid, where the other end of a relation is named.
+pub fn related_uid(name: &str) -> Result<&str, Error> {
+    id_after(name, "memos/").map_err(|text| Error::invalid(format!("invalid related memo name: {text}")))
+}
+
 /// `memos/{uid}/{kind}/{id}` → uid and id.
 fn below_memo<'a>(name: &'a str, kind: &str) -> Option<(&'a str, &'a str)> {
     let mut parts = name.split('/');

@@ -13,6 +13,11 @@ pub const MENTION: &str = "MEMO_MENTION";
 /// The word for a comment.
 pub const COMMENT: &str = "MEMO_COMMENT";
 
+/// Whether a text names somebody.
+pub(super) fn are_in(text: &str) -> bool {
+    text.contains('@') && !markdown::mentions(text).is_empty()
+}
+
 /// Tells the members whom `note` mentions and who can read it; not its author, not `told` (who hears of it anyway), and
 /// none of those whom the text before an edit named already.
 pub async fn notify_mentioned(

@@ -14,7 +14,7 @@ pub async fn upsert(desk: &Desk<'_>, uid: &str, reaction: &str) -> Result<Reacti
     let mut tx = desk.begin();
     tx.touch().await?;
     let note = notes::find_note_locked(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
-    access::may_read(desk, &note)?;
+    access::may_see_parts(desk, &note)?;
     let member = desk.author()?;
     let stored = reactions::upsert_reaction(&mut tx, note.id, member.id, reaction, desk.now()).await?;
     cards::refresh_cards(&mut tx, &[note.id]).await?;
@@ -52,5 +52,5 @@ pub async fn delete(desk: &Desk<'_>, uid: &str, id: i64) -> Result<(), Error> {
 /// The note whose reactions a list shows.
 pub async fn list(desk: &Desk<'_>, uid: &str) -> Result<Note, Error> {
     desk.member()?;
-    service::get(desk, uid).await
+    service::get_for_parts(desk, uid).await
 }

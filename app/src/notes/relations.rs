@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use domain::id::NoteId;
-use domain::note::Note;
+use domain::note::{Note, Visibility};
 use store::TenantTx;
-use store::tenant::{cards, notes, relations};
+use store::tenant::{cards, feed, notes, relations};
 
-use super::{Desk, Error, access, service};
+use super::{Desk, Error, access};
 use crate::live::Kind;
 
 /// The notes with these public ids, which must exist for the caller.
@@ -84,12 +84,18 @@ pub async fn set(desk: &Desk<'_>, uid: &str, related: &[String]) -> Result<(), E
     Ok(())
 }
 
-/// The note whose relations a list shows. Whoever may not read the note itself sees no relation of it, but no error.
+/// The note whose relations a list shows. Whoever may not read the note itself sees no relation of it, but no error; one
+/// that is put away shows them as the notes at their other ends do.
 pub async fn list(desk: &Desk<'_>, uid: &str) -> Result<Option<Note>, Error> {
     desk.member()?;
-    match service::get(desk, uid).await {
-        Ok(note) => Ok(Some(note)),
+    let note = feed::read_note(desk.store, desk.scope, uid).await?.ok_or_else(Error::no_note)?;
+    match access::may_read(desk, &note) {
+        Ok(()) => Ok(Some(note)),
         Err(Error::Denied) => Ok(None),
+        Err(Error::NotFound(_)) => {
+            let audience = note.card.parent.as_ref().map_or(note.visibility, |top| top.visibility);
+            Ok((audience != Visibility::Private).then_some(note))
+        }
         Err(other) => Err(other),
     }
 }

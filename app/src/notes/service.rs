@@ -21,6 +21,14 @@ pub async fn get(desk: &Desk<'_>, uid: &str) -> Result<Note, Error> {
     Ok(note)
 }
 
+/// One note, if the caller may see what hangs on it.
+pub(super) async fn get_for_parts(desk: &Desk<'_>, uid: &str) -> Result<Note, Error> {
+    desk.enter()?;
+    let note = feed::read_note(desk.store, desk.scope, uid).await?.ok_or_else(Error::no_note)?;
+    access::may_see_parts(desk, &note)?;
+    Ok(note)
+}
+
 /// The same inside a unit of work.
 pub async fn find_readable(tx: &mut TenantTx, desk: &Desk<'_>, uid: &str) -> Result<Note, Error> {
     let note = notes::find_note(tx, uid).await?.ok_or_else(Error::no_note)?;
@@ -141,7 +149,7 @@ pub async fn create(desk: &Desk<'_>, draft: &Draft) -> Result<Note, Error> {
     let plain = draft.attachments.is_empty()
         && draft.references.is_empty()
         && !input::is_long(&draft.content)
-        && (!draft.content.contains('@') || markdown::mentions(&draft.content).is_empty());
+        && !mentions::are_in(&draft.content);
     if plain {
         let id = notes::insert_note_once(desk.store, desk.scope, &row_of(&note), desk.now())
             .await
@@ -234,12 +242,7 @@ async fn attach(tx: &mut TenantTx, desk: &Desk<'_>, draft: &Draft, note: &Note) 
     if draft.attachments.is_empty() {
         return Ok(());
     }
-    let files = attachments::resolve(tx, note, &draft.attachments).await.map_err(|error| match error {
-        Error::NotFound(text) => {
-            Error::NotFound(format!("failed to set memo attachments: rpc error: code = NotFound desc = {text}").into())
-        }
-        other => other,
-    })?;
+    let files = attachments::resolve(tx, note, &draft.attachments).await.map_err(|why| why.in_part("attachments"))?;
     Ok(attachment_rows::replace_attachments(tx, note.id, &files, desk.now()).await?)
 }
 

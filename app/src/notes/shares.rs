@@ -52,8 +52,8 @@ pub async fn delete(desk: &Desk<'_>, uid: &str, token: &str) -> Result<(), Error
     }
 }
 
-/// The note that a share shows; to anyone, also in private mode. What is gone, over, archived or a comment answers as
-/// if it had never been.
+/// The note or comment that a share shows; to anyone, also in private mode. What is gone, over or archived answers as if it
+/// had never been.
 pub async fn get_shared(desk: &Desk<'_>, token: &str) -> Result<Note, Error> {
     let gone = || Error::NotFound("not found".into());
     if token.is_empty() || token.contains('\0') {
@@ -64,7 +64,7 @@ pub async fn get_shared(desk: &Desk<'_>, token: &str) -> Result<Note, Error> {
     let note = notes::find_note_by_id(&mut tx, share.note_id).await?.ok_or_else(gone)?;
     tx.commit().await?;
     let over = share.expires_ts.is_some_and(|at| at <= desk.now());
-    if over || note.archived || note.card.parent.is_some() { Err(gone()) } else { Ok(note) }
+    if over || note.archived { Err(gone()) } else { Ok(note) }
 }
 
 /// Whether `token` opens the note with this number now: what file links with a share token ask.

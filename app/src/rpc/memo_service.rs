@@ -8,7 +8,7 @@ use super::{ApiError, Ctx, RpcRow, row};
 use crate::notes::service::{Draft, ListInput};
 use crate::notes::update::Change;
 use crate::notes::view::{self, Detail};
-use crate::notes::{Desk, attachments, comments, input, reactions, relations, service, shares, update};
+use crate::notes::{Desk, Error, attachments, comments, input, reactions, relations, service, shares, update};
 
 const SERVICE: &str = "MemoService";
 
@@ -189,8 +189,8 @@ fn draft(memo: v1::Memo, uid: String) -> Answer<Draft> {
         created_ts: seconds("create_time", memo.create_time)?,
         updated_ts: seconds("update_time", memo.update_time)?,
         location: memo.location.map(location),
-        attachments: attachment_uids(&memo.attachments)?,
-        references: reference_uids(&memo.relations)?,
+        attachments: attachment_uids(&memo.attachments).map_err(|why| why.in_part("attachments"))?,
+        references: reference_uids(&memo.relations).map_err(|why| why.in_part("relations"))?,
         content: memo.content,
     })
 }
@@ -208,18 +208,18 @@ fn location(wire: v1::Location) -> Location {
     Location { placeholder: wire.placeholder, latitude: wire.latitude, longitude: wire.longitude }
 }
 
-fn attachment_uids(files: &[v1::Attachment]) -> Answer<Vec<String>> {
-    files.iter().map(|file| Ok(input::attachment_uid(&file.name)?.to_owned())).collect()
+fn attachment_uids(files: &[v1::Attachment]) -> Result<Vec<String>, Error> {
+    files.iter().map(|file| Ok(input::attached_uid(&file.name)?.to_owned())).collect()
 }
 
 /// The notes that a list of relations refers to; comments are made elsewhere and passed over.
-fn reference_uids(relations: &[v1::MemoRelation]) -> Answer<Vec<String>> {
+fn reference_uids(relations: &[v1::MemoRelation]) -> Result<Vec<String>, Error> {
     relations
         .iter()
         .filter(|relation| relation.r#type() != v1::memo_relation::Type::Comment)
         .map(|relation| {
             let name = relation.related_memo.as_ref().map_or("", |end| end.name.as_str());
-            Ok(input::memo_uid(name)?.to_owned())
+            Ok(input::related_uid(name)?.to_owned())
         })
         .collect()
 }
@@ -247,10 +247,10 @@ fn change(ctx: &Ctx, memo: v1::Memo, mask: &FieldMask) -> Answer<Change> {
         change.updated_ts = Some(seconds("update_time", memo.update_time)?.unwrap_or_else(|| ctx.seconds()));
     }
     if mask.names("attachments") {
-        change.attachments = Some(attachment_uids(&memo.attachments)?);
+        change.attachments = Some(attachment_uids(&memo.attachments).map_err(|why| why.in_part("attachments"))?);
     }
     if mask.names("relations") {
-        change.references = Some(reference_uids(&memo.relations)?);
+        change.references = Some(reference_uids(&memo.relations).map_err(|why| why.in_part("relations"))?);
     }
     // Parts of a place mean the whole to clients that send no mask; to a session of 0.30 they mean nothing, as recorded.
     if mask.names("location") || ctx.speaks_old() && mask.touches("location") {

@@ -248,7 +248,7 @@ async fn create_token(
 async fn delete_token(ctx: Ctx, request: v1::DeletePersonalAccessTokenRequest) -> Answer<Empty> {
     let parts: Vec<&str> = request.name.split('/').collect();
     let ["users", user, "personalAccessTokens", id] = parts.as_slice() else {
-        return Err(ApiError::invalid(format!("invalid token name: {}", request.name)));
+        return Err(ApiError::invalid("invalid personal access token name"));
     };
     let member = myself(&ctx, &view::name(user)).await?;
     ctx.state().identity.revoke_token(ctx.scope(), &member, id).await?;

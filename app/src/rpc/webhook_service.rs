@@ -37,8 +37,8 @@ fn shown(username: &str, hook: &Webhook) -> v1::UserWebhook {
 
 /// `users/{username}/webhooks/{id}` → `users/{username}`, id.
 fn parts(name: &str) -> Answer<(&str, &str)> {
-    let found = name.split_once("/webhooks/").filter(|(_, id)| !id.is_empty() && !id.contains('/'));
-    found.ok_or_else(|| ApiError::invalid(format!("invalid webhook name: {name}")))
+    let found = name.split_once("/webhooks/").filter(|(_, id)| !id.contains('/'));
+    found.ok_or_else(|| ApiError::invalid("invalid webhook name: invalid webhook name format"))
 }
 
 async fn list(ctx: Ctx, request: v1::ListUserWebhooksRequest) -> Answer<v1::ListUserWebhooksResponse> {
@@ -64,12 +64,14 @@ async fn update(ctx: Ctx, request: v1::UpdateUserWebhookRequest) -> Answer<v1::U
     let wanted = request.webhook.ok_or_else(|| ApiError::invalid("webhook is required"))?;
     let (owner, id) = parts(&wanted.name)?;
     let owner = owner_of(&ctx, owner, "invalid webhook name").await?;
-    let paths = request.update_mask.map(|mask| mask.paths).filter(|paths| !paths.is_empty());
+    let paths = request.update_mask.map(|mask| mask.paths);
     let asked = |name: &str| paths.as_ref().is_none_or(|paths| paths.iter().any(|path| path == name));
+    // Without a mask an empty secret means that the client does not know it; with one, that there shall be none.
+    let keeps_secret = paths.is_none() && wanted.signing_secret.is_empty();
     let change = Change {
         url: asked("url").then_some(wanted.url),
         title: asked("display_name").then_some(wanted.display_name),
-        secret: asked("signing_secret").then_some(wanted.signing_secret).filter(|secret| !secret.is_empty()),
+        secret: (asked("signing_secret") && !keeps_secret).then_some(wanted.signing_secret),
     };
     let changed = service::update(&Desk::of(&ctx), &ctx.state().outbound, &owner, id, change).await?;
     Ok(shown(&owner.username, &changed))

@@ -130,6 +130,13 @@ fn go_attachment(file: &v1::Attachment) -> Value {
         "type": file.r#type,
         "size": file.size,
         "memo": file.memo,
+        "motion_media": file.motion_media.as_ref().map(|found| compact(json!({
+            "family": found.family,
+            "role": found.role,
+            "group_id": found.group_id,
+            "presentation_timestamp_us": found.presentation_timestamp_us,
+            "has_embedded_video": found.has_embedded_video,
+        }))),
     }))
 }
 

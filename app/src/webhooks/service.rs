@@ -32,9 +32,15 @@ pub enum Error {
     /// The request is wrong.
     #[error("{0}")]
     Invalid(String),
-    /// The address may not be told anything.
-    #[error("invalid webhook url: {0}")]
-    Address(#[from] outbound::Error),
+    /// The address is no web address.
+    #[error("webhook URL must use http or https scheme, got \"{0}\"")]
+    Scheme(String),
+    /// The address leads nowhere.
+    #[error("webhook URL hostname could not be resolved: {0}")]
+    Unresolved(#[source] outbound::Error),
+    /// The address leads to where only this machine may go.
+    #[error("webhook URL must not resolve to a reserved or private IP address")]
+    Reserved(#[source] outbound::Error),
     /// What is stored cannot be read.
     #[error("stored webhooks cannot be read")]
     Stored(#[from] serde_json::Error),
@@ -48,7 +54,9 @@ impl From<Error> for ApiError {
         match error {
             Error::Denied => Self::denied(error.to_string()),
             Error::NotFound => Self::not_found(error.to_string()),
-            Error::Invalid(_) | Error::Address(_) => Self::invalid(error.to_string()),
+            Error::Invalid(_) | Error::Scheme(_) | Error::Unresolved(_) | Error::Reserved(_) => {
+                Self::invalid(error.to_string())
+            }
             Error::Stored(cause) => Self::internal(cause),
             Error::Store(cause) => cause.into(),
         }
@@ -123,8 +131,24 @@ async fn checked(outbound: &Outbound, text: &str) -> Result<(), Error> {
     if text.len() > LONGEST {
         return Err(Error::Invalid(format!("url is longer than {LONGEST} bytes")));
     }
-    let url = Url::parse(text).map_err(|cause| Error::Invalid(format!("invalid webhook url: {cause}")))?;
-    Ok(outbound.check(&url).await?)
+    let url = Url::parse(text).map_err(|cause| Error::Invalid(format!("invalid webhook URL: {cause}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Error::Scheme(url.scheme().to_owned()));
+    }
+    outbound.check(&url).await.map_err(|why| match why {
+        outbound::Error::Internal(_) => Error::Reserved(why),
+        other => Error::Unresolved(other),
+    })
+}
+
+/// A secret as it is stored: without blanks around it, and of letters that a header can carry.
+fn secret_of(text: &str) -> Result<String, Error> {
+    let text = text.trim();
+    fitting("signing_secret", text)?;
+    if text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
+        return Ok(text.to_owned());
+    }
+    Err(Error::Invalid("signing secret contains invalid character".to_owned()))
 }
 
 fn fitting(what: &str, text: &str) -> Result<(), Error> {
@@ -141,14 +165,13 @@ fn fitting(what: &str, text: &str) -> Result<(), Error> {
 pub async fn create(desk: &Desk<'_>, outbound: &Outbound, owner: &Member, wanted: Webhook) -> Result<Webhook, Error> {
     may(desk, owner)?;
     if wanted.url.trim().is_empty() {
-        return Err(Error::Invalid("url is required".to_owned()));
+        return Err(Error::Invalid("webhook URL is required".to_owned()));
     }
     let url = wanted.url.trim().to_owned();
     fitting("display_name", &wanted.title)?;
-    fitting("signing_secret", &wanted.signing_secret)?;
     checked(outbound, &url).await?;
-    let signing_secret =
-        if wanted.signing_secret.is_empty() { signature::fresh(desk.chance) } else { wanted.signing_secret };
+    let given = secret_of(&wanted.signing_secret)?;
+    let signing_secret = if given.is_empty() { signature::fresh(desk.chance) } else { given };
     let hook = Webhook { id: format!("{:016x}", desk.chance.u64()), title: wanted.title, url, signing_secret };
     let mut tx = desk.begin();
     tx.touch().await?;
@@ -179,14 +202,14 @@ pub async fn update(
         checked(outbound, url).await?;
     }
     fitting("display_name", change.title.as_deref().unwrap_or_default())?;
-    fitting("signing_secret", change.secret.as_deref().unwrap_or_default())?;
+    let secret = change.secret.as_deref().map(secret_of).transpose()?;
     let mut tx = desk.begin();
     tx.touch().await?;
     let mut all = read(&mut tx, owner.id).await?;
     let hook = all.iter_mut().find(|hook| hook.id == id).ok_or(Error::NotFound)?;
     hook.url = url.unwrap_or_else(|| hook.url.clone());
     hook.title = change.title.unwrap_or_else(|| hook.title.clone());
-    hook.signing_secret = change.secret.unwrap_or_else(|| hook.signing_secret.clone());
+    hook.signing_secret = secret.unwrap_or_else(|| hook.signing_secret.clone());
     let hook = hook.clone();
     write(&mut tx, owner.id, all).await?;
     tx.commit().await?;

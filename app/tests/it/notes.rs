@@ -150,6 +150,11 @@ async fn relations_and_reactions_stand_on_both_cards() {
     let to = |uids: &[&str]| uids.iter().map(|uid| (*uid).to_owned()).collect::<Vec<_>>();
     relations::set(&house.desk(&mia), "a", &to(&["b", "d", "a"])).await.unwrap();
     relations::set(&house.desk(&max), "c", &to(&["a"])).await.unwrap();
+    let with_file = Change { attachments: Some(to(&["nope"])), ..Change::default() };
+    assert_eq!(
+        why(update::update(&house.desk(&mia), "a", &with_file).await),
+        "failed to set memo attachments: rpc error: code = NotFound desc = attachment not found: nope"
+    );
     assert_eq!(why(relations::set(&house.desk(&mia), "a", &to(&["c"])).await), "memo not found");
     assert_eq!(why(relations::set(&house.desk(&mia), "a", &to(&["nope"])).await), "memo not found");
     let ends = |note: &Note, who: &Actor| {
@@ -170,6 +175,18 @@ async fn relations_and_reactions_stand_on_both_cards() {
     let first = reactions::upsert(&house.desk(&max), "a", "👍").await.unwrap();
     assert_eq!(reactions::upsert(&house.desk(&max), "a", "👍").await.unwrap(), first);
     assert_eq!(why(reactions::upsert(&house.desk(&mia), "c", "👍").await), "permission denied");
+    // An admin, who may change what he cannot read, sees what hangs on it and may react.
+    let olga = actor(0);
+    assert_eq!(why(service::get(&house.desk(&olga), "c").await), "permission denied");
+    reactions::upsert(&house.desk(&olga), "c", "👍").await.unwrap();
+    assert_eq!(reactions::list(&house.desk(&olga), "c").await.unwrap().card.reactions.len(), 1);
+    assert!(attachments::list(&house.desk(&olga), "c").await.is_ok());
+    assert_eq!(why(attachments::list(&house.desk(&mia), "c").await), "permission denied");
+    // Relations of what is put away are seen from both ends or from none.
+    update::update(&house.desk(&max), "d", &Change { archived: Some(true), ..Change::default() }).await.unwrap();
+    let archived = relations::list(&house.desk(&mia), "d").await.unwrap().expect("the note");
+    assert_eq!(ends(&archived, &mia), "memos/a>memos/d");
+    assert_eq!(why(reactions::list(&house.desk(&mia), "d").await), "memo not found");
     assert_eq!(why(reactions::upsert(&house.desk(&actor(3)), "a", "👍").await), "permission denied");
     assert_eq!(why(reactions::delete(&house.desk(&mia), "a", first.id).await), "permission denied");
     let mut tx = house.store.begin(&house.scope);
@@ -202,6 +219,16 @@ async fn shares_open_one_note_until_they_end() {
     assert_eq!(shares::list(&desk, "s").await.unwrap().len(), 2);
     shares::delete(&desk, "s", &lasting.token).await.unwrap();
     assert_eq!(why(shares::get_shared(&house.desk(&nobody), &lasting.token).await), "not found");
+
+    // A comment may be shared, and is shown without its thread; what is put away may be shared, and is not shown.
+    comments::create(&desk, "s", &draft("k", "a comment", Public)).await.unwrap();
+    let comment = shares::create(&desk, "k", None).await.unwrap();
+    let shown = shares::get_shared(&house.desk(&nobody), &comment.token).await.unwrap();
+    let shown = view::memo(&shown, None, Detail::Shared);
+    assert_eq!((shown.name.as_str(), shown.parent, shown.relations.len()), ("memos/k", None, 0));
+    update::update(&desk, "s", &Change { archived: Some(true), ..Change::default() }).await.unwrap();
+    let away = shares::create(&desk, "s", None).await.unwrap();
+    assert_eq!(why(shares::get_shared(&house.desk(&nobody), &away.token).await), "not found");
 }
 
 /// Every card is what the tables make of it.

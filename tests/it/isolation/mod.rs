@@ -1,8 +1,10 @@
 //! Two workspaces on one appliance never show each other anything: every route and protocol, asked by everyone.
 
+mod alike;
 mod audit;
 mod callers;
 mod console;
+mod forms;
 mod hostile;
 mod pages;
 mod rpcs;

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use prost::Message as _;
-use prost_reflect::{DeserializeOptions, DynamicMessage};
+use prost_reflect::{DeserializeOptions, DynamicMessage, MethodDescriptor};
 use serde_json::Value;
 use testkit::fixtures::fixture;
 use wire::table::{Audit, Rpc};
@@ -120,13 +120,17 @@ fn asks(rpc: &Rpc, message: &Value, texts: &[(&str, &str)]) -> Vec<Ask> {
     asks
 }
 
-/// A message as protobuf.
-fn encoded(rpc: &Rpc, message: &Value) -> Vec<u8> {
+/// What the protos say of an RPC.
+pub(super) fn method_of(rpc: &Rpc) -> MethodDescriptor {
     let name = format!("{}.{}", wire::table::PACKAGE, rpc.service);
     let service = wire::pool().get_service_by_name(&name).expect("the service");
-    let method = service.methods().find(|method| method.name() == rpc.method).expect("the method");
+    service.methods().find(|method| method.name() == rpc.method).expect("the method")
+}
+
+/// A message as protobuf.
+pub(super) fn encoded(rpc: &Rpc, message: &Value) -> Vec<u8> {
     let lenient = DeserializeOptions::new().deny_unknown_fields(false);
-    DynamicMessage::deserialize_with_options(method.input(), message, &lenient).unwrap().encode_to_vec()
+    DynamicMessage::deserialize_with_options(method_of(rpc).input(), message, &lenient).unwrap().encode_to_vec()
 }
 
 fn rows() -> Vec<(&'static Rpc, Sample)> {

@@ -109,22 +109,55 @@ async fn nothing_but_the_public_internet_may_be_named() {
     let server = installation.serve();
     let http = server.by_path("team");
     let (token, _) = http.sign_in(OWNER.0, OWNER.1);
-    for url in [
-        "http://127.0.0.1:9/",
-        "http://localhost:9/",
-        "http://[::ffff:127.0.0.1]/",
-        "http://169.254.169.254/latest/meta-data",
-        "http://2130706433/",
-        "http://[fe80::1]/",
-        "gopher://example.org/",
-        "http://",
-        "not a url",
-        "",
+    let reserved = "webhook URL must not resolve to a reserved or private IP address";
+    for (url, why) in [
+        ("http://127.0.0.1:9/", reserved),
+        ("http://localhost:9/", reserved),
+        ("http://[::ffff:127.0.0.1]/", reserved),
+        ("http://169.254.169.254/latest/meta-data", reserved),
+        ("http://2130706433/", reserved),
+        ("http://[fe80::1]/", reserved),
+        ("gopher://example.org/", "webhook URL must use http or https scheme, got \"gopher\""),
+        ("http://", "invalid webhook URL"),
+        ("not a url", "invalid webhook URL"),
+        ("", "webhook URL is required"),
     ] {
         let body = json!({ "url": url });
         let answer = http.call("POST", "/api/v1/users/ann/webhooks", Some(&token), Some(&body));
         assert_eq!(answer.status, 400, "{url}: {}", answer.text());
+        assert!(answer.text().contains(&why.replace('"', "\\\"")), "{url}: {}", answer.text());
     }
     let listed = must(&http, &token, "GET", "/api/v1/users/ann/webhooks", None);
     assert_eq!(listed["webhooks"], json!([]));
+    what_a_mask_changes(&http, &token);
+}
+
+/// Only what the mask names changes: without one everything but an empty address and secret, with an empty one nothing.
+fn what_a_mask_changes(http: &Http, token: &str) {
+    let hook = json!({"url": "http://192.0.2.7/x", "displayName": "one", "signingSecret": " plain "});
+    let made = must(http, token, "POST", "/api/v1/users/ann/webhooks", Some(&hook));
+    let name = made["name"].as_str().unwrap();
+    let secret = || {
+        let shown = must(http, token, "GET", &format!("/api/v1/{name}:getSigningSecret"), None);
+        shown["signingSecret"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(secret(), "plain");
+    let connect = "/memos.api.v1.UserService/UpdateUserWebhook";
+    let change = |webhook: Value, mask: Option<&str>| {
+        let mut message = json!({ "webhook": webhook });
+        message["webhook"]["name"] = json!(name);
+        if let Some(mask) = mask {
+            message["updateMask"] = json!(mask);
+        }
+        must(http, token, "POST", connect, Some(&message))
+    };
+    assert_eq!(change(json!({"displayName": "two"}), Some(""))["displayName"], "one");
+    let whole = change(json!({"displayName": "two"}), None);
+    assert_eq!((whole["displayName"].as_str(), whole["url"].as_str()), (Some("two"), Some("http://192.0.2.7/x")));
+    assert_eq!(secret(), "plain");
+    let bare = must(http, token, "PATCH", &format!("/api/v1/{name}?updateMask=signing_secret"), Some(&json!({})));
+    assert_eq!((bare["displayName"].as_str(), bare["signingSecretSet"].as_bool()), (Some("two"), Some(false)));
+    let odd = json!({"webhook": {"name": name, "signingSecret": "a\nb"}, "updateMask": "signingSecret"});
+    let answer = http.call("POST", connect, Some(token), Some(&odd));
+    assert!(answer.status == 400 && answer.text().contains("invalid character"), "{}", answer.text());
 }

@@ -3,6 +3,7 @@
 pub mod attachments;
 pub mod bring;
 pub mod cards;
+pub mod changes;
 pub mod counts;
 pub mod factors;
 pub mod feed;
