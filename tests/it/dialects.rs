@@ -218,8 +218,13 @@ fn filters_of_older_releases(house: &House) {
     let public = answer["memos"].as_array().unwrap();
     assert!(!public.is_empty() && public.iter().all(|memo| memo["resources"].is_array()), "{answer}");
     // A session of today's kind speaks today's language, as recorded.
-    let strict = format!("/api/v1/memos?filter={}", encode("created_ts > 1600000000"));
-    assert_eq!(house.http.call("GET", &strict, Some(&house.session), None).status, 400);
+    for strict in ["created_ts > 1600000000", "visibilities == ['PUBLIC']", "display_time_after == 1600000000"] {
+        let strict = format!("/api/v1/memos?filter={}", encode(strict));
+        assert_eq!(house.http.call("GET", &strict, Some(&house.session), None).status, 400, "{strict}");
+    }
+    let by_number = format!("/api/v1/memos?filter={}", encode("creator == 'users/1'"));
+    let nobody = house.http.call("GET", &by_number, Some(&house.session), None).json();
+    assert_eq!(nobody, json!({"memos": [], "nextPageToken": ""}), "to 0.30.0 that is the member called 1");
 }
 
 fn settings_tokens_and_the_rest(house: &House) {

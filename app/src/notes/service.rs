@@ -47,8 +47,20 @@ pub struct ListInput<'a> {
     pub order_by: &'a str,
     /// As the client wrote it.
     pub filter: &'a str,
-    /// Whether the filter may be in the dialect of older clients.
-    pub old: bool,
+    /// Whose words the filter is in.
+    pub tongue: Tongue,
+}
+
+/// How much of what older clients write is understood.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tongue {
+    /// What says by itself that it is old.
+    #[default]
+    Either,
+    /// Nothing: a session of 0.30 is answered as 0.30.0 would.
+    Today,
+    /// Everything.
+    Old,
 }
 
 /// Part of a list.
@@ -92,11 +104,12 @@ pub async fn list(desk: &Desk<'_>, wanted: &ListInput<'_>) -> Result<Listed, Err
 
 /// The filter in the present language, or, where the caller may speak it, in that of older clients.
 fn understood(wanted: &ListInput<'_>, now: i64) -> Result<OldFilter, Error> {
-    let refused = match filter::parse(wanted.filter, now) {
+    let read = if wanted.tongue == Tongue::Today { filter::parse_today } else { filter::parse };
+    let refused = match read(wanted.filter, now) {
         Ok(filter) => return Ok(OldFilter { filter: Some(filter), ..OldFilter::default() }),
         Err(error) => error,
     };
-    let old = if wanted.old { filter::parse_old(wanted.filter, now).ok() } else { None };
+    let old = if wanted.tongue == Tongue::Old { filter::parse_old(wanted.filter, now).ok() } else { None };
     old.ok_or_else(|| Error::invalid(format!("invalid filter: {refused}")))
 }
 

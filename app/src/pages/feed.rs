@@ -13,7 +13,7 @@ use super::frame::{Frame, answer, desk, roomy, trust};
 use super::upload;
 use super::view::{Look, NoteCard};
 use crate::instance::settings::memo_related;
-use crate::notes::service::{self, Draft, ListInput};
+use crate::notes::service::{self, Draft, ListInput, Tongue};
 use crate::notes::{Desk, Error};
 use crate::state::AppState;
 
@@ -96,7 +96,8 @@ async fn build(
     let filter = filter_of(wanted);
     let from = Page::read(PAGE, &wanted.page).map_err(|e| web::Error::invalid(e.to_string()))?;
     let order_by = if wanted.is_archive() { "create_time desc" } else { "pinned desc, create_time desc" };
-    let input = ListInput { page: from, archived: wanted.is_archive(), order_by, filter: &filter, old: false };
+    let input =
+        ListInput { page: from, archived: wanted.is_archive(), order_by, filter: &filter, tongue: Tongue::default() };
     let listed = service::list(&desk, &input).await?;
     let base = visit.place.base.as_str();
     let offered = offered(&desk).await?;

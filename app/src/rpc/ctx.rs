@@ -9,6 +9,7 @@ use identity::{Actor, Credentials, MemberActor, Via};
 use store::{TenantScope, TenantTx};
 
 use crate::error::ApiError;
+use crate::notes::service::Tongue;
 use crate::state::AppState;
 
 /// Where a request came from and how it was led here.
@@ -161,6 +162,15 @@ impl Ctx {
         let shown = &self.0.info.credentials;
         let cookie = shown.old.is_some() && shown.bearer.is_none() && shown.page.is_empty();
         token || cookie || self.0.old.load(Ordering::Relaxed)
+    }
+
+    /// Whose words a filter is in.
+    pub fn tongue(&self) -> Tongue {
+        match &self.0.actor {
+            _ if self.speaks_old() => Tongue::Old,
+            Actor::Member(me) if matches!(me.via, Via::AccessToken(_)) => Tongue::Today,
+            _ => Tongue::Either,
+        }
     }
 
     /// Called on the routes of older clients.

@@ -52,7 +52,7 @@ async fn list_memos(ctx: Ctx, request: v1::ListMemosRequest) -> Answer<v1::ListM
         archived: request.state() == v1::State::Archived,
         order_by: &request.order_by,
         filter: &request.filter,
-        old: ctx.speaks_old(),
+        tongue: ctx.tongue(),
     };
     let found = service::list(&desk, &wanted).await?;
     Ok(v1::ListMemosResponse { memos: listed(&ctx, found.notes), next_page_token: found.next_page_token })

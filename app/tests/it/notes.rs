@@ -1,6 +1,6 @@
 //! The rules of notes.
 
-use app::notes::service::{self, Draft, ListInput};
+use app::notes::service::{self, Draft, ListInput, Tongue};
 use app::notes::update::{self, Change};
 use app::notes::view::{self, Detail};
 use app::notes::{Error, attachments, comments, notifications, reactions, relations, shares};
@@ -23,7 +23,7 @@ fn uids(notes: &[Note]) -> Vec<&str> {
 }
 
 fn list(order_by: &'static str, filter: &'static str) -> ListInput<'static> {
-    ListInput { page: FIRST, archived: false, order_by, filter, old: false }
+    ListInput { page: FIRST, archived: false, order_by, filter, tongue: Tongue::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

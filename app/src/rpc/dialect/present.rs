@@ -8,6 +8,7 @@ use wire::table::Match;
 
 use super::super::Ctx;
 use super::forward::{pairs, query_of};
+use crate::notes::service::Tongue;
 
 /// Query and body as today's message wants them.
 pub(in super::super) fn present<'q>(ctx: &Ctx, found: &Match, query: &'q str, body: Bytes) -> (Cow<'q, str>, Bytes) {
@@ -51,6 +52,7 @@ pub(in super::super) fn asks_of_old(ctx: &Ctx, found: &Match, query: &str) -> bo
         })
     };
     found.rpc.method == "ListMemos"
+        && ctx.tongue() != Tongue::Today
         && pairs(query).iter().any(|(key, value)| match key.as_str() {
             "filter" => WORDS.iter().any(|word| value.contains(word)) || by_number(value),
             "parent" | "oldFilter" | "old_filter" | "sort" | "direction" | "rowStatus" | "row_status" => {

@@ -2,6 +2,7 @@
 
 use super::constant::{self, Value};
 use super::lex::error_at;
+use super::old::Dialect;
 use super::parse::{Expr, Kind, tree};
 use super::{
     Filter, FilterError, Flag, NumberField, Op, Part, Pattern, TagTest, TagsTest, TextField, TextTest, TimeField,
@@ -30,7 +31,7 @@ enum Operand {
 }
 
 pub(super) fn filter(text: &str, now: i64, about: About) -> Result<Filter, FilterError> {
-    Checker { text, now, about, old: false }.condition(&tree(text)?)
+    Checker { text, now, about, dialect: Dialect::Both }.condition(&tree(text)?)
 }
 
 pub(super) fn username(text: &str) -> Result<String, FilterError> {
@@ -48,8 +49,7 @@ pub(super) struct Checker<'t> {
     pub(super) text: &'t str,
     pub(super) now: i64,
     pub(super) about: About,
-    /// Whether the dialect of older clients is understood, too.
-    pub(super) old: bool,
+    pub(super) dialect: Dialect,
 }
 
 type Checked<T> = Result<T, FilterError>;
@@ -109,7 +109,7 @@ impl Checker<'_> {
             (About::Notes, "updated_ts") => Operand::Moment(TimeField::Updated),
             (About::Notes, "pinned") => Operand::Flag(Flag::Pinned),
             (About::Notes, "visibility") => Operand::Text(TextField::Visibility),
-            (About::Notes, "visibilities") => Operand::Visibilities,
+            (About::Notes, "visibilities") if self.dialect != Dialect::Today => Operand::Visibilities,
             (About::Notes, "tags") => Operand::Tags,
             (About::Notes, "tag") => Operand::Tag,
             (About::Notes, "has_task_list") => Operand::Flag(Flag::HasTaskList),
@@ -117,7 +117,7 @@ impl Checker<'_> {
             (About::Notes, "has_code") => Operand::Flag(Flag::HasCode),
             (About::Notes, "has_incomplete_tasks") => Operand::Flag(Flag::HasIncompleteTasks),
             // The dialect of 0.22, in which times are numbers.
-            (About::Notes, "display_time_before" | "display_time_after") => {
+            (About::Notes, "display_time_before" | "display_time_after") if self.dialect != Dialect::Today => {
                 number(NumberField::Time(TimeField::Created))
             }
             (About::Attachments, "filename") => Operand::Text(TextField::Filename),
@@ -137,7 +137,7 @@ impl Checker<'_> {
             Kind::Null => Ok(Value::Null),
             Kind::Name(name) if name == "now" => Ok(constant::moment(self.now)),
             Kind::Negative(inner) => constant::negative(&self.known(inner)?),
-            Kind::Call(None, name, arguments) if self.old && name == "now" && arguments.is_empty() => {
+            Kind::Call(None, name, arguments) if self.dialect.is_old() && name == "now" && arguments.is_empty() => {
                 Ok(Value::Int(self.now))
             }
             Kind::Arithmetic(..) => return self.calculated(expr),
@@ -166,7 +166,7 @@ impl Checker<'_> {
         let mut value = self.known(first)?;
         for (step, sign, right) in steps.into_iter().rev() {
             let right = self.known(right)?;
-            if let (true, Value::Int(seconds), Value::Span(_)) = (self.old, &value, &right) {
+            if let (true, Value::Int(seconds), Value::Span(_)) = (self.dialect.is_old(), &value, &right) {
                 value = constant::moment(*seconds);
             }
             let folded = constant::arithmetic(sign, &value, &right);
@@ -204,11 +204,12 @@ impl Checker<'_> {
         if let (Kind::Name(name), Kind::List(values)) = (&left.kind, &right.kind)
             && name == "visibilities"
             && self.about == About::Notes
+            && self.dialect != Dialect::Today
             && op == Op::Eq
         {
             return Ok(Filter::Text(TextField::Visibility, TextTest::OneOf(self.texts(expr, values)?)));
         }
-        if self.old
+        if self.dialect.is_old()
             && op == Op::Eq
             && let (Kind::Name(name), Kind::List(values)) = (&left.kind, &right.kind)
         {
@@ -260,10 +261,12 @@ impl Checker<'_> {
             (Operand::Moment(field), Value::Moment(at)) => {
                 Ok(Filter::Number(NumberField::Time(*field), op, constant::seconds(at)))
             }
-            (Operand::Moment(field), Value::Int(seconds)) if self.old => {
+            (Operand::Moment(field), Value::Int(seconds)) if self.dialect.is_old() => {
                 Ok(Filter::Number(NumberField::Time(*field), op, seconds))
             }
-            (Operand::Tag, Value::Text(tag)) if self.old && op == Op::Eq => Ok(Filter::Tags(TagsTest::Has(tag))),
+            (Operand::Tag, Value::Text(tag)) if self.dialect.is_old() && op == Op::Eq => {
+                Ok(Filter::Tags(TagsTest::Has(tag)))
+            }
             (Operand::Note, Value::Null) if op == Op::Eq => Ok(Filter::Unused),
             (Operand::Note, Value::Null) if op == Op::Ne => Ok(Filter::Not(Box::new(Filter::Unused))),
             (Operand::Note, Value::Int(number)) if equality => Ok(Filter::Number(NumberField::NoteId, op, number)),
@@ -320,7 +323,7 @@ impl Checker<'_> {
             return self.sets(expr, name, arguments);
         }
         match (self.operand(target)?, arguments) {
-            (Operand::Tags, [tag]) if self.old && name == "contains" => match self.known(tag)? {
+            (Operand::Tags, [tag]) if self.dialect.is_old() && name == "contains" => match self.known(tag)? {
                 Value::Text(tag) => Ok(Filter::Tags(TagsTest::Has(tag))),
                 _ => self.error(tag, "contains() takes a string"),
             },

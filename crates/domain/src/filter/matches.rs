@@ -58,7 +58,7 @@ impl Facts for NoteFacts<'_> {
     fn text(&self, field: TextField) -> &str {
         match field {
             TextField::Content => self.content,
-            TextField::Creator => self.creator,
+            TextField::Creator | TextField::CreatorName => self.creator,
             TextField::Visibility => self.visibility.as_str(),
             TextField::Filename | TextField::Kind => "",
         }
@@ -156,7 +156,8 @@ impl Filter {
             Self::All(parts) => parts.iter().all(|part| part.matches(facts)),
             Self::Any(parts) => parts.iter().any(|part| part.matches(facts)),
             Self::Flag(flag) => facts.flag(*flag),
-            Self::Text(TextField::Creator, test) => creator(test, facts),
+            Self::Text(TextField::Creator, test) => creator(test, facts, true),
+            Self::Text(TextField::CreatorName, test) => creator(test, facts, false),
             Self::Text(field, test) => text(test, facts.text(*field)),
             Self::Number(field, op, value) => match facts.number(*field) {
                 Some(number) => op.holds(&number, value),
@@ -180,11 +181,11 @@ fn text(test: &TextTest, text: &str) -> bool {
     }
 }
 
-fn creator(test: &TextTest, facts: &impl Facts) -> bool {
+fn creator(test: &TextTest, facts: &impl Facts, numbers: bool) -> bool {
     let is = |value: &String| {
         value.strip_prefix("users/").filter(|name| !name.is_empty()).is_some_and(|name| {
             name == facts.text(TextField::Creator)
-                || member_number(name).is_some_and(|id| facts.number(NumberField::CreatorId) == Some(id))
+                || numbers && member_number(name).is_some_and(|id| facts.number(NumberField::CreatorId) == Some(id))
         })
     };
     match test {

@@ -19,7 +19,7 @@ mod tests;
 pub use case::{cases_of, fold_ascii, fold_case};
 pub use constant::{CALENDAR_BEGIN, CALENDAR_END};
 pub use matches::{AttachmentFacts, Facts, NoteFacts, part_of};
-pub use old::{OldFilter, member_number, parse_old};
+pub use old::{OldFilter, member_number, parse_old, parse_today};
 pub use pattern::Pattern;
 
 /// Longest filter, in bytes.
@@ -86,6 +86,8 @@ pub enum TextField {
     Content,
     /// `users/{username}` of the note's creator; `users/{number}` finds the member with that number too.
     Creator,
+    /// `users/{username}` of the note's creator, and nothing else.
+    CreatorName,
     /// PRIVATE, PROTECTED or PUBLIC.
     Visibility,
     /// The attachment's file name.

@@ -3,7 +3,7 @@
 
 use super::check::{About, Checker};
 use super::parse::{Expr, Kind, tree};
-use super::{Filter, FilterError, Op};
+use super::{Filter, FilterError, Op, TextField};
 
 /// What a filter of the old dialect asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,13 +20,51 @@ pub struct OldFilter {
     pub limit: Option<i64>,
 }
 
+/// How much of what older clients write is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Nothing: as Memos 0.30.0.
+    Today,
+    /// What says by itself that it is old.
+    Both,
+    /// Everything.
+    Old,
+}
+
+impl Dialect {
+    pub(super) const fn is_old(self) -> bool {
+        matches!(self, Self::Old)
+    }
+}
+
+/// Reads a filter of notes as Memos 0.30.0 does, to which `users/7` is only the member whose name is 7.
+///
+/// # Errors
+/// It is none.
+pub fn parse_today(text: &str, now: i64) -> Result<Filter, FilterError> {
+    let checker = Checker { text, now, about: About::Notes, dialect: Dialect::Today };
+    Ok(by_name(checker.condition(&tree(text)?)?))
+}
+
+/// Creators by their names only.
+fn by_name(filter: Filter) -> Filter {
+    let all = |parts: Vec<Filter>| parts.into_iter().map(by_name).collect();
+    match filter {
+        Filter::Not(inner) => Filter::Not(Box::new(by_name(*inner))),
+        Filter::All(parts) => Filter::All(all(parts)),
+        Filter::Any(parts) => Filter::Any(all(parts)),
+        Filter::Text(TextField::Creator, test) => Filter::Text(TextField::CreatorName, test),
+        other => other,
+    }
+}
+
 /// Reads a filter of notes in the old dialect, which includes the present one.
 ///
 /// # Errors
 /// It is none.
 pub fn parse_old(text: &str, now: i64) -> Result<OldFilter, FilterError> {
     let text = tidied(text);
-    let checker = Checker { text: &text, now, about: About::Notes, old: true };
+    let checker = Checker { text: &text, now, about: About::Notes, dialect: Dialect::Old };
     let whole = tree(&text)?;
     let parts = match whole.kind {
         Kind::And(parts) => parts,
@@ -90,6 +128,7 @@ pub fn member_number(name: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Flag, TextTest};
     use super::*;
 
     const NOW: i64 = 1_700_000_000;
@@ -111,6 +150,17 @@ mod tests {
         for bad in ["", "&&", "bogus == 1", "content.contains(", "limit == 'x'"] {
             assert!(parse_old(bad, NOW).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_todays_is_read_as_today() {
+        for old in ["visibilities == ['PUBLIC']", "display_time_before == 1", "row_status == 'NORMAL'", "pinned &&"] {
+            assert!(parse_today(old, NOW).is_err(), "{old}");
+        }
+        let of = |name: &str| TextTest::Compare(Op::Eq, name.to_owned());
+        let found = parse_today("!(pinned || creator == 'users/1')", NOW);
+        let named = Filter::Text(TextField::CreatorName, of("users/1"));
+        assert_eq!(found, Ok(Filter::Not(Box::new(Filter::Any(vec![Filter::Flag(Flag::Pinned), named])))));
     }
 
     #[test]

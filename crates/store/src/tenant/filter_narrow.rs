@@ -84,7 +84,7 @@ fn has_index(filter: &Filter) -> bool {
 fn is_creator(filter: &Filter) -> bool {
     matches!(
         filter,
-        Filter::Text(TextField::Creator, TextTest::Compare(Op::Eq, _) | TextTest::OneOf(_))
+        Filter::Text(TextField::Creator | TextField::CreatorName, TextTest::Compare(Op::Eq, _) | TextTest::OneOf(_))
             | Filter::Number(domain::filter::NumberField::CreatorId, Op::Eq, _)
     )
 }
@@ -110,7 +110,7 @@ fn one(filter: &Filter, sql: &mut SqlBuilder) {
             each(&parts.iter().filter(|part| has_index(part)).collect::<Vec<_>>(), " AND ", sql);
             sql.push(")");
         }
-        Filter::Text(TextField::Creator, test) => creator(test, sql),
+        Filter::Text(field @ (TextField::Creator | TextField::CreatorName), test) => creator(*field, test, sql),
         Filter::Text(_, test) => indexed_text("n.content", test, sql),
         Filter::Number(_, _, value) => {
             sql.push("n.creator_id = ");

@@ -92,7 +92,7 @@ fn condition(filter: &Filter, sql: &mut SqlBuilder) {
         Filter::All(parts) => joined(parts, " AND ", sql),
         Filter::Any(parts) => joined(parts, " OR ", sql),
         Filter::Flag(flag) => sql.push(flag_column(*flag)),
-        Filter::Text(TextField::Creator, test) => creator(test, sql),
+        Filter::Text(field @ (TextField::Creator | TextField::CreatorName), test) => creator(*field, test, sql),
         Filter::Text(field, test) => text(text_column(*field), test, sql),
         Filter::Number(field, op, value) => {
             sql.push("(");
@@ -146,7 +146,7 @@ const fn flag_column(flag: Flag) -> &'static str {
 const fn text_column(field: TextField) -> &'static str {
     match field {
         TextField::Content => "n.content",
-        TextField::Creator => "''",
+        TextField::Creator | TextField::CreatorName => "''",
         TextField::Visibility => "n.visibility",
         TextField::Filename => "a.filename",
         TextField::Kind => "a.kind",
@@ -190,8 +190,8 @@ fn number(field: NumberField, sql: &mut SqlBuilder) {
     }
 }
 
-/// `users/{username}`, or `users/{number}` of older clients. By the creator's number, which an index knows.
-pub(super) fn creator(test: &TextTest, sql: &mut SqlBuilder) {
+/// `users/{username}`, or, where that is meant, `users/{number}` of older clients. By the creator's number, which an index knows.
+pub(super) fn creator(field: TextField, test: &TextTest, sql: &mut SqlBuilder) {
     let (values, negated) = match test {
         TextTest::Compare(op, value) => (std::slice::from_ref(value), *op == Op::Ne),
         TextTest::OneOf(values) => (values.as_slice(), false),
@@ -199,7 +199,8 @@ pub(super) fn creator(test: &TextTest, sql: &mut SqlBuilder) {
     };
     let names: Vec<String> =
         values.iter().filter_map(|value| value.strip_prefix("users/")).map(str::to_owned).collect();
-    let numbers: Vec<i64> = names.iter().filter_map(|name| member_number(name)).collect();
+    let numbered = names.iter().filter(|_| field == TextField::Creator);
+    let numbers: Vec<i64> = numbered.filter_map(|name| member_number(name)).collect();
     sql.push(if negated { "(NOT (" } else { "((" });
     sql.push("n.creator_id = ANY(ARRAY(SELECT id FROM ");
     sql.push(sql.schema);
