@@ -63,6 +63,8 @@ pub struct Outline {
     pub tenant: String,
     /// The second one.
     pub other: String,
+    /// The schemas that they had: after a swap they have others.
+    pub schemas: [String; 2],
     /// Notes by uid.
     pub notes: Names,
     /// Members by username.
@@ -109,7 +111,8 @@ impl Backup {
     pub async fn outline_tenants(&self, slug: &str, other: &str) -> Result<Outline, Error> {
         let (one, two) = (self.scope_of(slug).await?, self.scope_of(other).await?);
         let CompareReport { tenant, other, notes, members, settings } = self.compare_names(&one, &two).await?;
-        Ok(Outline { tenant, other, notes: notes.into(), members: members.into(), settings: settings.into() })
+        let schemas = [&one, &two].map(|scope| scope.tenant().schema.to_string());
+        Ok(Outline { tenant, other, schemas, notes: notes.into(), members: members.into(), settings: settings.into() })
     }
 
     async fn compare_names(&self, one: &TenantScope, two: &TenantScope) -> Result<CompareReport, Error> {

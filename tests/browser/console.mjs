@@ -1,11 +1,12 @@
 // Operators: what they do by keyboard, and jobs that are followed as they run.
 
-import { pressAndGo, signIn, tabToText } from "./keyboard.mjs";
-import { watch } from "./watch.mjs";
+import { pressAndGo, signIn, tabToId, tabToText } from "./keyboard.mjs";
+import { axe, overflow, watch } from "./watch.mjs";
 
 const JOB_SECONDS = 60;
 
 const points = (page) => page.evaluate(() => [...document.querySelectorAll("main code")].map((one) => one.textContent));
+const heading = (page) => page.innerText("h1");
 
 // Starts a job by keyboard and waits until the page, by itself, says how it ended.
 async function runJob(page, button, javaScriptEnabled) {
@@ -25,15 +26,95 @@ async function runJob(page, button, javaScriptEnabled) {
   if (javaScriptEnabled && !seen.has("queued") && !seen.has("running")) throw new Error(`${button}: no progress was shown, only ${[...seen]}`);
 }
 
-export async function operatorByKeyboard({ browser, url, test, demo }, javaScriptEnabled) {
+// Starts work whose end shows on the page itself, and waits for that.
+async function settle(page, button) {
+  await tabToText(page, button);
+  await pressAndGo(page, "Enter");
+  const until = Date.now() + JOB_SECONDS * 1000;
+  while (await page.$("[data-events]").catch(() => true)) {
+    if (Date.now() > until) throw new Error(`${button}: it is still under way after ${JOB_SECONDS} s`);
+    await page.waitForTimeout(50);
+  }
+  if (await page.$(".badge.failed")) throw new Error(`${button}: ${await page.innerText("[data-part=text]")}`);
+}
+
+// This page, narrow and wide, light and dark: nothing sticks out, nothing for axe.
+async function look(page, source) {
+  const problems = [];
+  const narrow = page.viewportSize();
+  for (const [width, colorScheme] of [[390, "dark"], [1280, "dark"], [1280, "light"], [390, "light"]]) {
+    await page.setViewportSize({ ...narrow, width });
+    await page.emulateMedia({ colorScheme });
+    for (const problem of [...(await overflow(page)), ...(await axe(page, source))]) problems.push(`${width} px, ${colorScheme}: ${problem}`);
+  }
+  await page.setViewportSize({ ...narrow, width: 320 });
+  problems.push(...(await overflow(page)));
+  await page.setViewportSize(narrow);
+  return problems;
+}
+
+// From a point to a copy beside the live tenant, compared; with script also into its place and out again.
+async function bringBack({ page, step, source, javaScriptEnabled }) {
+  const copy = javaScriptEnabled ? "by-keys" : "by-keys-without-script";
+  const looked = async () => (javaScriptEnabled ? look(page, source) : []);
+  await step("see the points and what depends on what", async () => {
+    await tabToText(page, "All points");
+    await pressAndGo(page, "Enter");
+    await settle(page, "Look what depends on what");
+    if (!(await page.innerText("main")).includes("stands alone")) throw new Error("no point says that it stands alone");
+    return looked();
+  });
+  await step("look at a point and keep it", async () => {
+    await tabToText(page, "Keep");
+    await pressAndGo(page, "Enter");
+    await tabToId(page, "reason");
+    await page.keyboard.type("before the move");
+    await pressAndGo(page, "Enter");
+    if (!(await page.innerText("main")).includes("before the move")) throw new Error("the point does not say why it is kept");
+    return looked();
+  });
+  await step("restore it beside", async () => {
+    await tabToText(page, "Restore beside");
+    await pressAndGo(page, "Enter");
+    const problems = await looked();
+    await tabToId(page, "slug");
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type(copy);
+    await runJob(page, "Restore", false);
+    if (!(await page.innerText("main")).includes("every table equal")) throw new Error("the run does not say that it is equal");
+    return [...problems, ...(await looked())];
+  });
+  await step("compare", async () => {
+    await tabToText(page, `Compare default with ${copy}`);
+    await pressAndGo(page, "Enter");
+    await settle(page, "Compare");
+    if (!(await page.innerText(".headline")).includes("the same")) throw new Error("nothing is said of the notes");
+    return looked();
+  });
+  if (!javaScriptEnabled) return;
+  await step("swap, and take it back", async () => {
+    await tabToText(page, `Put ${copy}`);
+    await pressAndGo(page, "Enter");
+    const problems = await looked();
+    await runJob(page, `Put ${copy}`, false);
+    await tabToText(page, "Take it back");
+    await pressAndGo(page, "Enter");
+    problems.push(...(await looked()));
+    await runJob(page, "Take it back", false);
+    if (!(await heading(page)).startsWith("Taking the swap")) throw new Error(`the page says ${await heading(page)}`);
+    return problems;
+  });
+}
+
+export async function operatorByKeyboard({ browser, url, test, demo, source }, javaScriptEnabled) {
   const how = javaScriptEnabled ? "by keyboard" : "by keyboard, script off";
   const context = await browser.newContext({ viewport: { width: 390, height: 900 }, javaScriptEnabled });
   const page = await context.newPage();
   const watched = await watch(page);
   const step = (name, act) =>
     test(`console: ${name}, ${how}`, async () => {
-      await act();
-      return watched.take();
+      const problems = (await act()) ?? [];
+      return [...problems, ...watched.take()];
     });
   await step("sign in and open a tenant", async () => {
     await signIn(page, `${url}/console/signin`, demo.operator, demo.operator_password);
@@ -48,6 +129,7 @@ export async function operatorByKeyboard({ browser, url, test, demo }, javaScrip
     if (!after.some((name) => !before.includes(name))) throw new Error("the page shows no new point");
   });
   if (javaScriptEnabled) await step("drill now", () => runJob(page, "Drill now", true));
+  await bringBack({ page, step, source, javaScriptEnabled });
   await step("sign out", async () => {
     await tabToText(page, "Sign out");
     await pressAndGo(page, "Enter");

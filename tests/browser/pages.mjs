@@ -17,6 +17,7 @@ async function addresses(page, url) {
     older: await link('a[rel="next"]'),
   };
   await page.goto(`${url}/console/tenants/default`);
+  found.point = await link('a[href^="/console/points/"]');
   found.drill = await link('a[href^="/console/drills/"]');
   for (const [name, address] of Object.entries(found)) if (!address) throw new Error(`no link to a page of the kind "${name}"`);
   return found;
@@ -49,7 +50,7 @@ async function lookOnce(page, watched, address, source, again) {
 
 export async function lookAtPages({ browser, url, test, member, operator, source }) {
   const finder = await browser.newPage({ storageState: merged(member, operator) });
-  const { note, edit, tag, older, drill } = await addresses(finder, url);
+  const { note, edit, tag, older, drill, point } = await addresses(finder, url);
   await finder.context().close();
   const pages = [
     ["sign-in", "/signin", null],
@@ -66,6 +67,10 @@ export async function lookAtPages({ browser, url, test, member, operator, source
     ["no such note", "/memos/no-such-note", member],
     ["console", "/console", operator],
     ["tenant", "/console/tenants/default", operator],
+    ["points", "/console/tenants/default/points", operator],
+    ["points of the control plane", "/console/tenants/_control/points", operator],
+    ["point", point, operator],
+    ["plan of a restore", `${point}/restore`, operator],
     ["drill", drill, operator],
     ["audit", "/console/audit", operator],
   ];

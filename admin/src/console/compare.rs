@@ -6,8 +6,8 @@ use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use domain::diff::{self, Piece};
-use domain::id::TenantId;
 use domain::note::Note;
+use domain::tenant::{Tenant, TenantState};
 use jobs::{CompareTenants, kind};
 use serde::Deserialize;
 use store::control::overview::Wanted;
@@ -31,6 +31,7 @@ const WORDS: usize = 60;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Outline {
+    schemas: [String; 2],
     notes: Names,
     members: Names,
     settings: Names,
@@ -57,29 +58,22 @@ struct Changed {
 }
 
 impl Outline {
-    /// The newest comparison of these two.
-    pub(super) async fn newest(admin: &Admin, tenant: TenantId, other: &str) -> Result<Option<Self>> {
-        let wanted = Wanted { kind: kind::COMPARE, tenant, field: Some(("other", other)), done: true };
+    /// The newest comparison of these two; none when they have changed places since.
+    pub(super) async fn newest(admin: &Admin, one: &Tenant, two: &Tenant) -> Result<Option<Self>> {
+        let field = Some(("other", two.slug.as_str()));
+        let wanted = Wanted { kind: kind::COMPARE, tenant: one.id, field, done: true };
         let Some(job) = admin.store.control().newest_job(&wanted).await? else { return Ok(None) };
         let read = job.result.and_then(|value| serde_json::from_value::<Self>(value).ok());
+        let present = [&one.schema, &two.schema].map(ToString::to_string);
+        let read = read.filter(|outline| outline.schemas == present);
         Ok(read.map(|outline| Self { at: Some(job.created_at), ..outline }))
     }
 
-    /// The same, unless it is from before something that changed it.
-    pub(super) async fn since(
-        admin: &Admin,
-        tenant: TenantId,
-        other: &str,
-        after: OffsetDateTime,
-    ) -> Result<Option<Self>> {
-        Ok(Self::newest(admin, tenant, other).await?.filter(|outline| outline.at.is_some_and(|at| at > after)))
-    }
-
     /// In a sentence.
-    pub(super) fn sentence(&self, now: OffsetDateTime) -> String {
+    pub(super) fn sentence(&self, slug: &str, other: &str, now: OffsetDateTime) -> String {
         let [added, changed, deleted] = self.notes.counts;
-        let when = self.at.map_or_else(String::new, |at| format!(", compared {}", ago(at, now)));
-        format!("{added} notes only in the copy, {changed} changed, {deleted} only in the live tenant{when}")
+        let when = self.at.map_or_else(String::new, |at| format!(" (compared {})", ago(at, now)));
+        format!("Notes: {added} only in {other}, {changed} changed, {deleted} only in {slug}{when}")
     }
 }
 
@@ -171,7 +165,7 @@ pub(super) async fn show(
 ) -> Result<HttpResponse> {
     let (slug, other) = path.into_inner();
     let (one, two) = both(&admin, &slug, &other).await?;
-    let outline = Outline::newest(&admin, one.tenant().id, &other).await?;
+    let outline = Outline::newest(&admin, one.tenant(), two.tenant()).await?;
     let wanted = Wanted { kind: kind::COMPARE, tenant: one.tenant().id, field: Some(("other", &other)), done: false };
     let under_way = admin.store.control().newest_job(&wanted).await?;
     let jobs: Vec<JobBox> = under_way.iter().map(JobBox::from).collect();
@@ -185,8 +179,7 @@ pub(super) async fn show(
     let page = ComparePage {
         frame: frame(&visit, "recovery", &request),
         other_state: two.tenant().state.as_str(),
-        swappable: two.tenant().state == domain::tenant::TenantState::Closed
-            && from.is_some_and(|(of, _)| of == one.tenant().id),
+        swappable: two.tenant().state == TenantState::Closed && from.is_some_and(|(of, _)| of == one.tenant().id),
         jobs,
         follows,
         compared: outline.at.map(|at| format!("{} ({})", moment(at), ago(at, admin.clock.now()))),

@@ -50,7 +50,8 @@ impl Lineage {
         };
         match self.needed_by.len() {
             0 => older,
-            count => format!("{older}, {count} need it"),
+            1 => format!("{older}, 1 later point needs it"),
+            count => format!("{older}, {count} later points need it"),
         }
     }
 
@@ -104,7 +105,7 @@ mod tests {
             {"point": "c", "unreadable": true},
         ]})));
         let told: Vec<(String, i64)> = points.values().map(|one| (one.sentence(), one.own_share())).collect();
-        assert_eq!(told[0], ("stands alone, 1 need it".to_owned(), 100));
+        assert_eq!(told[0], ("stands alone, 1 later point needs it".to_owned(), 100));
         assert_eq!(told[1], ("needs 1 older point".to_owned(), 25));
         assert_eq!(told[2].0, "its manifest cannot be read");
         assert!(read(None).is_empty());

@@ -151,6 +151,7 @@ pub(super) async fn tenant(
     let Jobs { jobs, follows } = Jobs::of(&admin, tenant.id, &kinds()).await?;
     let swapped = super::swap::kept(&admin, &tenant).await?;
     let copies = admin.store.copies_of_tenant(tenant.id).await?;
+    let has_old_rows = |slug: &str| swapped.as_ref().is_some_and(|kept| kept.other.slug.as_str() == slug);
     let page = TenantPage {
         frame: frame(&visit, "recovery", &request),
         slug: tenant.slug.to_string(),
@@ -164,7 +165,7 @@ pub(super) async fn tenant(
         counts: read_counts(&admin.store, &scope).await?,
         jobs,
         follows,
-        copies: copies.into_iter().map(CopyLine::from).collect(),
+        copies: copies.into_iter().filter(|copy| !has_old_rows(&copy.slug)).map(CopyLine::from).collect(),
         swapped: swapped.map(|kept| (kept.other.slug.to_string(), moment(kept.keep_until))),
         points: control.list_points(Some(tenant.id), 5).await?.into_iter().map(PointLine::from).collect(),
         drills: control.list_drills(Some(tenant.id), 20).await?.iter().map(DrillLine::from).collect(),

@@ -148,7 +148,7 @@ pub(super) fn sentences(problems: Option<&Value>) -> Vec<String> {
 }
 
 fn surveyed(survey: &Survey, now: OffsetDateTime) -> String {
-    survey.at.map_or_else(|| "not looked at yet".to_owned(), |at| format!("looked at {}", ago(at, now)))
+    survey.at.map_or_else(|| "Not looked up yet".to_owned(), |at| format!("Looked up {}", ago(at, now)))
 }
 
 /// Every point of a tenant, newest first.

@@ -5,6 +5,8 @@ use askama::Template;
 use domain::id::TenantId;
 use jobs::{JobRow, kind};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use web::{Error, OperatorVisit, Result};
 
 use super::pages::{answer, frame};
@@ -93,6 +95,12 @@ fn what(row: &JobRow) -> &'static str {
 
 fn said(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A time of a report, as pages show it.
+fn time_of(value: &Value, key: &str) -> String {
+    let text = said(value, key);
+    OffsetDateTime::parse(&text, &Rfc3339).map_or(text, moment)
 }
 
 fn number(value: &Value, key: &str) -> usize {
@@ -212,7 +220,7 @@ fn facts(kind: &str, result: &Value) -> Vec<Fact> {
     match kind {
         kind::RESTORE if result.is_object() => {
             fact("Point", said(result, "from"));
-            fact("Shows", said(result, "snapshot"));
+            fact("Shows", time_of(result, "snapshot"));
             fact("Notes", number(result, "notes").to_string());
             fact("Files", number(result, "files").to_string());
             let tables = result.get("tables").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -230,11 +238,16 @@ fn facts(kind: &str, result: &Value) -> Vec<Fact> {
         kind::SWAP if result.is_object() => {
             fact("In use under", said(result, "tenant"));
             fact("Old rows under", said(result, "other"));
-            fact("Kept until", said(result, "kept_until"));
-            let replayed = result.get("replayed").and_then(Value::as_object).cloned().unwrap_or_default();
+            fact("Kept until", time_of(result, "kept_until"));
+            let replayed = result.get("replayed").cloned().unwrap_or_default();
+            let kinds = [("tokens", "token"), ("erased", "erased member"), ("archived", "archived member")];
+            let told = kinds.map(|(key, what)| (number(&replayed, key), what));
             let told: Vec<String> =
-                replayed.iter().map(|(name, count)| format!("{count} {}", super::report::words(name))).collect();
-            fact("Done again since the point", told.join(", "));
+                told.iter().filter(|(count, _)| *count > 0).map(|(count, what)| counted(*count, what)).collect();
+            fact(
+                "Revoked, erased, archived again",
+                if told.is_empty() { "nothing".to_owned() } else { told.join(", ") },
+            );
         }
         _ => {}
     }

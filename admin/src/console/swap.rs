@@ -31,6 +31,8 @@ struct SwapPage {
     /// The instant that the copy shows; or when the swap was that is taken back.
     at: String,
     undo: bool,
+    /// It cannot be done as things are.
+    refused: bool,
     /// What the newest comparison says.
     compared: Option<String>,
     action: String,
@@ -75,7 +77,7 @@ async fn swap_page(
 ) -> Result<SwapPage> {
     let (slug, other) = (live.slug.to_string(), copy.slug.to_string());
     let now = admin.clock.now();
-    let outline = Outline::newest(admin, live.id, &other).await?;
+    let outline = Outline::newest(admin, live, copy).await?;
     let closed = copy.state == TenantState::Closed;
     let refused = format!(
         "{other} is {}. Only a closed copy that was never opened can take a live tenant's place.",
@@ -86,7 +88,8 @@ async fn swap_page(
         problem: (!closed).then_some(refused),
         at: format!("{} ({})", moment(*shows), ago(*shows, now)),
         undo: false,
-        compared: outline.map(|outline| outline.sentence(now)),
+        refused: !closed,
+        compared: outline.map(|outline| outline.sentence(&slug, &other, now)),
         action: format!("{}/swap/{}", actions::of_tenant(&slug), page::encode(&other)),
         days: &DAYS,
         slug,
@@ -144,7 +147,8 @@ async fn undo_page(visit: &OperatorVisit, admin: &Admin, slug: &str) -> Result<(
         problem: None,
         at: format!("{} ({})", moment(kept.at), ago(kept.at, now)),
         undo: true,
-        compared: Outline::since(admin, live.id, &other, kept.at).await?.map(|outline| outline.sentence(now)),
+        refused: false,
+        compared: Outline::newest(admin, &live, &kept.other).await?.map(|outline| outline.sentence(slug, &other, now)),
         action: format!("{}/undo", actions::of_tenant(slug)),
         days: &DAYS,
         slug: slug.to_owned(),

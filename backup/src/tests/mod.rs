@@ -1,5 +1,6 @@
 //! Points against a real database and a directory store.
 
+mod asked;
 mod copies;
 mod damage;
 mod damages;

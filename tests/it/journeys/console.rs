@@ -123,7 +123,7 @@ async fn a_point_comes_back_and_goes_again_in_the_console_alone() {
     assert!(part.contains("<del>new since then</del>") && !part.contains("by mistake"), "{part}");
 
     let plan = root.page("/console/tenants/team/swap/copy");
-    assert!(plan.contains("1 notes only in the copy, 1 changed, 1 only in the live tenant"), "{plan}");
+    assert!(plan.contains("Notes: 1 only in copy, 1 changed, 1 only in team"), "{plan}");
     assert_eq!(root.send("/console/tenants/team/swap/copy", "days=3").status, 422);
     assert_eq!(texts(&http, &token), now, "nothing has happened yet");
     let run = root.does("/console/tenants/team/swap/copy", "days=30");
@@ -142,7 +142,7 @@ async fn a_point_comes_back_and_goes_again_in_the_console_alone() {
 /// Its page, what it depends on, read back, kept.
 fn looks_at_the_point(root: &mut Operator<'_>, point: &str) {
     let page = format!("/console/points/{point}");
-    assert!(root.page(&page).contains("Not known yet"), "nobody has looked what it depends on");
+    assert!(root.page(&page).contains("Not looked up yet"), "nobody has looked what it depends on");
     assert_eq!(root.does("/console/tenants/team/survey", ""), "/console/tenants/team/points");
     let list = root.waits("/console/tenants/team/points");
     assert!(list.contains("stands alone") && list.contains("no point is proven yet"), "{list}");
