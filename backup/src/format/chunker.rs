@@ -23,6 +23,8 @@ pub struct Piece {
     pub rows: u64,
     /// Smallest and largest id in it, where the table has ids.
     pub ids: Option<(i64, i64)>,
+    /// What they add up to.
+    pub fingerprint: Fingerprint,
 }
 
 /// What is known of a table once its last row went by.
@@ -51,6 +53,7 @@ pub struct Chunker {
     open: BytesMut,
     open_rows: u64,
     open_ids: Option<(i64, i64)>,
+    open_sum: Fingerprint,
     total: Total,
 }
 
@@ -92,7 +95,6 @@ impl Chunker {
 
     fn row(&mut self, line: &[u8]) -> Result<Option<Piece>, NoId> {
         self.total.rows += 1;
-        self.total.fingerprint.add_row(line);
         let id = match self.id_column {
             None => None,
             Some(column) => Some(id_in(line, column).ok_or(NoId { row: self.total.rows })?),
@@ -101,6 +103,7 @@ impl Chunker {
         self.open.extend_from_slice(line);
         self.open.extend_from_slice(b"\n");
         self.open_rows += 1;
+        self.open_sum.add_row(line);
         if let Some(id) = id {
             self.open_ids = Some(self.open_ids.map_or((id, id), |(low, high)| (low.min(id), high.max(id))));
         }
@@ -121,7 +124,9 @@ impl Chunker {
     fn cut(&mut self) -> Option<Piece> {
         let rows = std::mem::take(&mut self.open_rows);
         let ids = self.open_ids.take();
-        (rows > 0).then(|| Piece { text: self.open.split().freeze(), rows, ids })
+        let fingerprint = std::mem::take(&mut self.open_sum);
+        self.total.fingerprint.add(&fingerprint);
+        (rows > 0).then(|| Piece { text: self.open.split().freeze(), rows, ids, fingerprint })
     }
 }
 

@@ -30,8 +30,21 @@ pub struct Sealed {
     /// The stream with every note's Markdown file, where the point has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub markdown: Option<String>,
+    /// What the point was read of, so that the next one need not read what has not changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
     /// Length and hash of the plain bytes of every stream, by its name.
     pub plain: BTreeMap<String, Measure>,
+}
+
+/// Where a point stands in its database's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// Cluster, tables and transactions.
+    #[serde(flatten)]
+    pub baseline: store::Baseline,
+    /// When every row was last read, in seconds since 1970.
+    pub read_at: i64,
 }
 
 /// One table.
@@ -73,6 +86,9 @@ pub struct PieceEntry {
     /// Smallest and largest id, where the table has ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<(i64, i64)>,
+    /// What its rows add up to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// One attached file: its bytes are stored once, however many attachments have them.

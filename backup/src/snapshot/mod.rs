@@ -3,6 +3,8 @@
 //! One `REPEATABLE READ READ ONLY` snapshot; every table found in the catalogue leaves it by `COPY`; each note is
 //! rendered as a Markdown file and hashed on the way; files follow; the manifest is last, without it nothing counts.
 
+mod before;
+mod copying;
 mod notes;
 mod report;
 mod rows;
@@ -19,6 +21,7 @@ use store::{AuditEvent, SnapshotInfo, TenantScope};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use self::before::Before;
 pub(crate) use self::report::objects as object_reports;
 pub use self::report::{ObjectReport, PointReport};
 use self::rows::{Files, Rows};
@@ -141,14 +144,16 @@ impl Backup {
         let created_at = self.clock.now();
         let known = self.tenant_key(id).await?;
         let signer = self.signer().await?;
-        let (previous, sent) = self.point_before(id, &known).await?;
+        let (previous, before) = self.point_before(id, &known).await?;
+        let sent = before.as_ref().map(|before| sent_by(&before.clear, &before.sealed)).unwrap_or_default();
         let mut writer = Writer::new(self.objects.clone(), id, point.clone(), known.key.clone(), sent);
 
         let mut rows = Rows::new(self, id, &point, &known, options.markdown);
-        let info = self.copy_rows(subject, &mut rows, &mut writer).await?;
-        let (mut sealed, files, markdown) = rows.finish(&mut writer).await?;
-        sealed.last_id = info.last_id;
         let mut warnings = Warnings::new();
+        let (info, base) = Box::pin(self.copy_rows(subject, options, before, (&mut rows, &mut writer), &mut warnings)).await?;
+        let rows_read = rows.read();
+        let (mut sealed, files, markdown) = rows.finish().await?;
+        (sealed.last_id, sealed.base) = (info.last_id, base);
         self.add_files(&mut writer, &mut sealed, files, &mut warnings).await?;
         if let Some((key, streamed)) = markdown {
             let name = "markdown".to_owned();
@@ -178,8 +183,7 @@ impl Backup {
         let measure = writer.send_manifest(manifest).await?;
 
         let mut report = PointReport::new(clear, &sealed, measure);
-        report.bytes_sent = writer.bytes_sent;
-        report.requests = writer.requests;
+        (report.bytes_sent, report.requests, report.rows_read) = (writer.bytes_sent, writer.requests, rows_read);
         report.seconds = begun.elapsed().as_secs_f64();
         report.warnings = warnings;
         self.remember_point(&report, created_at, &info, options).await?;
@@ -188,54 +192,26 @@ impl Backup {
         Ok(report)
     }
 
-    /// Every table of one snapshot, found in the catalogue and not in a list.
-    async fn copy_rows(
-        &self,
-        subject: Subject<'_>,
-        rows: &mut Rows,
-        writer: &mut Writer,
-    ) -> Result<SnapshotInfo, Error> {
-        let mut snapshot = match subject {
-            Subject::Tenant(scope) => self.store.open_snapshot(scope).await?,
-            Subject::Control => self.store.open_control_snapshot().await?,
-        };
-        let info = snapshot.info().clone();
-        for table in snapshot.tables().await? {
-            if BOOKKEEPING.contains(&table.name.as_str()) {
-                continue;
-            }
-            rows.begin(&table);
-            let mut copy = snapshot.copy_out(&table, None).await?;
-            while let Some(portion) = copy.next().await {
-                rows.push(writer, &portion?).await?;
-            }
-            rows.end(writer).await?;
-        }
-        snapshot.finish().await?;
-        Ok(info)
-    }
-
-    /// What the tenant's newest good point sent, and the newest point of the chain.
-    async fn point_before(&self, tenant: TenantId, known: &Known) -> Result<(Option<Previous>, Sent), Error> {
+    /// The tenant's newest good point, and the newest point of the chain.
+    async fn point_before(&self, tenant: TenantId, known: &Known) -> Result<(Option<Previous>, Option<Before>), Error> {
         let control = self.store.control();
-        let Some(newest) = control.newest_point(tenant, &[]).await? else { return Ok((None, Sent::default())) };
+        let Some(newest) = control.newest_point(tenant, &[]).await? else { return Ok((None, None)) };
         let previous = match (newest.point.parse(), newest.manifest_sha256.parse()) {
             (Ok(point), Ok(manifest_sha256)) => Some(Previous { point, manifest_sha256 }),
             _ => None,
         };
         let Some(good) = control.newest_point(tenant, &["verified", "proven"]).await? else {
-            return Ok((previous, Sent::default()));
+            return Ok((previous, None));
         };
         let stored = match self.objects.get(&layout::manifest(tenant, &good.point)).await {
             Ok(stored) if Hash::of(&stored).to_string() == good.manifest_sha256 => stored,
             // its loss is for verification to report; this point then stands on its own
-            Ok(_) | Err(objects::Error::NotFound { .. }) => return Ok((previous, Sent::default())),
+            Ok(_) | Err(objects::Error::NotFound { .. }) => return Ok((previous, None)),
             Err(error) => return Err(error.into()),
         };
-        let sent = Manifest::read(&stored)
-            .and_then(|manifest| Ok(sent_by(&manifest.clear, &manifest.unseal(&known.key)?)))
-            .unwrap_or_default();
-        Ok((previous, sent))
+        let before = Manifest::read(&stored)
+            .and_then(|manifest| Ok(Before { sealed: manifest.unseal(&known.key)?, clear: manifest.clear }));
+        Ok((previous, before.ok()))
     }
 
     /// Files that the point before has are referred to, others are sent, a few at a time.

@@ -55,6 +55,8 @@ pub struct PointReport {
     pub bytes_sent: u64,
     /// Requests it took.
     pub requests: u64,
+    /// Rows that left the database for it; the others were taken over from the point before.
+    pub rows_read: u64,
     /// How long it took.
     pub seconds: f64,
     /// What someone should look at.
@@ -105,6 +107,7 @@ impl PointReport {
             bytes_stored: objects.iter().map(|object| object.bytes_stored).sum::<u64>() + manifest.bytes,
             bytes_sent: 0,
             requests: 0,
+            rows_read: 0,
             seconds: 0.0,
             warnings: Vec::new(),
             point: clear.point.to_string(),

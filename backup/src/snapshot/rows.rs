@@ -6,6 +6,7 @@ use bytes::Bytes;
 use domain::id::TenantId;
 use store::Table;
 
+use super::before::KeptPiece;
 use super::notes::Markdown;
 use super::shown::shown_file;
 use super::writer::{Stream, Streamed, Writer};
@@ -17,9 +18,6 @@ use crate::format::hash::Hash;
 use crate::format::manifest::Kind;
 use crate::format::name::PointName;
 use crate::format::sealed::{ColumnEntry, PieceEntry, Sealed, TableEntry};
-
-/// Lines of note hashes per stream.
-const HASHES: usize = 32 * 1024;
 
 /// Files by their place in the file store, with the SHA-256 their rows tell.
 pub(super) type Files = BTreeMap<String, String>;
@@ -33,11 +31,13 @@ pub(super) struct Rows {
     hashes: String,
     hashes_in: u64,
     markdown: Option<Markdown>,
+    read: u64,
 }
 
 struct Open {
     entry: TableEntry,
     columns: Columns,
+    id_column: Option<usize>,
     chunker: Chunker,
 }
 
@@ -55,7 +55,18 @@ impl Rows {
             hashes: String::new(),
             hashes_in: 0,
             markdown,
+            read: 0,
         }
+    }
+
+    /// The tables that are done.
+    pub(super) fn tables(&self) -> &[TableEntry] {
+        &self.sealed.tables
+    }
+
+    /// How many rows left the database.
+    pub(super) const fn read(&self) -> u64 {
+        self.read
     }
 
     /// The next table.
@@ -65,7 +76,7 @@ impl Rows {
             [only] => table.columns.iter().position(|column| column.name == *only && column.type_name == "bigint"),
             _ => None,
         };
-        self.open = Some(Open { entry: entry_of(table), columns, chunker: Chunker::new(id_column) });
+        self.open = Some(Open { entry: entry_of(table), columns, id_column, chunker: Chunker::new(id_column) });
     }
 
     /// A portion of its COPY text.
@@ -79,34 +90,75 @@ impl Rows {
         Ok(())
     }
 
-    /// The table's end.
-    pub(super) async fn end(&mut self, writer: &mut Writer) -> Result<(), Error> {
+    /// The end of a stretch that was read: what follows is no part of its last piece.
+    pub(super) async fn cut(&mut self, writer: &mut Writer) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let chunker = std::mem::take(&mut open.chunker);
+        let chunker = std::mem::replace(&mut open.chunker, Chunker::new(open.id_column));
         let (left, total) =
             chunker.finish().map_err(|source| Error::Rows { table: open.entry.name.clone(), source })?;
+        open.entry.rows += total.rows;
+        open.entry.fingerprint.add(&total.fingerprint);
+        self.read += total.rows;
         for piece in left {
             self.piece(writer, piece).await?;
         }
-        if let Some(mut open) = self.open.take() {
-            open.entry.rows = total.rows;
-            open.entry.fingerprint = total.fingerprint;
-            self.sealed.tables.push(open.entry);
+        Ok(())
+    }
+
+    /// A stretch that is as the point before has it.
+    pub(super) async fn keep(&mut self, writer: &mut Writer, kept: KeptPiece) -> Result<(), Error> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let name = format!("{}/{:06}", open.entry.name, open.entry.pieces.len());
+        let count = kept.entry.rows;
+        let rows = Some(count);
+        open.entry.rows += count;
+        open.entry.fingerprint.add(&kept.fingerprint);
+        open.entry.pieces.push(PieceEntry { name: name.clone(), ..kept.entry });
+        let (stream, plain) = kept.rows;
+        writer.keep(Stream { name, kind: Kind::Rows, rows }, stream, plain).await?;
+        if let Some((stream, plain)) = kept.hashes {
+            self.sealed.notes += count;
+            let name = self.next_hashes();
+            writer.keep(Stream { name, kind: Kind::NoteHashes, rows }, stream, plain).await?;
         }
         Ok(())
+    }
+
+    /// The table's end. `expected`: how many rows it has, where that was counted.
+    pub(super) async fn end(&mut self, writer: &mut Writer, expected: Option<u64>) -> Result<(), Error> {
+        self.cut(writer).await?;
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let entry = open.entry;
+        if let Some(expected) = expected.filter(|expected| *expected != entry.rows) {
+            return Err(Error::Refused(format!(
+                "table {} has {expected} rows and {} came; the point was not taken, report this",
+                entry.name, entry.rows
+            )));
+        }
+        self.sealed.tables.push(entry);
+        Ok(())
+    }
+
+    fn next_hashes(&mut self) -> String {
+        let name = format!("note_hashes/{:06}", self.sealed.note_hashes.len());
+        self.sealed.note_hashes.push(name.clone());
+        name
     }
 
     async fn piece(&mut self, writer: &mut Writer, piece: Piece) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let name = format!("{}/{:06}", open.entry.name, open.entry.pieces.len());
-        open.entry.pieces.push(PieceEntry { name: name.clone(), rows: piece.rows, ids: piece.ids });
+        let fingerprint = Some(piece.fingerprint);
+        open.entry.pieces.push(PieceEntry { name: name.clone(), rows: piece.rows, ids: piece.ids, fingerprint });
         let rows = Some(piece.rows);
-        self.look_at(writer, &piece.text).await?;
-        writer.add(Stream { name, kind: Kind::Rows, rows }, piece.text).await
+        self.look_at(&piece.text).await?;
+        writer.add(Stream { name, kind: Kind::Rows, rows }, piece.text).await?;
+        // one stream of hashes for each piece of notes: it stays when the piece stays
+        self.send_hashes(writer).await
     }
 
     /// Members are remembered by name, notes are rendered and hashed, files are listed.
-    async fn look_at(&mut self, writer: &mut Writer, text: &Bytes) -> Result<(), Error> {
+    async fn look_at(&mut self, text: &Bytes) -> Result<(), Error> {
         let Some(open) = &self.open else { return Ok(()) };
         let columns = open.columns.clone();
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -129,7 +181,7 @@ impl Rows {
             }
             "note" => {
                 for line in lines {
-                    self.note(writer, &columns, line).await?;
+                    self.note(&columns, line).await?;
                 }
             }
             _ => {}
@@ -137,7 +189,7 @@ impl Rows {
         Ok(())
     }
 
-    async fn note(&mut self, writer: &mut Writer, columns: &Columns, line: &[u8]) -> Result<(), Error> {
+    async fn note(&mut self, columns: &Columns, line: &[u8]) -> Result<(), Error> {
         let note = columns.note(line, &self.creators).ok_or_else(|| {
             let uid = columns.value(line, "uid").unwrap_or_default();
             Error::Refused(format!("note {uid} cannot be read from its row; the point was not taken"))
@@ -149,23 +201,21 @@ impl Rows {
         if let Some(markdown) = &mut self.markdown {
             markdown.add(&note, &file).await;
         }
-        if self.hashes_in as usize >= HASHES { self.send_hashes(writer).await } else { Ok(()) }
+        Ok(())
     }
 
     async fn send_hashes(&mut self, writer: &mut Writer) -> Result<(), Error> {
         if self.hashes_in == 0 {
             return Ok(());
         }
-        let name = format!("note_hashes/{:06}", self.sealed.note_hashes.len());
-        self.sealed.note_hashes.push(name.clone());
+        let name = self.next_hashes();
         let rows = Some(std::mem::take(&mut self.hashes_in));
         let text = Bytes::from(std::mem::take(&mut self.hashes));
         writer.add(Stream { name, kind: Kind::NoteHashes, rows }, text).await
     }
 
     /// After the last table: what was seen, and the Markdown stream where one was wanted.
-    pub(super) async fn finish(mut self, writer: &mut Writer) -> Result<Seen, Error> {
-        self.send_hashes(writer).await?;
+    pub(super) async fn finish(self) -> Result<Seen, Error> {
         let markdown = match self.markdown {
             Some(markdown) => Some(markdown.finish().await?),
             None => None,

@@ -17,7 +17,7 @@ use crate::seal::{SealStream, SealedBytes, seal};
 /// A tenant below this is one pack.
 pub(super) const PACK_LIMIT: u64 = 4 * 1024 * 1024;
 /// In a larger tenant, a stream of at least this size is an object of its own, so that later points may refer to it.
-const OWN_OBJECT: u64 = 64 * 1024;
+const OWN_OBJECT: u64 = 16 * 1024;
 
 /// What the point before has, so that it need not be sent again.
 #[derive(Default)]
@@ -33,6 +33,14 @@ pub(super) struct Stream {
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) rows: Option<u64>,
+}
+
+/// A stream that the point before has, as it lies there.
+pub(super) enum Kept {
+    /// An object, which is referred to.
+    Object(Box<Object>),
+    /// A member of its pack, which is packed again as it is.
+    Sealed(SealedBytes),
 }
 
 /// The objects of a point in the making.
@@ -81,6 +89,23 @@ impl Writer {
             Ok(Err(source)) => return Err(Error::Pack { what: stream.name, source }),
             Err(gone) => return Err(Error::Pack { what: stream.name, source: std::io::Error::other(gone) }),
         };
+        self.wait(stream, sealed).await
+    }
+
+    /// Takes a stream over from the point before.
+    pub(super) async fn keep(&mut self, stream: Stream, kept: Kept, plain: Measure) -> Result<(), Error> {
+        self.plain.insert(stream.name.clone(), plain);
+        match kept {
+            Kept::Sealed(sealed) => self.wait(stream, sealed).await,
+            Kept::Object(object) => {
+                let Stream { name, kind, rows } = stream;
+                self.objects.push(Object { kind, name, rows, referenced: true, ..*object });
+                Ok(())
+            }
+        }
+    }
+
+    async fn wait(&mut self, stream: Stream, sealed: SealedBytes) -> Result<(), Error> {
         self.waiting_bytes += sealed.stamp.measure.bytes;
         self.waiting.push((stream, sealed));
         if self.waiting_bytes > PACK_LIMIT {

@@ -8,6 +8,7 @@ mod drills;
 mod dumps;
 mod forgery;
 mod frozen;
+mod incremental;
 mod instance;
 mod keys;
 mod mirror;
@@ -58,6 +59,13 @@ impl Lab {
     pub(crate) async fn sql(&self, text: &str) {
         let client = self.database.superuser().await;
         client.batch_execute(&format!("SET search_path TO {}; {text}", self.tenant.schema)).await.unwrap();
+    }
+
+    /// One statement that stands in no transaction.
+    pub(crate) async fn sql_alone(&self, text: &str) {
+        let client = self.database.superuser().await;
+        client.batch_execute(&format!("SET search_path TO {}", self.tenant.schema)).await.unwrap();
+        client.batch_execute(text).await.unwrap();
     }
 
     /// A text that SQL answers.

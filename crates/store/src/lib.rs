@@ -7,6 +7,7 @@
 mod abandoned;
 mod ahead;
 mod audit;
+mod baseline;
 mod changes;
 mod check;
 mod config;
@@ -38,6 +39,7 @@ mod upgrade;
 
 pub use abandoned::Held;
 pub use audit::AuditEvent;
+pub use baseline::{Baseline, Stretch};
 pub use changes::Changed;
 pub use config::{Config, ConfigError, Limits};
 pub use error::Error;

@@ -188,6 +188,11 @@ impl Snapshot {
         self.connection.as_ref().map(|connection| &*connection.client).ok_or(Error::TooBusy)
     }
 
+    /// The schema that it is of.
+    pub(crate) fn schema(&self) -> &str {
+        &self.schema
+    }
+
     /// Every table with rows of the tenant's, found in the catalogue and not in a list.
     ///
     /// # Errors
@@ -242,10 +247,12 @@ impl Snapshot {
         Ok(tables)
     }
 
-    /// Rows in COPY's text format, ordered by the primary key; with `ids`, those whose first key column is in the range.
+    /// Rows in COPY's text format, ordered by the primary key; with `ids`, those whose first key column is in the range, which
+    /// has no upper end when it is the largest number.
     pub async fn copy_out(&mut self, table: &Table, ids: Option<Range<i64>>) -> Result<CopyOut, Error> {
         let columns = names(table.columns.iter().map(|column| column.name.as_str()));
         let condition = match (&ids, table.primary_key.first()) {
+            (Some(range), Some(key)) if range.end == i64::MAX => format!(" WHERE {} >= {}", quoted(key), range.start),
             (Some(range), Some(key)) => {
                 format!(" WHERE {key} >= {} AND {key} < {}", range.start, range.end, key = quoted(key))
             }
