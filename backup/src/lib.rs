@@ -46,7 +46,7 @@ pub use purge::{Certificate, PurgeReport};
 pub use restore::{Part, PartReport, RestoreOptions, RestoreReport};
 pub use retention::{Policy, PruneReport};
 pub use rotate::RotateReport;
-pub use signers::SigningReport;
+pub use signers::{DistrustReport, SigningReport};
 pub use snapshot::{CONTROL_SLUG, PointOptions, PointReport};
 pub use swap::SwapReport;
 pub use upgrade::{ApplyReport, RollbackReport, Stepped};

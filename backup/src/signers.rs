@@ -23,6 +23,8 @@ use crate::seal::{unwrap, wrap};
 
 /// The value of the instance that lists every key it has signed with.
 const SIGNERS: &str = "signing_keys";
+/// The value of the instance that lists keys which somebody else has.
+const DISTRUSTED: &str = "distrusted_keys";
 /// How objects about signing keys are called, among the wrapped keys of the control plane.
 const PREFIX: &str = "sign-";
 
@@ -38,6 +40,17 @@ pub struct SigningReport {
     pub new: String,
     /// What someone should look at.
     pub warnings: Vec<String>,
+}
+
+/// What `key distrust` tells.
+#[derive(Clone, Debug, Serialize)]
+pub struct DistrustReport {
+    /// The key that was struck, in hex.
+    pub key: String,
+    /// Every key that was.
+    pub distrusted: Vec<String>,
+    /// The one that signs.
+    pub signs: String,
 }
 
 /// A key names the one that comes after it.
@@ -80,12 +93,56 @@ pub(crate) fn about_signers() -> String {
 }
 
 impl Backup {
-    /// Keys whose signatures count here: what the control plane has noted, this machine's own, and those of the sheet at hand.
+    /// Keys whose signatures count here: what the control plane has noted, this machine's own, and those of the sheet at hand;
+    /// not those that were struck.
     pub(crate) async fn signers(&self) -> Result<Signers, Error> {
+        let struck = self.distrusted().await?;
+        let mut known = self.signers_of_known().await?;
+        known.retain(|key| !struck.contains(key));
+        Ok(known)
+    }
+
+    /// Keys whose signatures count for a point whose hash the control plane has: struck ones too, because it was the appliance
+    /// that signed those bytes.
+    pub(crate) async fn signers_of_known(&self) -> Result<Signers, Error> {
         let mut known = self.noted_signers().await?;
         known.extend(self.sheet_signers.iter().cloned());
         known.extend(self.keys.signing_key()?);
         Ok(known)
+    }
+
+    /// Keys that were struck.
+    pub(crate) async fn distrusted(&self) -> Result<Signers, Error> {
+        let struck = self.store.control().setting(DISTRUSTED).await?;
+        Ok(struck.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default())
+    }
+
+    /// Strikes a signing key that somebody else has: from now on its signature counts only for points whose hash the control
+    /// plane has.
+    ///
+    /// # Errors
+    /// `Refused` for the key that signs now, and for one that this appliance never signed with.
+    pub async fn distrust_signer(&self, key: &str, actor: &str) -> Result<DistrustReport, Error> {
+        let key = key.trim().to_ascii_lowercase();
+        let present = self.signer().await?.public_key();
+        if key == present {
+            return Err(Error::Refused(format!(
+                "{key} is what points are signed with; give the appliance another first: `holdfast key rotate --only sign`"
+            )));
+        }
+        if !self.noted_signers().await?.contains(&key) {
+            return Err(Error::Refused(format!(
+                "{key} is no key that this appliance signed with; `signed_by` of a manifest and the escrow sheet name them in 64 hex digits"
+            )));
+        }
+        let mut struck = self.distrusted().await?;
+        if struck.insert(key.clone()) {
+            self.store.control().set_setting(DISTRUSTED, &json!(struck)).await?;
+            let detail = json!({ "key": key, "signs": present });
+            let event = AuditEvent { actor, event: "key.distrusted", object: &key, detail };
+            self.store.control().audit(None, &event).await?;
+        }
+        Ok(DistrustReport { key, distrusted: struck.into_iter().collect(), signs: present })
     }
 
     async fn noted_signers(&self) -> Result<Signers, Error> {
@@ -140,7 +197,7 @@ impl Backup {
     }
 
     /// Gives the appliance a new signing key. What the old one signed stays valid; what is signed by it from now on as well,
-    /// as long as it is noted: a key that was stolen is struck from the control plane's `signing_keys`.
+    /// unless it is struck.
     pub async fn rotate_signing_key(&self, actor: &str) -> Result<SigningReport, Error> {
         let old = self.signer().await?;
         let new = self.keys.next_signer()?;

@@ -33,6 +33,15 @@ pub enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// Strike a signing key that somebody else has, after it was rotated away: its signature counts only for points that the
+    /// appliance knows. Takes a control point that says so.
+    Distrust {
+        /// The key in hex.
+        key: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Remove the keys of tenants whose deletion is old enough, in every version and store, as the worker does by itself.
     Purge {
         /// At once, of the deleted tenant that was called so. No point of it opens afterwards, with whatever key.
@@ -79,6 +88,7 @@ pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result
             let sign = matches!(only, None | Some(Who::Sign));
             rotate(&backup, &holders, sign, yes, printer).await
         }
+        Verb::Distrust { key, yes } => distrust(backup, &key, yes, printer).await,
         Verb::Purge { tenant, yes } => {
             if let Some(slug) = &tenant {
                 printer.confirm(&format!("Make every point of the deleted tenant {slug} unreadable for ever?"), yes)?;
@@ -89,6 +99,19 @@ pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result
         }
         Verb::Certificates { tenant } => certificates(backup, tenant.as_deref(), printer).await,
     }
+}
+
+async fn distrust(backup: &Backup, key: &str, yes: bool, printer: Printer) -> Result<Code, CommandError> {
+    printer.confirm(&format!("Believe {key} no longer, save for points that the appliance knows?"), yes)?;
+    let report = backup.distrust_signer(key, "command").await?;
+    let warnings = control_point(backup).await;
+    for warning in &warnings {
+        printer.note(&format!("warning: {warning}"));
+    }
+    printer.result(&report, |report| {
+        format!("{} counts no longer, save for points that the appliance knows; {} signs", report.key, report.signs)
+    });
+    Ok(if warnings.is_empty() { Code::Ok } else { Code::Warnings })
 }
 
 fn escrow(backup: &Backup, printer: Printer) -> Result<(), Error> {

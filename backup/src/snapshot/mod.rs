@@ -150,7 +150,8 @@ impl Backup {
 
         let mut rows = Rows::new(self, id, &point, &known, options.markdown);
         let mut warnings = Warnings::new();
-        let (info, base) = Box::pin(self.copy_rows(subject, options, before, (&mut rows, &mut writer), &mut warnings)).await?;
+        let (info, base) =
+            Box::pin(self.copy_rows(subject, options, before, (&mut rows, &mut writer), &mut warnings)).await?;
         let rows_read = rows.read();
         let (mut sealed, files, markdown) = rows.finish().await?;
         (sealed.last_id, sealed.base) = (info.last_id, base);

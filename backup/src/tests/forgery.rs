@@ -156,3 +156,31 @@ async fn after_a_rotation_old_and_new_signatures_count_by_the_sheet_of_before() 
     let wrapped = lab.backup.objects.list("k/_control/sign-").await.unwrap();
     assert_eq!(wrapped.iter().filter(|one| one.key.contains(".escrow-")).count(), 1, "{wrapped:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stolen_key_that_was_struck_vouches_only_for_points_that_are_known() {
+    let (lab, old) = lab(106).await;
+    let stolen = lab.backup.keys.signer().unwrap();
+    let present = lab.backup.distrust_signer(&stolen.public_key(), "command").await.unwrap_err();
+    assert!(present.to_string().contains("key rotate --only sign"), "{present}");
+    let unknown = lab.backup.distrust_signer(&Signer::generate().public_key(), "command").await.unwrap_err();
+    assert!(unknown.to_string().contains("no key that this appliance signed with"), "{unknown}");
+    let rotated = lab.backup.rotate_signing_key("command").await.unwrap();
+    // a point that the thief writes and no control plane knows
+    let forged = async || {
+        let signers = Some(lab.backup.signers().await.unwrap());
+        let key = lab.backup.tenant_key(old.tenant_id).await.unwrap().key;
+        let read = Manifest::read(&std::fs::read(lab.file_of(&old.manifest)).unwrap()).unwrap();
+        let bytes = Manifest::write(&read.clear, &read.unseal(&key).unwrap(), &key, &stolen).unwrap();
+        Manifest::read(&bytes).unwrap().signed(signers.as_ref(), lab.backup.check).is_ok()
+    };
+    assert!(forged().await, "believed until it is struck");
+    let struck = lab.backup.distrust_signer(&rotated.old, "command").await.unwrap();
+    assert_eq!((struck.distrusted, struck.signs), (vec![rotated.old.clone()], rotated.new));
+    assert!(!forged().await);
+    assert!(lab.backup.verify_point(&old.point, "command").await.unwrap().problems.is_empty(), "its hash is known");
+    lab.backup.take_control_point(&options()).await.unwrap();
+    let place = empty_machine(&lab, "back").await;
+    place.restore_instance("command", |_| ()).await.unwrap();
+    assert!(!place.signers().await.unwrap().contains(&rotated.old), "the appliance that comes back remembers");
+}
