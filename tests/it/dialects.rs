@@ -61,6 +61,7 @@ async fn clients_of_older_releases_are_understood() {
     files_are_resources(&house);
     filters_of_older_releases(&house);
     settings_tokens_and_the_rest(&house);
+    corners_of_the_gateway(&house);
     strangers_get_nothing_more(&house);
 }
 
@@ -225,6 +226,37 @@ fn filters_of_older_releases(house: &House) {
     let by_number = format!("/api/v1/memos?filter={}", encode("creator == 'users/1'"));
     let nobody = house.http.call("GET", &by_number, Some(&house.session), None).json();
     assert_eq!(nobody, json!({"memos": [], "nextPageToken": ""}), "to 0.30.0 that is the member called 1");
+}
+
+/// What hangs on the gateway before Memos' services: posted forms, and masks that are there and name nothing.
+fn corners_of_the_gateway(house: &House) {
+    let form = |path: &str, method: Option<&str>, fields: &str| {
+        let mut headers = vec![
+            ("Authorization".to_owned(), format!("Bearer {}", house.token)),
+            ("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
+        ];
+        headers.extend(method.map(|method| ("X-HTTP-Method-Override".to_owned(), method.to_owned())));
+        house.http.send("POST", path, &headers, Some(fields.as_bytes()))
+    };
+    assert_eq!(form("/api/v1/users/maria", None, "readMask=username").json()["username"], "maria");
+    assert_eq!(form("/api/v1/memos", None, "pageSize=2").status, 400, "there a note may be posted");
+    let listed = form("/api/v1/memos?state=NORMAL", Some("get"), "pageSize=2");
+    assert_eq!(listed.json()["memos"].as_array().map(Vec::len), Some(2), "{}", listed.text());
+    for (method, resource) in [
+        ("MemoService/UpdateMemo", json!({"memo": {"name": "memos/zoo-code-fences", "content": "x"}})),
+        ("AttachmentService/UpdateAttachment", json!({"attachment": {"name": "attachments/x", "filename": "x"}})),
+        (
+            "IdentityProviderService/UpdateIdentityProvider",
+            json!({"identityProvider": {"name": "identity-providers/x"}}),
+        ),
+    ] {
+        for mask in [json!(null), json!("")] {
+            let mut message = resource.clone();
+            message["updateMask"] = mask;
+            let answer = house.ask("POST", &format!("/memos.api.v1.{method}"), Some(&message));
+            assert_eq!(answer.json()["message"], "update mask is required", "{method}: {}", answer.text());
+        }
+    }
 }
 
 fn settings_tokens_and_the_rest(house: &House) {

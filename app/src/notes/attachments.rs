@@ -41,8 +41,7 @@ pub(super) async fn replace(tx: &mut TenantTx, desk: &Desk<'_>, note: &Note, uid
 pub async fn set(desk: &Desk<'_>, uid: &str, files: &[String]) -> Result<(), Error> {
     desk.member()?;
     let mut tx = desk.begin();
-    tx.touch().await?;
-    let note = notes::find_note_locked(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
+    let note = notes::find_note_to_change(&mut tx, uid, false).await?.ok_or_else(Error::no_note)?;
     access::may_change(desk, &note)?;
     replace(&mut tx, desk, &note, files).await?;
     notes::touch_note(&mut tx, note.id, desk.now()).await?;
@@ -55,8 +54,7 @@ pub async fn set(desk: &Desk<'_>, uid: &str, files: &[String]) -> Result<(), Err
 pub async fn add(desk: &Desk<'_>, uid: &str, file: &str) -> Result<(), Error> {
     desk.member()?;
     let mut tx = desk.begin();
-    tx.touch().await?;
-    let note = notes::find_note_locked(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
+    let note = notes::find_note_to_change(&mut tx, uid, false).await?.ok_or_else(Error::no_note)?;
     access::may_change(desk, &note)?;
     let present = note.card.attachments.iter().map(|present| present.uid.clone());
     let files: Vec<String> = present.chain([file.to_owned()]).collect();

@@ -1,8 +1,8 @@
 //! Comments: notes below a note, whose visibility they share.
 
 use domain::note::Note;
-use store::tenant::webhooks::queue_event;
-use store::tenant::{cards, notes};
+use store::tenant::notes;
+use store::tenant::webhooks::{queue_event, queue_event_and_commit};
 use wire::page::Page;
 
 use super::service::{self, Draft, Listed};
@@ -14,16 +14,13 @@ use crate::webhooks;
 pub async fn create(desk: &Desk<'_>, uid: &str, draft: &Draft) -> Result<Note, Error> {
     desk.member()?;
     let mut tx = desk.begin();
-    tx.touch().await?;
-    cards::lock_many(&mut tx).await?;
-    let parent = notes::find_note_locked(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
+    let parent = notes::find_note_to_change(&mut tx, uid, true).await?.ok_or_else(Error::no_note)?;
     access::may_read(desk, &parent)?;
     let comment = service::insert_comment(&mut tx, desk, draft, &parent).await?;
     let told = mentions::notify_commented(&mut tx, desk, comment.id, &parent).await?;
     mentions::notify_mentioned(&mut tx, desk, &comment, &[], told).await?;
     queue_event(&mut tx, comment.id, comment.creator_id, webhooks::CREATED, desk.now()).await?;
-    queue_event(&mut tx, comment.id, parent.creator_id, webhooks::COMMENTED, desk.now()).await?;
-    tx.commit().await?;
+    queue_event_and_commit(tx, comment.id, parent.creator_id, webhooks::COMMENTED, desk.now()).await?;
     desk.tell(Kind::Commented, &parent);
     Ok(comment)
 }

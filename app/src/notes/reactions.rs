@@ -12,8 +12,7 @@ pub async fn upsert(desk: &Desk<'_>, uid: &str, reaction: &str) -> Result<Reacti
     desk.member()?;
     input::refuse_nul("reaction_type", reaction)?;
     let mut tx = desk.begin();
-    tx.touch().await?;
-    let note = notes::find_note_locked(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
+    let note = notes::find_note_to_change(&mut tx, uid, false).await?.ok_or_else(Error::no_note)?;
     access::may_see_parts(desk, &note)?;
     let member = desk.author()?;
     let stored = reactions::upsert_reaction(&mut tx, note.id, member.id, reaction, desk.now()).await?;

@@ -73,9 +73,7 @@ pub(super) async fn replace(tx: &mut TenantTx, desk: &Desk<'_>, note: NoteId, ui
 pub async fn set(desk: &Desk<'_>, uid: &str, related: &[String]) -> Result<(), Error> {
     desk.member()?;
     let mut tx = desk.begin();
-    tx.touch().await?;
-    cards::lock_many(&mut tx).await?;
-    let note = notes::find_note_locked(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
+    let note = notes::find_note_to_change(&mut tx, uid, true).await?.ok_or_else(Error::no_note)?;
     access::may_change(desk, &note)?;
     replace(&mut tx, desk, note.id, related).await?;
     notes::touch_note(&mut tx, note.id, desk.now()).await?;

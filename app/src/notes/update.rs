@@ -3,7 +3,7 @@
 use domain::note::{Location, Note, Visibility};
 use store::TenantTx;
 use store::tenant::changes::{Hand, PlainChange, change_note_once};
-use store::tenant::webhooks::queue_event;
+use store::tenant::webhooks::queue_event_and_commit;
 use store::tenant::{cards, notes};
 
 use super::{Desk, Error, access, attachments, input, mentions, relations};
@@ -68,11 +68,8 @@ pub async fn update(desk: &Desk<'_>, uid: &str, change: &Change) -> Result<Note,
         desk.tell(Kind::Updated, &note);
         return Ok(note);
     }
-    tx.touch().await?;
-    if change.shows_elsewhere() || change.references.is_some() {
-        cards::lock_many(&mut tx).await?;
-    }
-    let mut note = notes::find_note_locked(&mut tx, uid).await?.ok_or_else(Error::no_note)?;
+    let many = change.shows_elsewhere() || change.references.is_some();
+    let mut note = notes::find_note_to_change(&mut tx, uid, many).await?.ok_or_else(Error::no_note)?;
     access::may_change(desk, &note)?;
     let named_before = if change.content.is_some() { markdown::mentions(&note.content) } else { Vec::new() };
     let was = note.visibility;
@@ -85,8 +82,7 @@ pub async fn update(desk: &Desk<'_>, uid: &str, change: &Change) -> Result<Note,
     if change.content.is_some() {
         mentions::notify_mentioned(&mut tx, desk, &note, &named_before, None).await?;
     }
-    queue_event(&mut tx, note.id, note.creator_id, webhooks::UPDATED, desk.now()).await?;
-    tx.commit().await?;
+    queue_event_and_commit(tx, note.id, note.creator_id, webhooks::UPDATED, desk.now()).await?;
     desk.tell(Kind::Updated, &note);
     Ok(note)
 }

@@ -3,6 +3,7 @@
 use domain::note::MotionMedia;
 use wire::{Empty, v1};
 
+use super::memo_service::needed;
 use super::{ApiError, Ctx, RpcRow, row};
 use crate::files::service::{self, Upload};
 use crate::notes::{Desk, attachments, input, view};
@@ -69,7 +70,7 @@ async fn get_attachment(ctx: Ctx, request: v1::GetAttachmentRequest) -> Result<v
 
 async fn update_attachment(ctx: Ctx, request: v1::UpdateAttachmentRequest) -> Result<v1::Attachment, ApiError> {
     let file = request.attachment.ok_or_else(|| ApiError::invalid("attachment is required"))?;
-    let mask = request.update_mask.ok_or_else(|| ApiError::invalid("update mask is required"))?;
+    let mask = needed(request.update_mask)?;
     let uid = input::attachment_uid(&file.name)?;
     let filename = mask.names("filename").then_some(file.filename.as_str());
     // Clients before 0.24 hang a file on a note here.

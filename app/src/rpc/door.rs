@@ -24,6 +24,8 @@ pub struct Head {
     pub content_encoding: String,
     /// `Grpc-Encoding`: how single messages of gRPC-Web are packed; empty for none.
     pub grpc_encoding: String,
+    /// `X-HTTP-Method-Override`; empty for none.
+    pub method_override: String,
     /// `Connect-Protocol-Version`.
     pub connect_version: Option<String>,
     /// `Connect-Timeout-Ms`.

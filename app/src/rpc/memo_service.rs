@@ -67,7 +67,7 @@ async fn update_memo(ctx: Ctx, request: v1::UpdateMemoRequest) -> Answer<v1::Mem
     let memo = request.memo.ok_or_else(|| ApiError::invalid("memo is required"))?;
     let name = memo.name.clone();
     let uid = input::memo_uid(&name)?;
-    let mask = request.update_mask.ok_or_else(|| ApiError::invalid("update mask is required"))?;
+    let mask = needed(request.update_mask)?;
     let note = update::update(&Desk::of(&ctx), uid, &change(&ctx, memo, &mask)?).await?;
     Ok(view::memo(&note, ctx.actor().member_id(), Detail::Full))
 }
@@ -163,6 +163,11 @@ async fn delete_memo_share(ctx: Ctx, request: v1::DeleteMemoShareRequest) -> Ans
 async fn get_shared_memo(ctx: Ctx, request: v1::GetSharedMemoRequest) -> Answer<v1::Memo> {
     let note = shares::get_shared(&Desk::of(&ctx), &request.share_token).await?;
     Ok(view::memo(&note, ctx.actor().member_id(), Detail::Shared))
+}
+
+/// A mask that names something; REST names the empty path for a body without keys.
+pub(super) fn needed(mask: Option<FieldMask>) -> Answer<FieldMask> {
+    mask.filter(|mask| !mask.paths.is_empty()).ok_or_else(|| ApiError::invalid("update mask is required"))
 }
 
 fn page(size: i32, token: &str) -> Answer<Page> {

@@ -104,6 +104,7 @@ fn head(request: &HttpRequest) -> Head {
         content_type: owned(CONTENT_TYPE.as_str()).unwrap_or_default(),
         content_encoding: owned(CONTENT_ENCODING.as_str()).unwrap_or_default(),
         grpc_encoding: owned("grpc-encoding").unwrap_or_default(),
+        method_override: owned("x-http-method-override").unwrap_or_default(),
         connect_version: owned("connect-protocol-version"),
         connect_timeout: owned("connect-timeout-ms"),
     }

@@ -10,6 +10,7 @@ use store::tenant::notifications::Notification;
 use wire::v1::user_notification::{MemoCommentPayload, MemoMentionPayload, Payload, Status, Type};
 use wire::{Empty, Timestamp, v1};
 
+use super::memo_service::needed;
 use super::{ApiError, Ctx, RpcRow, row};
 use crate::notes::mentions::COMMENT;
 use crate::notes::view::memo_name;
@@ -46,7 +47,7 @@ async fn update_user_notification(
     let desk = Desk::of(&ctx);
     let wanted = request.notification.ok_or_else(|| ApiError::invalid("notification is required"))?;
     let id = own_id(&desk, &wanted.name).await?;
-    let mask = request.update_mask.ok_or_else(|| ApiError::invalid("update mask is required"))?;
+    let mask = needed(request.update_mask)?;
     if let Some(path) = mask.paths.iter().find(|path| *path != "status") {
         return Err(ApiError::invalid(format!("invalid update path: {path}")));
     }

@@ -7,6 +7,7 @@ use store::tenant::identities::MemberIdentity;
 use wire::v1::identity_provider_config::Config;
 use wire::{Empty, v1};
 
+use super::memo_service::needed;
 use super::user_service::owner_of;
 use super::{ApiError, Ctx, RpcRow, row};
 use crate::people::view;
@@ -63,7 +64,7 @@ async fn create(ctx: Ctx, request: v1::CreateIdentityProviderRequest) -> Answer<
 async fn update(ctx: Ctx, request: v1::UpdateIdentityProviderRequest) -> Answer<v1::IdentityProvider> {
     ctx.admin()?;
     let wanted = request.identity_provider.ok_or_else(|| ApiError::invalid("identity provider is required"))?;
-    let mask = request.update_mask.unwrap_or_default();
+    let mask = needed(request.update_mask)?;
     let identity = &ctx.state().identity;
     let before = identity.find_provider(ctx.scope(), &wanted.name).await?;
     let mut change = Change::default();

@@ -19,6 +19,8 @@ use crate::error::{ApiError, Code};
 /// what the handler says.
 pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiError> {
     let path = percent_decode_str(&head.path).decode_utf8().map_err(|_| ApiError::invalid("the path is not UTF-8"))?;
+    let unfolded = of_form(head, &path, &body);
+    let (head, body) = unfolded.as_ref().map_or((head, body), |unfolded| (unfolded, Bytes::new()));
     let found = match find(&head.verb, &path) {
         // Verbs of old routes look like part of a name to the table.
         Found::Rpc(found) if !path.ends_with(":getSetting") && !path.ends_with(":updateSetting") => found,
@@ -52,6 +54,22 @@ pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiErro
         ctx.scope().keep_answer(stamp, &answer);
     }
     Ok(with_cookies(&ctx, Reply::new(200, "application/json", answer)))
+}
+
+/// A posted form where nothing can be posted is a `GET` with its fields in the query, and may name another method: as the
+/// gateway of Memos has it.
+fn of_form(head: &Head, path: &str, form: &[u8]) -> Option<Head> {
+    if head.verb != "POST" || head.content_type != "application/x-www-form-urlencoded" {
+        return None;
+    }
+    let verb = match head.method_override.as_str() {
+        "" if matches!(find("POST", path), Found::Rpc(_)) => return None,
+        "" => "GET".to_owned(),
+        named => named.to_ascii_uppercase(),
+    };
+    let fields = std::str::from_utf8(form).ok()?;
+    let query = [head.query.as_str(), fields].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&");
+    Some(Head { verb, query, ..head.clone() })
 }
 
 /// All that an answer depends on besides what was asked, with which credentials, and the rows it is made of.

@@ -172,6 +172,20 @@ impl TenantTx {
         Ok(())
     }
 
+    /// The same with the statements that come next, in one flight. Each sees what was committed when it began: a lock that
+    /// one takes stands before the next one looks.
+    pub async fn touch_with(&mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Error> {
+        let mut all = vec![Statement { sql: MARK, params: &[] }];
+        all.extend_from_slice(statements);
+        let mut answers = self.flight(&all, Frame { lock: true, commit: false }).await?;
+        Ok(answers.split_off(1))
+    }
+
+    /// One statement, and makes everything last.
+    pub async fn finish_with(mut self, sql: &str, params: &[Param<'_>]) -> Result<(), Error> {
+        self.flight(&[Statement { sql, params }], Frame { lock: false, commit: true }).await.map(|_| ())
+    }
+
     /// The next number of the tenant's one sequence.
     pub async fn next_id(&mut self) -> Result<i64, Error> {
         let row = self.query_opt("SELECT nextval('id_seq')", &[]).await?;

@@ -154,7 +154,12 @@ fn infer_mask(
     body: Option<&Map<String, Value>>,
     object: &mut Map<String, Value>,
 ) -> Result<(), Refusal> {
-    let (Some(mask), Some(body)) = (message.get_field_by_name("update_mask"), body) else { return Ok(()) };
+    let Some(mask) = message.get_field_by_name("update_mask") else { return Ok(()) };
+    // No body at all names nothing, not even the whole.
+    let Some(body) = body else {
+        object.insert(mask.json_name().to_owned(), mask_value(Vec::new()));
+        return Ok(());
+    };
     let Some(Kind::Message(resource)) = message.get_field_by_name(resource).map(|field| field.kind()) else {
         return Ok(());
     };
@@ -347,6 +352,7 @@ mod tests {
         );
         assert_eq!(mask("/api/v1/memos/m?update_mask=", "{}"), Ok(json!([""])));
         assert_eq!(mask("/api/v1/memos/m", "{}"), Ok(json!([""])));
+        assert_eq!(mask("/api/v1/memos/m", ""), Ok(json!([])));
         assert_eq!(mask("/api/v1/memos/m", r#"{"rowStatus":"ARCHIVED","pinned":true}"#), Ok(json!(["pinned"])));
         assert!(mask("/api/v1/memos/m", r#"{"bogus":1}"#).is_err());
         let Found::Rpc(found) = find("PATCH", "/api/v1/memos/m") else { panic!("no such route") };

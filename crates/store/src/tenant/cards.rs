@@ -81,6 +81,9 @@ UPDATE note n SET card = ",
     " FROM wanted w WHERE n.id = w.id"
 );
 
+/// 0x63617264 is "card": a class of its own among advisory locks.
+pub(super) const LOCK_MANY: &str = "SELECT pg_advisory_xact_lock(1667330660, hashtext(current_schema()))";
+
 /// Notes whose cards mention one of `$1` or a comment below it.
 const AROUND: &str = "WITH RECURSIVE tree AS (
   SELECT unnest($1::bigint[]) AS id UNION SELECT c.id FROM note c JOIN tree ON c.parent_id = tree.id)
@@ -100,8 +103,7 @@ pub async fn rebuild_all(tx: &mut TenantTx) -> Result<(), Error> {
 
 /// Lets one writer at a time change cards of several notes in this tenant; call it before locking any row.
 pub async fn lock_many(tx: &mut TenantTx) -> Result<(), Error> {
-    // 0x63617264 is "card": a class of its own among advisory locks.
-    tx.query("SELECT pg_advisory_xact_lock(1667330660, hashtext(current_schema()))", &[]).await?;
+    tx.query(LOCK_MANY, &[]).await?;
     Ok(())
 }
 

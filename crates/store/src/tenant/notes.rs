@@ -7,6 +7,7 @@ use domain::id::{AttachmentId, MemberId, NoteId};
 use domain::note::{Card, Derived, Location, Note, Visibility};
 use tokio_postgres::types::{Json, ToSql};
 
+use super::cards::LOCK_MANY;
 use crate::hot::marking;
 use crate::tx::Param;
 use crate::{Error, Hot, Row, Statement, Store, TenantScope, TenantTx, Type};
@@ -82,6 +83,15 @@ pub async fn find_note(tx: &mut TenantTx, uid: &str) -> Result<Option<Note>, Err
 /// The note with this public id, its row locked for the rest of the unit of work.
 pub async fn find_note_locked(tx: &mut TenantTx, uid: &str) -> Result<Option<Note>, Error> {
     tx.query_opt(BY_UID_LOCKED, &[(&uid, Type::TEXT)]).await?.as_ref().map(note_of).transpose()
+}
+
+/// Begins a change of the note with this public id, in one flight: marks the tenant as changed, takes
+/// [`super::cards::lock_many`] where the change touches more than one card, and gives the note, its row locked.
+pub async fn find_note_to_change(tx: &mut TenantTx, uid: &str, many: bool) -> Result<Option<Note>, Error> {
+    let params: [Param<'_>; 1] = [(&uid, Type::TEXT)];
+    let all = [Statement { sql: LOCK_MANY, params: &[] }, Statement { sql: BY_UID_LOCKED, params: &params }];
+    let answers = tx.touch_with(if many { &all } else { &all[1..] }).await?;
+    answers.last().and_then(|rows| rows.first()).map(note_of).transpose()
 }
 
 /// The note with this number.

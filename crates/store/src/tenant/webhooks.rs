@@ -55,6 +55,19 @@ pub async fn queue_event(
     tx.query(QUEUE, &params).await.map(|_| ())
 }
 
+/// The same as the last thing of a unit of work, which it makes last.
+pub async fn queue_event_and_commit(
+    tx: TenantTx,
+    note: NoteId,
+    member: MemberId,
+    activity: &str,
+    now: i64,
+) -> Result<(), Error> {
+    let params: [Param<'_>; 4] =
+        [(&note.0, Type::INT8), (&member.0, Type::INT8), (&activity, Type::TEXT), (&now, Type::INT8)];
+    tx.finish_with(QUEUE, &params).await
+}
+
 /// A message to a webhook that waits to be delivered.
 #[derive(Clone, Debug)]
 pub struct Delivery {
