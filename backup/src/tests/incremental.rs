@@ -30,7 +30,20 @@ async fn large(seed: u64, notes: u32, words: u32) -> Lab {
         99 + notes / 2
     ))
     .await;
+    settled(&lab).await;
     lab
+}
+
+/// Waits until no transaction of this server is older than what was written by now: other tests have some open for a while,
+/// and what was written since the oldest one began is read again, to be on the safe side.
+async fn settled(lab: &Lab) {
+    let client = lab.database.superuser().await;
+    let number = async |sql: &str| client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
+    let written = number("SELECT pg_current_xact_id()::text::bigint").await;
+    let begun = std::time::Instant::now();
+    while number("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint").await <= written {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(120), "a transaction stays open for two minutes");
+    }
 }
 
 /// A verified point as a schedule takes it.
@@ -88,6 +101,7 @@ async fn ten_edits(notes: u32, words: u32) {
     .await;
     let second = scheduled(&lab).await;
     // and the same again by reading everything
+    settled(&lab).await;
     let whole = lab.backup.take_point(&lab.scope(), &options("command")).await.unwrap();
     println!(
         "{notes} notes, 10 edits: {} of {} rows read, {} bytes sent, {:.2} s; everything read: {} rows, {} bytes, {:.2} s; first: {} bytes, {:.2} s",
@@ -170,6 +184,7 @@ async fn whatever_is_done_to_a_tenant_the_next_point_is_what_a_full_one_would_be
         }
         let edits = 1 + chance.u64() % 3;
         lab.sql(&format!("UPDATE note SET content = content || 'x' WHERE id % 997 < {edits}")).await;
+        settled(&lab).await;
         let point = scheduled(&lab).await;
         let (tables, hashes) = told(&lab, &point.point).await;
         assert_eq!(tables, live(&lab).await, "after {deed}");
@@ -181,6 +196,7 @@ async fn whatever_is_done_to_a_tenant_the_next_point_is_what_a_full_one_would_be
     let as_copy = RestoreOptions { slug: "copy".parse().unwrap(), dry_run: false, actor: "command".to_owned() };
     lab.backup.restore_point(&last.point, &as_copy).await.unwrap();
     lab.backup.swap("team", "copy", 30, "command").await.unwrap();
+    settled(&lab).await;
     let swapped = scheduled(&lab).await;
     assert_eq!(swapped.rows_read, swapped.rows);
     assert_eq!(told(&lab, &swapped.point).await, told(&lab, &last.point).await);
