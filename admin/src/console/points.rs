@@ -21,7 +21,7 @@ use super::actions::{self, by};
 use super::lineage::{Lineage, Survey};
 use super::pages::{answer, frame};
 use super::runs::{JobBox, Jobs};
-use super::view::{Frame, ago, bytes, moment};
+use super::view::{Frame, ago, bytes, counted, moment};
 use crate::Admin;
 use crate::recovery::duration;
 
@@ -210,7 +210,7 @@ fn line(admin: &Admin, row: &Row, why: &[String], lineage: Option<&Lineage>, els
         sent: bytes(row.bytes_sent),
         why: if why.is_empty() { "may go with the next prune".to_owned() } else { why.join("; ") },
         depends: lineage.map_or_else(String::new, Lineage::sentence),
-        stores: format!("{whole} of {}", admin.stores.len().max(1)),
+        stores: format!("{whole} of {}", counted(admin.stores.len().max(1), "store")),
     }
 }
 
