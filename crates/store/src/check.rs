@@ -7,7 +7,7 @@ use tokio_postgres::{Row, Statement};
 
 use crate::ahead::{Foreseen, Value};
 use crate::error::Error;
-use crate::hot::{Hot, Proof, entering, framed, planned, remembered};
+use crate::hot::{Hot, Proof, alone, entering, planned, remembered};
 use crate::pool::Pooled;
 use crate::proof::Versions;
 use crate::scope::TenantScope;
@@ -153,7 +153,7 @@ async fn run_proofs(
     let text = || proof_of_both(check, proof, asked.len());
     let statement = remembered(connection, scope, (name, proof.name), text).await?;
     let all: Vec<_> = asked.iter().chain(values).map(Value::param).collect();
-    Ok(Versions::of_proof(&framed(connection, &entering(scope), &statement, &all).await?))
+    Ok(Versions::of_proof(&alone(connection, scope, &statement, &all).await?))
 }
 
 /// A check and what is foreseen after it, in one flight.

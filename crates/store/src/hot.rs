@@ -1,9 +1,10 @@
 //! What happens on nearly every request: planned once per connection.
 //!
 //! A statement under a changing `search_path` is planned anew each time (most of the cost of a small read), so these
-//! name their tables with the schema in front and are prepared; the tenant's role still travels in the same flight.
+//! name their tables with the schema in front and are prepared; the tenant's role travels in the same flight where the
+//! connection does not have it already.
 
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
@@ -13,7 +14,7 @@ use crate::error::Error;
 use crate::pool::Pooled;
 use crate::scope::TenantScope;
 use crate::store::Store;
-use crate::tx::{LOCK_SHARED, Param};
+use crate::tx::Param;
 
 /// A hot statement. `text` writes `{s}` where the schema's name goes.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +92,7 @@ impl Store {
         let opening = entering(scope);
         let values: Vec<_> = params.iter().map(|(value, _)| *value).collect();
         if let Some(known) = connection.lists.get(text).cloned() {
-            match framed(&connection, &opening, &known, &values).await {
+            match alone(&mut connection, scope, &known, &values).await {
                 // The plan is older than a schema step: plan again.
                 Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
                     connection.client.batch_execute("ROLLBACK").await?;
@@ -110,11 +111,11 @@ impl Store {
         let statement = statement?;
         committed?;
         connection.lists.put(text.to_owned(), statement.clone());
-        Ok(framed(&connection, &opening, &statement, &values).await?)
+        Ok(alone(&mut connection, scope, &statement, &values).await?)
     }
 
-    /// Takes the writers' lock and runs one planned statement, committed, in one flight. `hot` must mark the tenant as
-    /// changed itself ([`marking`]).
+    /// Runs one planned statement that writes, committed, in one flight. `hot` must take the writers' lock and mark the
+    /// tenant as changed itself.
     pub(crate) async fn write_hot(
         &self,
         scope: &TenantScope,
@@ -122,22 +123,9 @@ impl Store {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         let mut connection = self.pools().tenant(scope.tenant()).await?;
-        let statement = planned(&mut connection, scope, hot).await?;
-        Ok(framed(&connection, &opening_of_write(scope), &statement, params).await?)
+        Ok(run(&mut connection, scope, hot, params).await?)
     }
 }
-
-/// Puts the mark of a change before an `INSERT`, `UPDATE` or `DELETE` of a hot write.
-macro_rules! marking {
-    ($text:expr) => {
-        concat!(
-            "WITH mark AS (INSERT INTO {s}.change_mark (generation) SELECT generation FROM {s}.point_state
-             ON CONFLICT DO NOTHING) ",
-            $text
-        )
-    };
-}
-pub(crate) use marking;
 
 /// Begins and takes the tenant's role. One simple message: the server answers once, not once a statement. The schema id is
 /// a type that only the registry makes, so its text is safe here.
@@ -145,9 +133,32 @@ pub(crate) fn entering(scope: &TenantScope) -> String {
     format!("BEGIN;SET LOCAL ROLE {}{}", scope.tenant().schema, scope.time_limit())
 }
 
-/// The same for a plain write: with the tenant's lock, as a writer.
-fn opening_of_write(scope: &TenantScope) -> String {
-    format!("{};{LOCK_SHARED}({})", entering(scope), scope.lock_key())
+/// One planned statement, in a transaction of its own. The session takes the tenant's role for it and keeps it: the next one
+/// for the same tenant on this connection is then a single message. `BEGIN`, the role and `COMMIT` around it were half of what
+/// a small read costs Postgres. Only for texts that name their tables with the schema in front: under another tenant's role
+/// such a text is refused, so that even a mistake of ours here would show nobody anything. Every unit of work that has a
+/// transaction still takes its role in it.
+pub(crate) async fn alone(
+    connection: &mut Pooled,
+    scope: &TenantScope,
+    statement: &Statement,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    if !scope.time_limit().is_empty() {
+        return framed(connection, &entering(scope), statement, params).await;
+    }
+    let schema = &scope.tenant().schema;
+    if connection.standing.as_ref() == Some(schema) {
+        return connection.client.query(statement, params).await;
+    }
+    // Given up in the middle, nobody knows whose role it is.
+    connection.standing = None;
+    let taking = format!("SET ROLE {schema}");
+    let (taken, rows) =
+        join(connection.client.batch_execute(&taking), connection.client.query(statement, params)).await;
+    taken?;
+    connection.standing = Some(schema.clone());
+    rows
 }
 
 /// A planned statement between an opening and `COMMIT`, in one flight. The first error wins.
@@ -206,5 +217,5 @@ async fn run(
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
     let statement = planned(connection, scope, hot).await?;
-    framed(connection, &entering(scope), &statement, params).await
+    alone(connection, scope, &statement, params).await
 }

@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     pub(crate) client: ClientWrapper,
     pub(crate) statements: LruCache<(SchemaId, &'static str, &'static str), tokio_postgres::Statement>,
     pub(crate) lists: LruCache<String, tokio_postgres::Statement>,
+    /// Whose role the session has, where a read left it there; unknown while one is under way.
+    pub(crate) standing: Option<SchemaId>,
     tenants: HashSet<SchemaId>,
     limit: usize,
 }
@@ -77,6 +79,7 @@ impl managed::Manager for Manager {
             client,
             statements,
             lists: LruCache::new(LISTS),
+            standing: None,
             tenants: HashSet::new(),
             limit: self.tenants_per_connection,
         })

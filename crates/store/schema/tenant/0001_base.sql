@@ -248,6 +248,57 @@ CREATE TABLE change_mark (
     since      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- What every change calls. Names are written out with this schema's, since a hot statement has no search_path. In PL/pgSQL each
+-- statement sees what was committed when it begins, also inside of one that began before.
+DO $make$ BEGIN
+-- Queues an event about a note, as it is now, for the webhooks of a member.
+EXECUTE format($f$
+CREATE FUNCTION %1$I.queue_event(p_note bigint, p_member bigint, p_activity text, p_now bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_asked bigint;
+BEGIN
+    WITH told AS (
+        INSERT INTO %1$I.webhook_delivery
+            (id, message_id, member_id, webhook_id, note_id, activity, creator, snapshot, created_ts)
+        SELECT nextval('%1$I.id_seq'), 'msg_' || gen_random_uuid(), hooks.member_id, hook->>'id', n.id, p_activity,
+               coalesce(author.username, ''), to_jsonb(n), p_now
+        FROM %1$I.note n
+        JOIN %1$I.member_setting hooks ON hooks.member_id = p_member AND hooks.key = 'WEBHOOKS'
+        LEFT JOIN %1$I.member author ON author.id = n.creator_id
+        CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(hooks.value->'webhooks')
+            WHEN 'array' THEN hooks.value->'webhooks' ELSE '[]' END) hook
+        WHERE n.id = p_note AND hook->>'id' IS NOT NULL
+        RETURNING id)
+    SELECT count(holdfast_outgoing.ask('webhook', told.id)) INTO v_asked FROM told;
+END $$ $f$, current_schema());
+
+-- All that goes with a plain new note, for the statement that inserts it: the writer's lock, the mark of a change, its
+-- author's webhooks. The lock may come after the row: a snapshot that opens meanwhile does not see the row, which is not
+-- committed, and the mark is made after the lock, so it is of the generation behind that snapshot.
+EXECUTE format($f$
+CREATE FUNCTION %1$I.note_made(p_lock bigint, p_note bigint, p_member bigint, p_now bigint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_marked boolean;
+    v_hooked boolean;
+BEGIN
+    IF pg_advisory_xact_lock_shared(p_lock) IS NULL THEN
+        RETURN NULL; -- never: the lock is waited for, and asking in this way is the cheapest
+    END IF;
+    SELECT EXISTS (SELECT FROM %1$I.change_mark m JOIN %1$I.point_state p ON p.generation = m.generation),
+           EXISTS (SELECT FROM %1$I.member_setting WHERE member_id = p_member AND key = 'WEBHOOKS')
+        INTO v_marked, v_hooked;
+    IF NOT v_marked THEN
+        INSERT INTO %1$I.change_mark (generation) SELECT generation FROM %1$I.point_state ON CONFLICT DO NOTHING;
+    END IF;
+    IF v_hooked THEN
+        PERFORM %1$I.queue_event(p_note, p_member, 'memos.memo.created', p_now);
+    END IF;
+    RETURN p_note;
+END $$ $f$, current_schema());
+END $make$;
+
 -- What must stay so after a restore goes into the ledger of the control plane.
 CREATE TRIGGER access_token_removed AFTER DELETE ON access_token FOR EACH ROW EXECUTE FUNCTION holdfast_audit.note_removal();
 CREATE TRIGGER member_removed AFTER DELETE ON member FOR EACH ROW EXECUTE FUNCTION holdfast_audit.note_removal();

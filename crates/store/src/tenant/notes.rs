@@ -8,7 +8,6 @@ use domain::note::{Card, Derived, Location, Note, Visibility};
 use tokio_postgres::types::{Json, ToSql};
 
 use super::cards::LOCK_MANY;
-use crate::hot::marking;
 use crate::tx::Param;
 use crate::{Error, Hot, Row, Statement, Store, TenantScope, TenantTx, Type};
 
@@ -172,13 +171,7 @@ macro_rules! insert {
 const INSERT: &str = concat!(insert!(""), " RETURNING id");
 const INSERT_HOT: Hot = Hot {
     name: "insert note",
-    text: marking!(concat!(
-        ", made AS (",
-        insert!("{s}."),
-        " RETURNING *), told AS (",
-        super::webhooks::queue!("{s}.", "made n", "n.creator_id", "'memos.memo.created'", "$16"),
-        ") SELECT id, (SELECT count(holdfast_outgoing.ask('webhook', told.id)) FROM told) FROM made"
-    )),
+    text: concat!(insert!("{s}."), " RETURNING {s}.note_made($16, id, creator_id, $17)"),
     proof: None,
 };
 
@@ -231,8 +224,8 @@ pub async fn insert_note(tx: &mut TenantTx, new: &NewNote<'_>) -> Result<NoteId,
     inserted(&tx.query(INSERT, &InsertValues::of(new).params()).await?)
 }
 
-/// Stores a plain note as a whole unit of work: begin, mark, insert, queue what its creator's webhooks are told at
-/// `now`, and commit in one flight.
+/// Stores a plain note as a whole unit of work in one message: the row, the writer's lock, the mark of a change, and what its
+/// creator's webhooks are told at `now`.
 pub async fn insert_note_once(
     store: &Store,
     scope: &TenantScope,
@@ -241,7 +234,8 @@ pub async fn insert_note_once(
 ) -> Result<NoteId, Error> {
     let values = InsertValues::of(new);
     let mut params: Vec<&(dyn ToSql + Sync)> = values.params().map(|(value, _)| value).to_vec();
-    params.push(&now);
+    let lock = scope.lock_key();
+    params.extend([&lock as &(dyn ToSql + Sync), &now]);
     inserted(&store.write_hot(scope, INSERT_HOT, &params).await?)
 }
 

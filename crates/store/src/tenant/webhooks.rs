@@ -6,42 +6,6 @@ use serde_json::Value;
 use crate::tx::Param;
 use crate::{Error, Row, TenantTx, Type};
 
-/// The statement that queues an event about the note `n` for the webhooks of a member. `$s` stands before the names of
-/// relations, `$note` is the source of `n`, then come expressions: the member, the activity, the time.
-macro_rules! queue {
-    ($s:literal, $note:literal, $member:literal, $activity:literal, $now:literal) => {
-        concat!(
-            "INSERT INTO ",
-            $s,
-            "webhook_delivery (id, message_id, member_id, webhook_id, note_id, activity, creator, snapshot, created_ts)
-  SELECT nextval('",
-            $s,
-            "id_seq'), 'msg_' || gen_random_uuid(), hooks.member_id, hook->>'id', n.id, ",
-            $activity,
-            ", coalesce(author.username, ''), to_jsonb(n), ",
-            $now,
-            "::bigint FROM ",
-            $note,
-            " JOIN ",
-            $s,
-            "member_setting hooks ON hooks.member_id = ",
-            $member,
-            " AND hooks.key = 'WEBHOOKS' LEFT JOIN ",
-            $s,
-            "member author ON author.id = n.creator_id
-  CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(hooks.value->'webhooks') WHEN 'array'
-    THEN hooks.value->'webhooks' ELSE '[]' END) hook WHERE hook->>'id' IS NOT NULL RETURNING id"
-        )
-    };
-}
-pub(crate) use queue;
-
-const QUEUE: &str = concat!(
-    "WITH told AS (",
-    queue!("", "(SELECT * FROM note WHERE id = $1) n", "$2", "$3", "$4"),
-    ") SELECT count(holdfast_outgoing.ask('webhook', id)) FROM told"
-);
-
 /// Queues what happened to `note`, as it is at this point of the transaction, for the webhooks of `member`.
 pub async fn queue_event(
     tx: &mut TenantTx,
@@ -52,7 +16,7 @@ pub async fn queue_event(
 ) -> Result<(), Error> {
     let params: [Param<'_>; 4] =
         [(&note.0, Type::INT8), (&member.0, Type::INT8), (&activity, Type::TEXT), (&now, Type::INT8)];
-    tx.query(QUEUE, &params).await.map(|_| ())
+    tx.query("SELECT queue_event($1, $2, $3, $4)", &params).await.map(|_| ())
 }
 
 /// The same as the last thing of a unit of work, which it makes last.

@@ -1,7 +1,9 @@
 //! How often the database is spoken to, and by how many connections: seen from outside, through a counting relay.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use domain::chance::Chance;
 use domain::id::MemberId;
 use domain::note::{Derived, Visibility};
 use domain::tenant::TenantState;
@@ -9,6 +11,7 @@ use store::tenant::notes::{NewNote, insert_note_once};
 use store::{Hot, Statement, Store, TenantScope, Type};
 use testkit::pg::{TestDatabase, server};
 use testkit::proxy::CountingProxy;
+use tokio::time::timeout;
 
 const HOT: Hot = Hot { name: "test_settings", text: "SELECT key FROM {s}.setting", proof: None };
 
@@ -31,6 +34,20 @@ async fn watched(tenants_per_connection: usize) -> Watched {
     let store = Store::connect(config).await.unwrap();
     store.attach().await.unwrap();
     Watched { database, proxy, store }
+}
+
+fn new_note<'a>(uid: &'a str, derived: &'a Derived) -> NewNote<'a> {
+    NewNote {
+        uid,
+        creator_id: MemberId(1),
+        parent_id: None,
+        created_ts: 1,
+        updated_ts: 1,
+        visibility: Visibility::Private,
+        content: "one of many",
+        derived,
+        location: None,
+    }
 }
 
 async fn scope(store: &Store, slug: &str) -> TenantScope {
@@ -100,20 +117,7 @@ async fn writers_at_the_same_time_are_one_flight_each_and_do_not_suffer_from_eac
     let derived = Derived::default();
     let note = |uid: String| {
         let (store, scope, derived) = (store.clone(), scope.clone(), derived.clone());
-        async move {
-            let new = NewNote {
-                uid: &uid,
-                creator_id: MemberId(1),
-                parent_id: None,
-                created_ts: 1,
-                updated_ts: 1,
-                visibility: Visibility::Private,
-                content: "one of many",
-                derived: &derived,
-                location: None,
-            };
-            insert_note_once(&store, &scope, &new, 0).await
-        }
+        async move { insert_note_once(&store, &scope, &new_note(&uid, &derived), 0).await }
     };
     note("first".to_owned()).await.unwrap();
     let before = proxy.flights();
@@ -134,4 +138,80 @@ async fn writers_at_the_same_time_are_one_flight_each_and_do_not_suffer_from_eac
     assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));
     let flights = proxy.flights() - before;
     assert!(flights <= 210, "200 notes at once took {flights} flights");
+}
+
+/// One connection for three tenants, asked in every order: plainly, in units of work, in vain, and given up in the middle.
+/// Whatever the session's role was before, each is told its own rows and writes into its own schema.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_stays_on_a_connection_shows_nobody_anything() {
+    const FAILS: Hot =
+        Hot { name: "test_fails", text: "SELECT 1 / length(key) * 0 + 1 / 0 FROM {s}.setting", proof: None };
+    let Watched { proxy, store, database: _database } = watched(500).await;
+    let mut scopes = Vec::new();
+    for slug in ["one", "two", "three"] {
+        let scope = scope(&store, slug).await;
+        let sql = "INSERT INTO setting (key, value) VALUES ($1, '1')";
+        let statement = Statement { sql, params: &[(&slug, Type::TEXT)] };
+        store.begin(&scope).write_once(&[statement]).await.unwrap();
+        scopes.push((slug, scope));
+    }
+    let chance = Chance::seeded(20_261_123);
+    for _ in 0..300 {
+        let (slug, scope) = &scopes[chance.below(3) as usize];
+        match chance.below(4) {
+            0 => assert!(store.read_hot(scope, FAILS, &[]).await.is_err()),
+            1 => drop(timeout(Duration::from_micros(chance.below(400)), store.read_hot(scope, HOT, &[])).await),
+            2 => {
+                let rows = store.begin(scope).read_once("SELECT key FROM setting", &[]).await.unwrap();
+                assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<&str>>(), [*slug]);
+            }
+            _ => {
+                let rows = store.read_hot(scope, HOT, &[]).await.unwrap();
+                assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<&str>>(), [*slug]);
+            }
+        }
+    }
+    // What would be asked under another's role is refused.
+    let (_, one) = &scopes[0];
+    let foreign: String = format!("SELECT key FROM {}.setting", scopes[1].1.tenant().schema);
+    let foreign = Hot { name: "test_foreign", text: Box::leak(foreign.into_boxed_str()), proof: None };
+    assert!(store.read_hot(one, foreign, &[]).await.is_err());
+    let before = proxy.flights();
+    store.read_hot(one, HOT, &[]).await.unwrap();
+    assert_eq!(proxy.flights() - before, 1);
+}
+
+/// A point bumps the generation and opens its snapshot while a note is being written: that note is not in the snapshot, so
+/// it must be marked for the next point, although its statement began before the bump.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_note_that_waits_for_a_point_is_marked_for_the_next() {
+    let Watched { store, database, proxy: _proxy } = watched(500).await;
+    let scope = scope(&store, "marks").await;
+    let schema = scope.tenant().schema.as_str().to_owned();
+    let (high, low) = scope.tenant().id.0.as_u64_pair();
+    let point = database.superuser().await;
+    let bump = format!(
+        "BEGIN; SELECT pg_advisory_xact_lock({}); UPDATE {schema}.point_state SET generation = generation + 1",
+        (high ^ low) as i64
+    );
+    point.batch_execute(&bump).await.unwrap();
+    let derived = Derived::default();
+    let new = new_note("late", &derived);
+    let writing = async { insert_note_once(&store, &scope, &new, 0).await.unwrap() };
+    let watching = async {
+        let watcher = database.superuser().await;
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND NOT granted \
+                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+        while !watcher.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
+            tokio::task::yield_now().await;
+        }
+        let seen: i64 = point.query_one(&format!("SELECT count(*) FROM {schema}.note"), &[]).await.unwrap().get(0);
+        point.batch_execute("COMMIT").await.unwrap();
+        seen
+    };
+    let (_, seen) = tokio::join!(writing, watching);
+    assert_eq!(seen, 0, "the point does not see it");
+    let marks = format!("SELECT m.generation = p.generation FROM {schema}.change_mark m, {schema}.point_state p");
+    let current: Vec<bool> = point.query(&marks, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(current, [true], "so it is marked for the next");
 }
