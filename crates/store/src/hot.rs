@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::pool::Pooled;
 use crate::scope::TenantScope;
 use crate::store::Store;
-use crate::tx::Param;
+use crate::tx::{LOCK_SHARED, Param};
 
 /// A hot statement. `text` writes `{s}` where the schema's name goes.
 #[derive(Clone, Copy, Debug)]
@@ -114,9 +114,24 @@ impl Store {
         Ok(alone(&mut connection, scope, &statement, &values).await?)
     }
 
-    /// Runs one planned statement that writes, committed, in one flight. `hot` must take the writers' lock and mark the
-    /// tenant as changed itself.
+    /// Takes the writers' lock and runs one planned statement, committed, in one flight. `hot` must mark the tenant as
+    /// changed itself ([`marking`]).
     pub(crate) async fn write_hot(
+        &self,
+        scope: &TenantScope,
+        hot: Hot,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        let mut connection = self.pools().tenant(scope.tenant()).await?;
+        let statement = planned(&mut connection, scope, hot).await?;
+        let opening = format!("{};{LOCK_SHARED}({})", entering(scope), scope.lock_key());
+        Ok(framed(&connection, &opening, &statement, params).await?)
+    }
+
+    /// Runs one planned statement that adds rows and waits for nobody's, committed, as a single message. `hot` must take the
+    /// writers' lock and mark the tenant as changed itself (`note_made` of the tenant's schema); whatever changes rows takes
+    /// the lock before it holds them ([`write_hot`](Self::write_hot)).
+    pub(crate) async fn add_hot(
         &self,
         scope: &TenantScope,
         hot: Hot,
@@ -126,6 +141,18 @@ impl Store {
         Ok(run(&mut connection, scope, hot, params).await?)
     }
 }
+
+/// Puts the mark of a change before an `INSERT`, `UPDATE` or `DELETE` of a hot write.
+macro_rules! marking {
+    ($text:expr) => {
+        concat!(
+            "WITH mark AS (INSERT INTO {s}.change_mark (generation) SELECT generation FROM {s}.point_state
+             ON CONFLICT DO NOTHING) ",
+            $text
+        )
+    };
+}
+pub(crate) use marking;
 
 /// Begins and takes the tenant's role. One simple message: the server answers once, not once a statement. The schema id is
 /// a type that only the registry makes, so its text is safe here.

@@ -27,12 +27,9 @@ const CHANGE_HOT: Hot = Hot {
   location = CASE WHEN $17::boolean THEN $18::jsonb ELSE n.location END
   WHERE n.uid = $1 AND (n.creator_id = $2 OR $3::boolean)
     AND NOT ($19::boolean AND (n.parent_id IS NOT NULL OR n.card ? 'relations'))
-  RETURNING n.*), told AS (",
-        super::webhooks::queue!("{s}.", "changed n", "n.creator_id", "'memos.memo.updated'", "$20"),
-        ") SELECT ",
+  RETURNING n.*) SELECT ",
         columns!(),
-        ", (SELECT count(holdfast_outgoing.ask('webhook', told.id)) FROM told)
-  FROM changed n LEFT JOIN {s}.member m ON m.id = n.creator_id"
+        ", {s}.queue_event(n.id, n.creator_id, 'memos.memo.updated', $20) FROM changed n LEFT JOIN {s}.member m ON m.id = n.creator_id"
     )),
     proof: None,
 };

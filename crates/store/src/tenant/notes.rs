@@ -236,7 +236,7 @@ pub async fn insert_note_once(
     let mut params: Vec<&(dyn ToSql + Sync)> = values.params().map(|(value, _)| value).to_vec();
     let lock = scope.lock_key();
     params.extend([&lock as &(dyn ToSql + Sync), &now]);
-    inserted(&store.write_hot(scope, INSERT_HOT, &params).await?)
+    inserted(&store.add_hot(scope, INSERT_HOT, &params).await?)
 }
 
 /// Writes every changeable column of `note` back (not its card).
