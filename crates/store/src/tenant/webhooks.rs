@@ -6,6 +6,8 @@ use serde_json::Value;
 use crate::tx::Param;
 use crate::{Error, Row, TenantTx, Type};
 
+const QUEUE: &str = "SELECT queue_event($1, $2, $3, $4)";
+
 /// Queues what happened to `note`, as it is at this point of the transaction, for the webhooks of `member`.
 pub async fn queue_event(
     tx: &mut TenantTx,
@@ -16,7 +18,7 @@ pub async fn queue_event(
 ) -> Result<(), Error> {
     let params: [Param<'_>; 4] =
         [(&note.0, Type::INT8), (&member.0, Type::INT8), (&activity, Type::TEXT), (&now, Type::INT8)];
-    tx.query("SELECT queue_event($1, $2, $3, $4)", &params).await.map(|_| ())
+    tx.query(QUEUE, &params).await.map(|_| ())
 }
 
 /// The same as the last thing of a unit of work, which it makes last.
