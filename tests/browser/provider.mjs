@@ -8,14 +8,17 @@ import { fileURLToPath } from "node:url";
 
 const SCRIPT = join(dirname(fileURLToPath(import.meta.url)), "../oidc/provider.mjs");
 
-// A port that nobody listens on.
+// A port that nobody listens on. Not one that the system hands out (from 32768 on): the provider starts minutes later, and
+// any connection might have got it by then.
 export function freePort() {
   return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+    const attempt = () => {
+      const port = 20000 + Math.floor(Math.random() * 12000);
+      const server = createServer();
+      server.once("error", attempt);
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(port)));
+    };
+    attempt();
   });
 }
 
