@@ -1,8 +1,8 @@
 //! The unit of work on one tenant: begin, statements, commit; dropped without commit it is rolled back.
 //!
 //! `BEGIN`, the tenant's `search_path` and role travel in one flight with the first statement (1.37 × the throughput of
-//! one round trip each, measured). The role and path are `SET LOCAL`: they
-//! end with the transaction, and do not depend on whose role a planned statement ([`crate::hot`]) has left on the connection.
+//! one round trip each, measured). The role and path are `SET LOCAL`: they end with the
+//! transaction, and do not depend on whose role a planned statement ([`crate::hot`]) has left on the connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

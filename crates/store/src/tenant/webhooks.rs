@@ -8,6 +8,11 @@ use crate::{Error, Row, TenantTx, Type};
 
 const QUEUE: &str = "SELECT queue_event($1, $2, $3, $4)";
 
+/// Parameters of [`QUEUE`].
+fn event<'a>(note: &'a NoteId, member: &'a MemberId, activity: &'a &str, now: &'a i64) -> [Param<'a>; 4] {
+    [(&note.0, Type::INT8), (&member.0, Type::INT8), (activity, Type::TEXT), (now, Type::INT8)]
+}
+
 /// Queues what happened to `note`, as it is at this point of the transaction, for the webhooks of `member`.
 pub async fn queue_event(
     tx: &mut TenantTx,
@@ -16,9 +21,7 @@ pub async fn queue_event(
     activity: &str,
     now: i64,
 ) -> Result<(), Error> {
-    let params: [Param<'_>; 4] =
-        [(&note.0, Type::INT8), (&member.0, Type::INT8), (&activity, Type::TEXT), (&now, Type::INT8)];
-    tx.query(QUEUE, &params).await.map(|_| ())
+    tx.query(QUEUE, &event(&note, &member, &activity, &now)).await.map(|_| ())
 }
 
 /// The same as the last thing of a unit of work, which it makes last.
@@ -29,9 +32,7 @@ pub async fn queue_event_and_commit(
     activity: &str,
     now: i64,
 ) -> Result<(), Error> {
-    let params: [Param<'_>; 4] =
-        [(&note.0, Type::INT8), (&member.0, Type::INT8), (&activity, Type::TEXT), (&now, Type::INT8)];
-    tx.finish_with(QUEUE, &params).await
+    tx.finish_with(QUEUE, &event(&note, &member, &activity, &now)).await
 }
 
 /// A message to a webhook that waits to be delivered.
