@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The long counts: tests with `soak` in their name, which `make test` leaves out as ignored. The result goes into
 # docs/soak.md with seed, date and commit. SEED repeats a run; ONLY is a part of the name of the tests that are run (soak:
-# all); HOLDFAST_SOAK_MUTATIONS is the number of damaged databases that are imported (10,000).
+# all); HOLDFAST_SOAK_MUTATIONS is the number of damaged databases that are imported (10,000), HOLDFAST_SOAK_FROM the first of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/prelude.sh

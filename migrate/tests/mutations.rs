@@ -1,5 +1,5 @@
 //! Damaged copies of real databases: never a panic, never a half-open tenant, and every row that SQLite still reads is
-//! imported or named. 500 in `make test`, 10,000 in `make soak` (or HOLDFAST_SOAK_MUTATIONS, from HOLDFAST_SOAK_SEED on).
+//! imported or named. 500 in `make test`, 10,000 in `make soak` (or HOLDFAST_SOAK_MUTATIONS, of HOLDFAST_SOAK_SEED, from the HOLDFAST_SOAK_FROM-th on).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod common;
@@ -184,7 +184,8 @@ async fn damaged_databases_never_panic_and_lose_no_row_unnamed() {
 #[ignore = "long: make soak"]
 async fn soak_ten_thousand_damaged_databases() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    damage(number("HOLDFAST_SOAK_SEED").unwrap_or(1) << 16, number("HOLDFAST_SOAK_MUTATIONS").unwrap_or(10_000)).await;
+    let first = (number("HOLDFAST_SOAK_SEED").unwrap_or(1) << 16) + number("HOLDFAST_SOAK_FROM").unwrap_or(0);
+    damage(first, number("HOLDFAST_SOAK_MUTATIONS").unwrap_or(10_000)).await;
 }
 
 /// What came of some of the files.

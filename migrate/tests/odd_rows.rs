@@ -141,6 +141,40 @@ async fn duplicates_of_a_file_without_its_index_get_ids_of_their_own() {
 }
 
 #[tokio::test]
+async fn an_index_that_says_something_else_than_its_table_hides_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = sample(dir.path());
+    conn.execute_batch(
+        "PRAGMA foreign_keys = OFF; CREATE TABLE copy AS SELECT * FROM memo; DROP TABLE memo; ALTER TABLE copy RENAME TO memo;
+         CREATE UNIQUE INDEX stale_uid ON memo (uid); CREATE INDEX stale_creator ON memo (creator_id);
+         CREATE TABLE aside AS SELECT * FROM sqlite_schema WHERE name LIKE 'stale%';
+         PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name LIKE 'stale%'; PRAGMA writable_schema = RESET;",
+    )
+    .unwrap();
+    drop(conn);
+    let conn = Connection::open(dir.path().join("memos_prod.db")).unwrap();
+    conn.execute_batch(
+        "UPDATE memo SET creator_id = 4242 WHERE id = 5; UPDATE memo SET creator_id = NULL WHERE id = 6;
+         UPDATE memo SET uid = (SELECT uid FROM memo WHERE id = 20) WHERE id = 21;
+         PRAGMA writable_schema = ON; INSERT INTO sqlite_schema SELECT * FROM aside; PRAGMA writable_schema = RESET;
+         DROP TABLE aside;",
+    )
+    .unwrap();
+    let stale: i64 = conn.query_row("SELECT count(*) FROM memo WHERE creator_id = 4242", [], |row| row.get(0)).unwrap();
+    assert_eq!(stale, 0, "the index does not know of the row");
+    drop(conn);
+    let imported = import(dir.path()).await;
+    assert!(imported.report.errors.is_empty(), "{:?}", imported.report.errors);
+    let codes: Vec<_> = imported.report.warnings.iter().map(|w| (w.code.as_str(), w.row.as_str())).collect();
+    assert!(codes.contains(&("missing_user", "4242")) && codes.contains(&("duplicate_uid", "21")), "{codes:?}");
+    assert_eq!(imported.report.mapped["note"], 236);
+    let notes = imported.table("note");
+    let creator = |id: i64| notes.iter().find(|row| row["id"] == id).and_then(|row| row["creator_id"].as_i64());
+    assert_eq!(creator(5), Some(4242));
+    assert!(creator(6).is_some_and(|id| id > 4242), "the stand-in for nobody");
+}
+
+#[tokio::test]
 async fn the_highest_numbers_there_are_leave_room_for_new_ones() {
     let dir = tempfile::tempdir().unwrap();
     let conn = sample(dir.path());

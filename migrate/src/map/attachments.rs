@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use crate::error::Error;
 use crate::map::members::Members;
 use crate::reader::Reader;
 use crate::reader::files::{self, NoFile};
@@ -37,6 +38,9 @@ pub fn stored(row: &SourceAttachment) -> Stored<'_> {
 }
 
 /// Looks up the bytes and maps the row. A file that is gone is reported; its row is kept.
+///
+/// # Errors
+/// As [`Members::creator`].
 pub fn map_attachment(
     row: &SourceAttachment,
     uid: String,
@@ -44,13 +48,13 @@ pub fn map_attachment(
     reader: &Reader,
     table: &'static str,
     findings: &mut Findings,
-) -> Attachment {
+) -> Result<Attachment, Error> {
     let id = row.id.unwrap_or_default();
     let (place, size, external_link) = place_of(row, reader, table, findings);
-    Attachment {
+    Ok(Attachment {
         id,
         uid,
-        creator_id: members.creator(row.creator_id),
+        creator_id: members.creator(row.creator_id)?,
         note_id: row.memo_id,
         position: 0,
         created_ts: row.created_ts,
@@ -61,7 +65,7 @@ pub fn map_attachment(
         external_link,
         payload: payload(&row.payload),
         place,
-    }
+    })
 }
 
 fn place_of(

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::member::Role;
 
+use crate::error::Error;
 use crate::reader::rows::SourceUser;
 use crate::report::Findings;
 use crate::table::Cell;
@@ -70,8 +71,15 @@ impl Members {
     }
 
     /// The member that a row belongs to: its creator, or the stand-in.
-    pub fn creator(&self, id: Option<i64>) -> i64 {
-        id.filter(|id| self.has(*id)).or(self.nobody).unwrap_or_default()
+    ///
+    /// # Errors
+    /// `Error::Source` when reading the creators beforehand did not show this one, which only a file can bring about that
+    /// reads differently each time.
+    pub fn creator(&self, id: Option<i64>) -> Result<i64, Error> {
+        id.filter(|id| self.has(*id)).or(self.nobody).ok_or_else(|| {
+            let named = id.map_or_else(|| "nobody".to_owned(), |id| format!("user {id}"));
+            Error::source("damaged", format!("a row belongs to {named}, of whom the same table said nothing before; make a new copy of the database and import that"))
+        })
     }
 
     /// The owner.
@@ -273,7 +281,7 @@ mod tests {
                 (8, "deleted-user", true)
             ]
         );
-        assert_eq!(members.creator(Some(99)), 8);
-        assert_eq!(members.creator(Some(2)), 2);
+        assert_eq!(members.creator(Some(99)).unwrap(), 8);
+        assert_eq!(members.creator(Some(2)).unwrap(), 2);
     }
 }

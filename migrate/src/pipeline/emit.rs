@@ -82,7 +82,7 @@ impl Import<'_> {
                 findings.warn(code, "memo", id, format!("an earlier memo has the same uid; this one is {uid}"));
                 scratch.keep("memo", &id.to_string(), &serde_json::json!({ "uid": memo.uid }))?;
             }
-            let creator = members.creator(memo.creator_id);
+            let creator = members.creator(memo.creator_id)?;
             for user in pins.get(&id).into_iter().flatten().filter(|user| **user != creator) {
                 scratch.keep(
                     "memo_organizer",

@@ -228,7 +228,7 @@ impl Import<'_> {
             let Some(id) = memo.id else { return Ok(()) };
             let uid = super::hang::settled_uid(&memo, seed, shared, &mut seen).0;
             if related.binary_search(&id).is_ok() {
-                let creator = members.creator(memo.creator_id);
+                let creator = members.creator(memo.creator_id)?;
                 scratch.add_end(&crate::map::notes::card_end(&memo, uid, creator))?;
             }
             Ok(())

@@ -88,7 +88,7 @@ impl Import<'_> {
             let row = Reaction {
                 id: record.int("id").unwrap_or_default(),
                 note_id: target.unwrap_or_default(),
-                creator_id: this.members.creator(record.int("creator_id")),
+                creator_id: this.members.creator(record.int("creator_id"))?,
                 reaction: emoji(&record.text("reaction_type")).to_owned(),
                 created_ts: record.time("created_ts"),
             };
@@ -158,7 +158,7 @@ impl Import<'_> {
             }
             let id = source.id.unwrap_or_default();
             let uid = source.uid.clone().unwrap_or_else(|| uid_for(&this.seed, "attachment", id));
-            let mut row = map_attachment(&source, uid, &this.members, this.reader, table, this.findings);
+            let mut row = map_attachment(&source, uid, &this.members, this.reader, table, this.findings)?;
             let linked = links.get(&id).into_iter().flatten().copied();
             let mut notes: Vec<i64> = row.note_id.into_iter().chain(linked).collect();
             notes.dedup();

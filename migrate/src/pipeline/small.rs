@@ -24,7 +24,7 @@ impl Import<'_> {
             let id = record.int("id");
             let note = record.int("memo_id");
             let token = record.text("uid");
-            let creator = this.members.creator(record.int("creator_id"));
+            let creator = this.members.creator(record.int("creator_id"))?;
             let (created, expires) = (record.time("created_ts"), record.opt_time("expires_ts"));
             this.settle(&record)?;
             let Some(note) = note.filter(|note| this.is_note(*note)) else {

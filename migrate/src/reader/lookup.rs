@@ -80,8 +80,9 @@ impl Reader {
         let Some(column) = self.shape.first_column("memo", &["uid", "resource_name"]) else {
             return Ok(BTreeSet::new());
         };
-        let sql =
-            format!("SELECT {column} FROM memo WHERE typeof({column}) = 'text' GROUP BY {column} HAVING count(*) > 1");
+        let sql = format!(
+            "SELECT {column} FROM memo NOT INDEXED WHERE typeof({column}) = 'text' GROUP BY {column} HAVING count(*) > 1"
+        );
         let read = || -> rusqlite::Result<Vec<Value>> {
             let mut statement = self.conn.prepare(&sql)?;
             let rows = statement.query_map([], |row| Ok(Value::copy(row.get_ref(0)?)))?;
@@ -115,13 +116,16 @@ impl Reader {
         self.conn.query_row(sql, [], |row| row.get(0)).unwrap_or_default()
     }
 
-    /// Whether any row has no whole number in a column.
+    /// Whether any row has no whole number in a column; asked of the table, as [`Reader::numbers`].
     pub fn lacks_number(&self, table: &str, column: &str) -> Result<bool, Error> {
         if !self.shape.has(table, column) {
             return Ok(false);
         }
-        let sql =
-            format!("SELECT EXISTS (SELECT 1 FROM {} WHERE typeof({}) <> 'integer')", quoted(table), quoted(column));
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM {} NOT INDEXED WHERE typeof({}) <> 'integer')",
+            quoted(table),
+            quoted(column)
+        );
         match self.conn.query_row(&sql, [], |row| row.get(0)) {
             Err(_) if self.salvage => Ok(true),
             found => found.map_err(|err| damaged(&err)),

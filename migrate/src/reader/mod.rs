@@ -137,7 +137,7 @@ impl Reader {
     pub fn counts(&self) -> Result<BTreeMap<String, u64>, Error> {
         let mut counts = BTreeMap::new();
         for table in self.shape.tables() {
-            let sql = format!("SELECT count(*) FROM {}", quoted(table));
+            let sql = format!("SELECT count(*) FROM {} NOT INDEXED", quoted(table));
             match self.conn.query_row(&sql, [], |row| row.get::<_, i64>(0)) {
                 Ok(rows) => drop(counts.insert(table.to_owned(), rows.max(0) as u64)),
                 Err(_) if self.salvage => {}
@@ -213,13 +213,14 @@ impl Reader {
         })
     }
 
-    /// Distinct whole numbers of one column; empty when there is no such column.
+    /// Distinct whole numbers of one column; empty when there is no such column. Read from the table as its rows are: an
+    /// index of a damaged file may say something else.
     pub fn numbers(&self, table: &str, column: &str) -> Result<Vec<i64>, Error> {
         if !self.shape.has(table, column) {
             return Ok(Vec::new());
         }
         let name = quoted(column);
-        let sql = format!("SELECT CAST({name} AS INTEGER) FROM {} WHERE {name} IS NOT NULL", quoted(table));
+        let sql = format!("SELECT CAST({name} AS INTEGER) FROM {} NOT INDEXED WHERE {name} IS NOT NULL", quoted(table));
         let read = || -> rusqlite::Result<Vec<i64>> {
             let mut statement = self.conn.prepare(&sql)?;
             let mut rows = statement.query([])?;

@@ -42,7 +42,8 @@ impl Reader {
             return self.scan_damaged(table, columns, findings, take, visit);
         }
         let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {order}") };
-        let sql = format!("SELECT {columns} FROM {name}{order}");
+        // Not by an index: one that disagrees with its table, which SQLite's quick check does not see, would leave rows out.
+        let sql = format!("SELECT {columns} FROM {name} NOT INDEXED{order}");
         let mut statement = self.conn.prepare(&sql).map_err(|err| damaged(&err))?;
         let mut rows = statement.query([]).map_err(|err| damaged(&err))?;
         loop {
