@@ -114,8 +114,9 @@ impl Installation {
                 (address, endpoint, Services::Shared { _guest: guest })
             }
         };
-        let config =
+        let mut config =
             store::Config::from_url(&address.url(), None, None).map_err(|e| CommandError::usage(e.to_string()))?;
+        config.limits.searches = settings.tenant_searches.unwrap_or(config.limits.searches);
         let store = Store::connect(config).await.map_err(of_store)?;
         store.prepare().await.map_err(of_store)?;
         let (access, secret) = s3_keys(&data)?;
@@ -142,8 +143,9 @@ impl Installation {
     async fn given(settings: Settings, data: DataDir) -> Result<Self, CommandError> {
         let url = settings.database_url.as_ref().map(ToString::to_string).unwrap_or_default();
         let password = secret_in(settings.database_password_file.as_deref())?;
-        let config = store::Config::from_url(&url, password, settings.database_ca_file.clone())
+        let mut config = store::Config::from_url(&url, password, settings.database_ca_file.clone())
             .map_err(|e| CommandError::usage(e.to_string()))?;
+        config.limits.searches = settings.tenant_searches.unwrap_or(config.limits.searches);
         let store = Store::connect(config).await.map_err(of_store)?;
         store.prepare().await.map_err(of_store)?;
         let s3 = s3_config(&settings)?;

@@ -36,6 +36,8 @@ pub struct Limits {
     pub tenants_per_connection: usize,
     /// How long to wait for a free connection.
     pub acquire: Duration,
+    /// Searches (lists with a filter) of one tenant at a time.
+    pub searches: usize,
     /// Ready-made schemas to keep.
     pub stock: usize,
     /// Longest run of one statement in a request.
@@ -53,6 +55,11 @@ fn per_slot() -> usize {
     (CONNECTIONS / (SLOTS * workers)).clamp(2, 4)
 }
 
+/// Half of the cores, so that one tenant's searches leave the others to the other tenants.
+fn searches() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).max(1)
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -60,6 +67,7 @@ impl Default for Limits {
             per_slot: per_slot(),
             tenants_per_connection: 500,
             acquire: Duration::from_secs(10),
+            searches: searches(),
             stock: 2,
             statement: Duration::from_secs(30),
         }

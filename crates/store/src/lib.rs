@@ -34,6 +34,7 @@ mod snapshot;
 mod store;
 mod swap;
 pub mod tenant;
+mod turns;
 mod tx;
 mod upgrade;
 

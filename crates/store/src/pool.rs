@@ -1,16 +1,16 @@
 //! Tenant-affine connections.
 //!
 //! Every tenant belongs to one login role (its shard) and, by hash, to one of the shard's slots; each slot has a few
-//! connections. A connection is retired after many distinct tenants, because a backend never frees its relation cache
-//! (54–200 KB per tenant touched, measured).
+//! connections, of which a tenant gets one that has served it before if it can ([`Slot::take`]). A connection is retired
+//! after many distinct tenants, because a backend never frees its relation cache (54–200 KB per tenant touched, measured).
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use deadpool::managed::{self, Metrics, QueueMode, RecycleError, RecycleResult};
+use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult, TimeoutType, Timeouts};
 use deadpool_postgres::{ClientWrapper, ManagerConfig, RecyclingMethod};
 use domain::id::SchemaId;
 use domain::tenant::Tenant;
@@ -31,6 +31,17 @@ const STATEMENTS_PER_TENANT: usize = 3;
 /// connection at a time. 50–100 KB each in the backend.
 const LISTS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
+/// How long a request waits for a connection that has its tenant's plans before it takes one that has not: planning and
+/// filling a backend's caches for a tenant takes 3 to 6 ms, most requests hold their connection for less than one.
+const PATIENCE: Duration = Duration::from_millis(3);
+
+/// The tenants whose relations are in a backend's cache.
+type Served = Arc<Mutex<HashSet<SchemaId>>>;
+
+fn lock(served: &Served) -> std::sync::MutexGuard<'_, HashSet<SchemaId>> {
+    served.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A connection with what we remember of it.
 pub(crate) struct Connection {
     pub(crate) client: ClientWrapper,
@@ -38,8 +49,6 @@ pub(crate) struct Connection {
     pub(crate) lists: LruCache<String, tokio_postgres::Statement>,
     /// Whose role the session has, where a read left it there; unknown while one is under way.
     pub(crate) standing: Option<SchemaId>,
-    tenants: HashSet<SchemaId>,
-    limit: usize,
 }
 
 impl Connection {
@@ -50,13 +59,6 @@ impl Connection {
             self.statements.pop(&key);
         }
     }
-
-    /// Notes that this tenant's relations are now in the backend's cache.
-    pub(crate) fn remember(&mut self, schema: &SchemaId) {
-        if !self.tenants.contains(schema) {
-            self.tenants.insert(schema.clone());
-        }
-    }
 }
 
 pub(crate) type Pooled = managed::Object<Manager>;
@@ -65,6 +67,8 @@ pub(crate) type Pooled = managed::Object<Manager>;
 pub(crate) struct Manager {
     inner: deadpool_postgres::Manager,
     tenants_per_connection: usize,
+    /// Of the one connection that there is, in a seat.
+    served: Served,
 }
 
 impl managed::Manager for Manager {
@@ -75,18 +79,12 @@ impl managed::Manager for Manager {
         let client = managed::Manager::create(&self.inner).await?;
         let kept = NonZeroUsize::new(STATEMENTS_PER_TENANT * self.tenants_per_connection);
         let statements = LruCache::new(kept.unwrap_or(NonZeroUsize::MIN));
-        Ok(Connection {
-            client,
-            statements,
-            lists: LruCache::new(LISTS),
-            standing: None,
-            tenants: HashSet::new(),
-            limit: self.tenants_per_connection,
-        })
+        lock(&self.served).clear();
+        Ok(Connection { client, statements, lists: LruCache::new(LISTS), standing: None })
     }
 
     async fn recycle(&self, connection: &mut Connection, metrics: &Metrics) -> RecycleResult<tokio_postgres::Error> {
-        if connection.tenants.len() >= connection.limit {
+        if lock(&self.served).len() >= self.tenants_per_connection {
             metrics::counter!("holdfast_pool_retired_total").increment(1);
             return Err(RecycleError::message("retired: served its share of tenants"));
         }
@@ -155,7 +153,67 @@ pub(crate) struct Shard {
 }
 
 /// Shard, slot and the thread whose runtime drives the connections (none: the many-threaded one) → its pool.
-type Slots = HashMap<(i32, usize, Option<ThreadId>), Arc<managed::Pool<Manager>>>;
+type Slots = HashMap<(i32, usize, Option<ThreadId>), Arc<Slot>>;
+
+/// A place for one connection, and whom that has served.
+struct Seat {
+    pool: managed::Pool<Manager>,
+    served: Served,
+}
+
+impl Seat {
+    /// Its connection for a tenant, or none when it is still in use after `wait`.
+    async fn within(
+        &self,
+        wait: Duration,
+        schema: &SchemaId,
+    ) -> Result<Option<Pooled>, PoolError<tokio_postgres::Error>> {
+        let timeouts = Timeouts { wait: Some(wait), ..self.pool.timeouts() };
+        match self.pool.timeout_get(&timeouts).await {
+            Err(PoolError::Timeout(TimeoutType::Wait)) => Ok(None),
+            Err(error) => Err(error),
+            Ok(connection) => {
+                let mut served = lock(&self.served);
+                if !served.contains(schema) {
+                    served.insert(schema.clone());
+                }
+                drop(served);
+                Ok(Some(connection))
+            }
+        }
+    }
+}
+
+/// The connections that some tenants of a shard share.
+struct Slot {
+    seats: Vec<Seat>,
+}
+
+impl Slot {
+    /// A connection for a tenant: one that has served it before and is free; else one that has served it and becomes free
+    /// within [`PATIENCE`]; else any that is free, rather an open one; else the next, for which it waits `longest`.
+    async fn take(&self, schema: &SchemaId, longest: Duration) -> Result<Pooled, PoolError<tokio_postgres::Error>> {
+        let known: Vec<&Seat> = self.seats.iter().filter(|seat| lock(&seat.served).contains(schema)).collect();
+        for seat in &known {
+            if let Some(connection) = seat.within(Duration::ZERO, schema).await? {
+                return Ok(connection);
+            }
+        }
+        if let Some(seat) = known.iter().min_by_key(|seat| seat.pool.status().waiting)
+            && let Some(connection) = seat.within(PATIENCE, schema).await?
+        {
+            return Ok(connection);
+        }
+        let (open, closed): (Vec<&Seat>, Vec<&Seat>) = self.seats.iter().partition(|seat| seat.pool.status().size > 0);
+        for seat in open.into_iter().chain(closed) {
+            if let Some(connection) = seat.within(Duration::ZERO, schema).await? {
+                return Ok(connection);
+            }
+        }
+        let next = self.seats.iter().min_by_key(|seat| seat.pool.status().waiting).ok_or(PoolError::Closed)?;
+        next.within(longest, schema).await?.ok_or(PoolError::Timeout(TimeoutType::Wait))
+    }
+}
 
 /// The thread of a runtime that has only this one.
 fn own_thread() -> Option<ThreadId> {
@@ -183,6 +241,7 @@ impl Pools {
             Connector { home: Some(handle.clone()), tls: tls.clone() },
             config.tokio_postgres(&config.user, config.password.as_deref()),
             6,
+            &Served::default(),
         )?;
         Ok(Self { config, handle, tls, owner, shards: Mutex::default(), slots: Mutex::default() })
     }
@@ -208,18 +267,17 @@ impl Pools {
     pub(crate) async fn tenant(&self, tenant: &Tenant) -> Result<Pooled, Error> {
         let slot = self.slot(tenant)?;
         let began = Instant::now();
-        let mut connection = slot.get().await?;
+        let connection = slot.take(&tenant.schema, self.config.limits.acquire).await?;
         metrics::histogram!("holdfast_pool_acquire_seconds").record(began.elapsed().as_secs_f64());
-        connection.remember(&tenant.schema);
         Ok(connection)
     }
 
-    fn slot(&self, tenant: &Tenant) -> Result<Arc<managed::Pool<Manager>>, Error> {
+    fn slot(&self, tenant: &Tenant) -> Result<Arc<Slot>, Error> {
         let at = (crate::scope::lock_key(tenant.id) as u64 % self.config.limits.slots.max(1) as u64) as usize;
         let key = (tenant.shard, at, own_thread());
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = slots.get(&key) {
-            return Ok(Arc::clone(pool));
+        if let Some(slot) = slots.get(&key) {
+            return Ok(Arc::clone(slot));
         }
         let shard = self.shards.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant.shard).cloned();
         let shard = shard.ok_or_else(|| {
@@ -228,21 +286,22 @@ impl Pools {
                 tenant.shard
             ))
         })?;
-        let pool = build(
-            &self.config,
-            Connector { home: None, tls: self.tls.clone() },
-            self.config.for_tenants(&shard.role, Some(&shard.password)),
-            self.config.limits.per_slot,
-        )?;
-        let pool = Arc::new(pool);
-        slots.insert(key, Arc::clone(&pool));
-        Ok(pool)
+        let seat = || {
+            let served = Served::default();
+            let connector = Connector { home: None, tls: self.tls.clone() };
+            let postgres = self.config.for_tenants(&shard.role, Some(&shard.password));
+            build(&self.config, connector, postgres, 1, &served).map(|pool| Seat { pool, served })
+        };
+        let seats = (0..self.config.limits.per_slot.max(1)).map(|_| seat()).collect::<Result<_, Error>>()?;
+        let slot = Arc::new(Slot { seats });
+        slots.insert(key, Arc::clone(&slot));
+        Ok(slot)
     }
 
     /// Connections in use, idle and waited for, over all slots.
     pub(crate) fn status(&self) -> (usize, usize, usize) {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.values().map(|pool| pool.status()).fold((0, 0, 0), |sum, status| {
+        slots.values().flat_map(|slot| &slot.seats).map(|seat| seat.pool.status()).fold((0, 0, 0), |sum, status| {
             (sum.0 + status.size.saturating_sub(status.available), sum.1 + status.available, sum.2 + status.waiting)
         })
     }
@@ -253,16 +312,16 @@ fn build(
     connect: Connector,
     postgres: tokio_postgres::Config,
     size: usize,
+    served: &Served,
 ) -> Result<managed::Pool<Manager>, Error> {
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let inner = deadpool_postgres::Manager::from_connect(postgres, connect, manager_config);
-    let manager = Manager { inner, tenants_per_connection: config.limits.tenants_per_connection };
+    let manager =
+        Manager { inner, tenants_per_connection: config.limits.tenants_per_connection, served: Arc::clone(served) };
     managed::Pool::builder(manager)
         .max_size(size)
         .wait_timeout(Some(config.limits.acquire))
         .create_timeout(Some(config.limits.acquire))
-        // The one used last has the plans that are asked for; the others fill up under load only.
-        .queue_mode(QueueMode::Lifo)
         .runtime(deadpool::Runtime::Tokio1)
         .build()
         .map_err(|e| Error::Unavailable(Box::new(e)))

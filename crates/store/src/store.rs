@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::pool::Pools;
 use crate::registry::Registry;
 use crate::scope::TenantScope;
+use crate::turns::Turns;
 use crate::tx::TenantTx;
 
 /// How many messages of the live channel wait for one that hears slowly.
@@ -31,6 +32,7 @@ struct Inner {
     memory: Arc<Memory>,
     live: broadcast::Sender<Arc<str>>,
     file_secret: tokio::sync::OnceCell<Arc<str>>,
+    turns: Turns,
 }
 
 impl std::fmt::Debug for Store {
@@ -50,11 +52,12 @@ impl Store {
         let connection =
             sea_orm::Database::connect(config.sea_orm()).await.map_err(|e| Error::Unavailable(Box::new(e)))?;
         let control = Control::new(connection);
+        let turns = Turns::new(config.limits.searches, config.limits.acquire);
         let pools = Pools::new(config)?;
         let registry = Registry::new(control.clone());
         let (live, _) = broadcast::channel(LIVE_KEPT);
         let (memory, file_secret) = (Memory::new(), tokio::sync::OnceCell::new());
-        let inner = Inner { pools, control, registry, chance, memory, live, file_secret };
+        let inner = Inner { pools, control, registry, chance, memory, live, file_secret, turns };
         let store = Self { inner: Arc::new(inner) };
         drop(store.pools().owner.get().await?);
         Ok(store)
@@ -115,6 +118,11 @@ impl Store {
 
     pub(crate) fn pools(&self) -> &Pools {
         &self.inner.pools
+    }
+
+    /// Whose turn it is to search.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
     }
 
     pub(crate) fn live(&self) -> &broadcast::Sender<Arc<str>> {

@@ -97,6 +97,7 @@ pub const KEYS: &[Key] = &[
     key("trusted_proxies", Shape::Many, None, "networks whose forwarded headers are believed"),
     key("webhook_allow", Shape::Many, None, "private networks that webhooks may reach"),
     key("tenant_requests", Shape::One, Some("256"), "requests of one workspace that a process answers at a time"),
+    key("tenant_searches", Shape::One, None, "searches of one workspace that a process runs at a time"),
     key("tenant_stored_bytes", Shape::One, Some("0"), "bytes that a workspace may hold, such as 10G; 0: any number"),
     key("free_space_floor", Shape::One, Some("256M"), "free space on our disks below which nothing more is stored"),
     key(

@@ -89,6 +89,8 @@ pub struct Settings {
     pub webhook_allow: Vec<IpNet>,
     /// Requests of one tenant that a process answers at a time.
     pub tenant_requests: usize,
+    /// Searches of one tenant that a process runs at a time; none: half of the cores.
+    pub tenant_searches: Option<usize>,
     /// Bytes that a tenant may hold; 0: any number.
     pub tenant_stored_bytes: u64,
     /// Free bytes on our disks below which nothing more is stored.
@@ -156,6 +158,7 @@ impl Settings {
             trusted_proxies: layers.list("trusted_proxies", values::network)?,
             webhook_allow: layers.list("webhook_allow", values::network)?,
             tenant_requests: layers.required("tenant_requests", values::count)?,
+            tenant_searches: layers.parsed("tenant_searches", values::count)?,
             tenant_stored_bytes: layers.required("tenant_stored_bytes", values::bytes)?,
             free_space_floor: layers.required("free_space_floor", values::bytes)?,
             identity_networks: layers.list("identity_networks", values::network)?,

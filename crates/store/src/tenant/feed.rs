@@ -157,6 +157,11 @@ pub async fn list_notes(store: &Store, scope: &TenantScope, query: &FeedQuery<'_
         };
         return rows.iter().map(note_of).collect();
     }
+    // A plain further page costs its rows; what must be looked for may cost every note there is.
+    let _turn = match query.filter {
+        Some(_) => Some(store.turns().take(scope.tenant().id).await?),
+        None => None,
+    };
     let me = query.viewer.member().map(|member| member.0);
     let mut params: Vec<Param<'_>> = vec![(&me, Type::INT8)];
     if let Some(filter) = query.filter {

@@ -22,13 +22,17 @@ struct Watched {
 }
 
 async fn watched(tenants_per_connection: usize) -> Watched {
+    watched_over(1, tenants_per_connection).await
+}
+
+async fn watched_over(connections: usize, tenants_per_connection: usize) -> Watched {
     let database = TestDatabase::create().await;
     database.store().await;
     let proxy = CountingProxy::start(&server().socket, server().port);
     let mut config = database.config.clone();
     config.host = proxy.folder().display().to_string();
     config.limits.slots = 1;
-    config.limits.per_slot = 1;
+    config.limits.per_slot = connections;
     config.limits.stock = 0;
     config.limits.tenants_per_connection = tenants_per_connection;
     let store = Store::connect(config).await.unwrap();
@@ -94,6 +98,28 @@ async fn a_connection_is_retired_after_its_share_of_tenants() {
         store.begin(scope).read_once("SELECT 1", &[]).await.unwrap();
     }
     assert_eq!(proxy.connections() - before, 2, "four tenants at two a connection");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_gets_the_connection_that_has_its_plans() {
+    let Watched { proxy, store, database: _database } = watched_over(2, 500).await;
+    let (first, second) = (scope(&store, "first").await, scope(&store, "second").await);
+    // While the first works on the one connection there is, the second must open another.
+    let mut held = store.begin(&first);
+    held.query("SELECT 1", &[]).await.unwrap();
+    let before = proxy.connections();
+    store.read_hot(&second, HOT, &[]).await.unwrap();
+    assert_eq!(proxy.connections() - before, 1);
+    held.commit().await.unwrap();
+    store.read_hot(&first, HOT, &[]).await.unwrap();
+    // Both are free now: each tenant finds its own again, in whatever order they come, and none plans anew.
+    let (before, flights) = (proxy.connections(), proxy.flights());
+    for _ in 0..10 {
+        for scope in [&second, &first, &first, &second] {
+            store.read_hot(scope, HOT, &[]).await.unwrap();
+        }
+    }
+    assert_eq!((proxy.connections() - before, proxy.flights() - flights), (0, 40));
 }
 
 #[tokio::test(flavor = "multi_thread")]
