@@ -57,6 +57,17 @@ impl CopySink {
     }
 }
 
+/// The tags of notes are kept apart when all rows are there.
+const UNTAGGED: &str = "ALTER TABLE note DISABLE TRIGGER USER";
+/// What [`UNTAGGED`] has left out, of all notes at once. Most tags have none above them, and are one key.
+const TAGGED: &str = "TRUNCATE note_tag; ALTER TABLE note_tag DROP CONSTRAINT note_tag_pkey;
+    INSERT INTO note_tag (key, created_ts, note_id)
+        SELECT DISTINCT left(lower(tag COLLATE \"C\"), 100), n.created_ts, n.id FROM note n, unnest(n.tags) tag
+        WHERE strpos(array_to_string(n.tags, ''), '/') = 0 AND tag IS NOT NULL
+        UNION ALL SELECT key, n.created_ts, n.id FROM note n, unnest(holdfast_search.tag_keys(n.tags)) key
+        WHERE strpos(array_to_string(n.tags, ''), '/') > 0;
+    ALTER TABLE note_tag ADD PRIMARY KEY (key, created_ts, note_id); ALTER TABLE note ENABLE TRIGGER USER";
+
 impl Store {
     /// Begins a load into a closed or provisioning tenant.
     ///
@@ -96,6 +107,7 @@ impl Store {
             load.client()?.batch_execute(&format!("DROP INDEX {name}")).await?;
             load.indexes.push(definition);
         }
+        load.client()?.batch_execute(UNTAGGED).await?;
         Ok(load)
     }
 }
@@ -210,12 +222,13 @@ impl Load {
         for definition in keys.iter().chain(&indexes) {
             client.batch_execute(definition).await?;
         }
+        client.batch_execute(TAGGED).await?;
         let row =
             client.query_one("SELECT setval('id_seq', greatest($1::bigint, 1), $1::bigint > 0)", &[&last_id]).await?;
         let _: i64 = row.try_get(0)?;
         client
             .batch_execute(
-                "ANALYZE member; ANALYZE note; ANALYZE attachment; ANALYZE reaction; ANALYZE note_relation; COMMIT",
+                "ANALYZE member; ANALYZE note; ANALYZE attachment; ANALYZE reaction; ANALYZE note_relation; ANALYZE note_tag; COMMIT",
             )
             .await?;
         self.connection = None;

@@ -1,7 +1,7 @@
-//! The indexes for searching large tenants, for texts and for tags: made beside everything else, never at a start.
+//! The index for searching the texts of large tenants: made beside everything else, never at a start.
 //!
-//! A rare word or tag is found in them instead of in every note; common ones are among the newest notes, where a list looks
-//! first. Small tenants have none: each index costs planning and writing.
+//! A rare word is found in it instead of in every note; common ones are among the newest notes, where a list looks first.
+//! Small tenants have none: an index costs planning and writing.
 
 use domain::id::SchemaId;
 
@@ -12,22 +12,19 @@ use crate::store::Store;
 const LOCK: &str = "SELECT pg_try_advisory_lock(7235419881123003)";
 const UNLOCK: &str = "RESET statement_timeout; SELECT pg_advisory_unlock(7235419881123003)";
 
-/// The largest tenant in use that has at least `$1` notes, as far as statistics know, and lacks one of them: that for texts
-/// only where trigrams are installed. It is of the collation in which filters compare.
-const NEXT: &str = "SELECT t.schema_id, wanted.name, wanted.method FROM holdfast.tenant t
+/// The largest tenant in use that has at least `$1` notes, as far as statistics know, and lacks it; none where trigrams are
+/// not installed.
+const NEXT: &str = "SELECT t.schema_id FROM holdfast.tenant t
     JOIN pg_class c ON c.relnamespace = to_regnamespace(t.schema_id) AND c.relname = 'note'
-    JOIN (VALUES ('note_tag_idx', '(holdfast_search.tag_keys(tags))', false),
-                 ('note_content_trgm_idx', '(content COLLATE \"C\" ext.gin_trgm_ops)', true)) wanted (name, method, trigrams)
-      ON NOT wanted.trigrams
-      OR EXISTS (SELECT FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace
-                 WHERE n.nspname = 'ext' AND o.opcname = 'gin_trgm_ops')
     WHERE t.state IN ('active', 'read_only') AND c.reltuples >= $1
+      AND EXISTS (SELECT FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace
+                  WHERE n.nspname = 'ext' AND o.opcname = 'gin_trgm_ops')
       AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-                      WHERE i.indrelid = c.oid AND x.relname = wanted.name AND i.indisvalid)
-    ORDER BY c.reltuples DESC, wanted.name DESC LIMIT 1";
+                      WHERE i.indrelid = c.oid AND x.relname = 'note_content_trgm_idx' AND i.indisvalid)
+    ORDER BY c.reltuples DESC LIMIT 1";
 
 impl Store {
-    /// Makes one index that a tenant with at least `least` notes lacks; tells of which tenant, if any. Reading and writing
+    /// Makes the index of one tenant with at least `least` notes that lacks it; tells of which, if any. Reading and writing
     /// go on meanwhile.
     pub async fn build_search_index(&self, least: f32) -> Result<Option<SchemaId>, Error> {
         let connection = self.pools().owner.get().await?;
@@ -44,13 +41,15 @@ impl Store {
 
 async fn build(client: &tokio_postgres::Client, least: f32) -> Result<Option<SchemaId>, Error> {
     let Some(row) = client.query_opt(NEXT, &[&least]).await? else { return Ok(None) };
-    let (text, name, method): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let text: String = row.try_get(0)?;
     let Ok(schema) = text.parse::<SchemaId>() else { return Ok(None) };
     client.batch_execute("SET statement_timeout = 0").await?;
     // What a build that broke off has left.
-    client.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {schema}.{name}")).await?;
+    client.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {schema}.note_content_trgm_idx")).await?;
+    // Of the collation in which filters compare.
     let build = format!(
-        "CREATE INDEX CONCURRENTLY {name} ON {schema}.note USING gin {method} WITH (gin_pending_list_limit = 256)"
+        "CREATE INDEX CONCURRENTLY note_content_trgm_idx ON {schema}.note USING gin (content COLLATE \"C\" ext.gin_trgm_ops) \
+         WITH (gin_pending_list_limit = 256)"
     );
     client.batch_execute(&build).await?;
     Ok(Some(schema))

@@ -152,6 +152,9 @@ async fn open(
     })
 }
 
+/// Tables of a tenant that follow from its others: no point holds them, a load makes them anew ([`crate::load`]).
+pub(crate) const DERIVED: [&str; 1] = ["note_tag"];
+
 const AFTER: &str = concat!(
     "SELECT ",
     columns!(),
@@ -193,7 +196,7 @@ impl Snapshot {
         &self.schema
     }
 
-    /// Every table with rows of the tenant's, found in the catalogue and not in a list.
+    /// Every table with rows of the tenant's, found in the catalogue and not in a list; without what follows from others.
     ///
     /// # Errors
     /// `Refused`, naming it, for anything in the schema that could hold data and cannot be read or is of another kind.
@@ -204,7 +207,11 @@ impl Snapshot {
             let (oid, name, kind, readable): (u32, String, String, bool) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
             let child: bool = row.try_get(4)?;
-            if self.left_out.is_some_and(|names| kind == "S" || names.contains(&name.as_str())) {
+            let left_out = match self.left_out {
+                Some(names) => kind == "S" || names.contains(&name.as_str()),
+                None => DERIVED.contains(&name.as_str()),
+            };
+            if left_out {
                 continue;
             }
             match kind.as_str() {

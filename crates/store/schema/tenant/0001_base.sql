@@ -46,6 +46,16 @@ CREATE INDEX note_pinned_idx ON note (created_ts DESC, id DESC) WHERE pinned AND
 CREATE INDEX note_creator_idx ON note (creator_id, created_ts DESC, id DESC);
 CREATE INDEX note_parent_idx ON note (parent_id, id DESC) WHERE parent_id IS NOT NULL;
 
+-- By which tags a note is found, in the order of lists: its tags in lower case (ASCII letters only, as filters compare them)
+-- and those above them, cut at 100 letters. Triggers of `note` keep it in step; it follows from the notes, so points leave
+-- it out and a load makes it anew.
+CREATE TABLE note_tag (
+    key        varchar(100) COLLATE "C" NOT NULL,
+    created_ts bigint NOT NULL,
+    note_id    bigint NOT NULL,
+    PRIMARY KEY (key, created_ts, note_id)
+);
+
 -- REFERENCE: the author linked it. COMMENT: note_id comments on related_id.
 CREATE TABLE note_relation (
     note_id    bigint NOT NULL,
@@ -297,7 +307,28 @@ BEGIN
     END IF;
     RETURN p_note;
 END $$ $f$, current_schema());
+
+-- Keeps `note_tag` in step with a note, whoever writes it.
+EXECUTE format($f$
+CREATE FUNCTION %1$I.note_tagged() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        DELETE FROM %1$I.note_tag t WHERE t.key = ANY (holdfast_search.tag_keys(OLD.tags))
+            AND t.created_ts = OLD.created_ts AND t.note_id = OLD.id;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        INSERT INTO %1$I.note_tag (key, created_ts, note_id)
+            SELECT k, NEW.created_ts, NEW.id FROM unnest(holdfast_search.tag_keys(NEW.tags)) k ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN NULL;
+END $$ $f$, current_schema());
 END $make$;
+
+CREATE TRIGGER note_tagged AFTER INSERT ON note FOR EACH ROW WHEN (NEW.tags <> '{}') EXECUTE FUNCTION note_tagged();
+CREATE TRIGGER note_retagged AFTER UPDATE OF tags, created_ts, id ON note FOR EACH ROW
+    WHEN ((OLD.tags, OLD.created_ts, OLD.id) IS DISTINCT FROM (NEW.tags, NEW.created_ts, NEW.id)) EXECUTE FUNCTION note_tagged();
+CREATE TRIGGER note_untagged AFTER DELETE ON note FOR EACH ROW WHEN (OLD.tags <> '{}') EXECUTE FUNCTION note_tagged();
 
 -- What must stay so after a restore goes into the ledger of the control plane.
 CREATE TRIGGER access_token_removed AFTER DELETE ON access_token FOR EACH ROW EXECUTE FUNCTION holdfast_audit.note_removal();

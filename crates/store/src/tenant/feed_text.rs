@@ -2,20 +2,24 @@
 //!
 //! A planner cannot know how many notes a filter lets through: of a text it knows a hundred samples, of an expression
 //! nothing. Guessing few, it reads every note to find twenty; guessing many, it walks to the end for a single one. So it is
-//! not asked. The newest notes are walked first, and only where they do not fill the page all others are looked through, by
-//! an index where one narrows them. All steps are in one statement, each behind a gate that looks at what the ones before
-//! have found.
+//! not asked. Notes with a tag are walked in the order of the list, by the table that has them so. For other filters the
+//! newest notes are walked, and only where they do not fill the page all others are looked through, by an index where one
+//! narrows them. All steps are in one statement, each behind a gate that looks at what the ones before have found.
 
 use super::feed::{FeedQuery, Order, SortTime, Viewer};
+use super::filter_narrow::Narrow;
 use super::notes::columns;
 
-/// How many of the newest notes are walked before an index is asked: what one page of a filter that one note in a hundred
-/// passes takes.
-const NEAR: i64 = 2_000;
-/// The same where the index is quick to say that there are few: then it is asked first.
-const NEAREST: i64 = 250;
-/// As many as can be sorted at once without another walk.
+/// The longest page (with what is left out before it) that is looked for step by step where there is a filter but no tag.
+const LONGEST: i64 = 1_000;
+/// How many of the newest notes are walked before all others are looked through.
+const NEAR: i64 = 4_000;
+/// How many are walked before an index is asked. One that passes among them says that there are many.
+const NEAREST: i64 = 300;
+/// As many as an index may find before more are walked instead.
 const FEW: i64 = 100;
+/// At least as many notes with a tag are walked before all of them are left to the planner.
+const TAGGED: i64 = 64;
 
 /// The list, with `{s}.` before the names of tables. `$1` is the viewer.
 pub(super) fn text_of(query: &FeedQuery<'_>) -> String {
@@ -42,11 +46,15 @@ fn in_steps(query: &FeedQuery<'_>) -> bool {
     query.order.time == SortTime::Created && !query.order.ascending && !query.archived
 }
 
-/// Whether the text names the condition that narrows the filter, with its parameters.
+/// What narrows the list, where the text says so: its parameters are named only then.
+fn narrowed<'a>(query: &FeedQuery<'a>) -> Option<&'a Narrow> {
+    let narrow = query.filter.and_then(|filter| filter.narrow.as_ref()).filter(|_| in_steps(query))?;
+    (matches!(narrow, Narrow::Tags(_)) || query.limit + query.offset <= LONGEST).then_some(narrow)
+}
+
+/// Whether the text names what narrows the filter, with its parameters.
 pub(super) fn is_narrowed(query: &FeedQuery<'_>) -> bool {
-    in_steps(query)
-        && query.limit + query.offset <= NEAR / 2
-        && query.filter.is_some_and(|filter| filter.narrow.is_some())
+    narrowed(query).is_some()
 }
 
 fn sorted(order: Order) -> String {
@@ -107,62 +115,112 @@ fn pinned(query: &FeedQuery<'_>) -> String {
 
 /// The numbers of the notes up to the end of the page.
 fn arms(query: &FeedQuery<'_>) -> String {
+    match narrowed(query) {
+        Some(Narrow::Tags(arms)) => by_tags(query, arms),
+        Some(Narrow::Index(index)) => by_index(query, index),
+        None => by_walk(query),
+    }
+}
+
+const NEWEST: &str = "ORDER BY n.created_ts DESC, n.id DESC";
+
+/// How many the part `name` of the statement has found.
+fn found(name: &str) -> String {
+    format!("(SELECT count(*) FROM {name})")
+}
+
+/// The newest `count` notes behind `gate`, as the part `name` of the statement.
+fn walk(query: &FeedQuery<'_>, name: &str, count: i64, gate: &str) -> String {
     let (seen, passing, upto) = (seen(query), passing(query), query.limit + query.offset);
-    let newest = "ORDER BY n.created_ts DESC, n.id DESC";
-    let Some(filter) = query.filter.filter(|_| upto <= NEAR / 2) else {
+    format!(
+        "{name} AS MATERIALIZED (SELECT n.id FROM \
+         (SELECT n.* FROM {{s}}.note n WHERE {seen}{gate} {NEWEST} LIMIT {count}) n \
+         WHERE TRUE{passing} {NEWEST} LIMIT {upto})"
+    )
+}
+
+/// Without an index: the newest notes, then all.
+fn by_walk(query: &FeedQuery<'_>) -> String {
+    let (seen, passing, upto) = (seen(query), passing(query), query.limit + query.offset);
+    if query.filter.is_none() || upto > LONGEST {
         return format!(
-            "SELECT id FROM (SELECT n.id FROM {{s}}.note n WHERE {seen}{passing} {newest} LIMIT {upto}) far"
-        );
-    };
-    // The newest `count` notes behind `gate`, as the part `name` of the statement.
-    let walk = |name: &str, count: i64, gate: &str| {
-        format!(
-            "{name} AS MATERIALIZED (SELECT n.id FROM \
-             (SELECT n.* FROM {{s}}.note n WHERE {seen}{gate} {newest} LIMIT {count}) n \
-             WHERE TRUE{passing} {newest} LIMIT {upto})"
-        )
-    };
-    let found = |name: &str| format!("(SELECT count(*) FROM {name})");
-    let full = |name: &str| format!("SELECT id FROM {name} WHERE {} >= {upto}", found(name));
-    let short = |name: &str| format!("{} < {upto}", found(name));
-    let Some(narrow) = &filter.narrow else {
-        let rest = format!("WHERE {seen}{passing} AND {} {newest} LIMIT {upto}", short("near"));
-        return format!(
-            "WITH {} {} UNION ALL SELECT id FROM (SELECT n.id FROM {{s}}.note n {rest}) far",
-            walk("near", NEAR, ""),
-            full("near")
-        );
-    };
-    // All that the index finds, read no further than it is asked for, and sorted: told how few are wanted, a planner would
-    // walk.
-    let rest = if narrow.exact { held_apart(query) } else { &passing };
-    let hits = |gate: &str| {
-        format!(
-            "hits AS MATERIALIZED (SELECT n.id, n.created_ts FROM {{s}}.note n \
-             WHERE {seen} AND {}{rest} AND {gate})",
-            narrow.sql
-        )
-    };
-    let sorted =
-        |gate: &str| format!("SELECT id FROM (SELECT n.id FROM hits n WHERE {gate} {newest} LIMIT {upto}) far");
-    if narrow.cheap {
-        let many = format!(" AND (SELECT count(*) FROM (SELECT FROM hits LIMIT {}) taste) > {FEW}", FEW + 1);
-        let neither = format!("{} AND {}", short("nearest"), short("near"));
-        return format!(
-            "WITH {}, {}, {} {} UNION ALL {} UNION ALL {}",
-            walk("nearest", NEAREST, ""),
-            hits(&short("nearest")),
-            walk("near", NEAR, &many),
-            full("nearest"),
-            full("near"),
-            sorted(&neither)
+            "SELECT id FROM (SELECT n.id FROM {{s}}.note n WHERE {seen}{passing} {NEWEST} LIMIT {upto}) far"
         );
     }
+    let near = found("near");
     format!(
-        "WITH {}, {} {} UNION ALL {}",
-        walk("near", NEAR, ""),
-        hits(&short("near")),
-        full("near"),
-        sorted(&short("near"))
+        "WITH {} SELECT id FROM near WHERE {near} >= {upto} UNION ALL SELECT id FROM \
+         (SELECT n.id FROM {{s}}.note n WHERE {seen}{passing} AND {near} < {upto} {NEWEST} LIMIT {upto}) far",
+        walk(query, "near", NEAR, "")
+    )
+}
+
+/// A few of the newest notes first. None among them that passes says that there are few, so the index is asked; if it knows
+/// of many all the same, or there was one, more are walked. What the index finds is read no further than it is asked for,
+/// and sorted: told how few are wanted, a planner would walk.
+fn by_index(query: &FeedQuery<'_>, index: &str) -> String {
+    let (seen, passing, upto) = (seen(query), passing(query), query.limit + query.offset);
+    let (nearest, near) = (found("nearest"), found("near"));
+    let many = format!("(SELECT count(*) FROM (SELECT FROM hits LIMIT {}) taste) > {FEW}", FEW + 1);
+    let gate = format!(" AND {nearest} < {upto} AND ({nearest} > 0 OR {many})");
+    format!(
+        "WITH {}, hits AS MATERIALIZED (SELECT n.id, n.created_ts FROM {{s}}.note n \
+         WHERE {seen} AND {index}{passing} AND {nearest} < {upto}), {} \
+         SELECT id FROM nearest WHERE {nearest} >= {upto} UNION ALL SELECT id FROM near WHERE {near} >= {upto} \
+         UNION ALL SELECT id FROM (SELECT n.id FROM hits n WHERE {nearest} < {upto} AND {near} < {upto} {NEWEST} LIMIT {upto}) far",
+        walk(query, "nearest", NEAREST, ""),
+        walk(query, "near", NEAR, &gate)
+    )
+}
+
+/// For each alternative the newest notes with its tag; where those do not fill the page, all of them. Of several tags that an
+/// alternative asks for, the rarest is walked, and the next one looked up.
+fn by_tags(query: &FeedQuery<'_>, arms: &[Vec<String>]) -> String {
+    let (seen, passing, upto) = (seen(query), passing(query), query.limit + query.offset);
+    let count = TAGGED.max(4 * upto);
+    let order = "ORDER BY t.created_ts DESC, t.note_id DESC";
+    let (mut parts, mut selects) = (Vec::new(), Vec::new());
+    for (at, keys) in arms.iter().enumerate() {
+        let tagged = match keys.as_slice() {
+            [key] => format!("{{s}}.note_tag t WHERE t.key = {key}"),
+            several => {
+                parts.push(rarest(at, several));
+                format!(
+                    "{{s}}.note_tag t WHERE t.key = (SELECT keys[1] FROM rarest{at}) AND (SELECT TRUE FROM {{s}}.note_tag o \
+                     WHERE o.key = (SELECT keys[2] FROM rarest{at}) AND o.created_ts = t.created_ts AND o.note_id = t.note_id)"
+                )
+            }
+        };
+        let (mut first, mut known) = (format!("(SELECT t.* FROM {tagged} {order} LIMIT {count})"), String::new());
+        if keys.len() > 1 {
+            parts.push(format!("tagged{at} AS MATERIALIZED {first}"));
+            (first, known) = (format!("tagged{at}"), found(&format!("tagged{at}")));
+        }
+        parts.push(format!(
+            "some{at} AS MATERIALIZED (SELECT n.id FROM {first} t JOIN {{s}}.note n ON n.id = t.note_id \
+             WHERE {seen}{passing} {order} LIMIT {upto})"
+        ));
+        if known.is_empty() {
+            known = format!("(SELECT count(*) FROM (SELECT FROM {tagged} LIMIT {count}) taste)");
+        }
+        let (some, condition) = (
+            found(&format!("some{at}")),
+            tagged.replacen(" t WHERE", " t JOIN {s}.note n ON n.id = t.note_id WHERE", 1),
+        );
+        selects.push(format!(
+            "SELECT id FROM some{at} UNION SELECT id FROM (SELECT n.id FROM {condition} AND {seen}{passing} \
+             AND {some} < {upto} AND {known} = {count} {order} LIMIT {upto}) rest{at}"
+        ));
+    }
+    format!("WITH {} {}", parts.join(", "), selects.join(" UNION "))
+}
+
+/// Which of the keys fewest notes have, and which come next.
+fn rarest(at: usize, keys: &[String]) -> String {
+    format!(
+        "rarest{at} AS MATERIALIZED (SELECT array_agg(v.key ORDER BY v.notes) AS keys FROM (SELECT v.key, \
+         (SELECT count(*) FROM (SELECT FROM {{s}}.note_tag t WHERE t.key = v.key LIMIT 1000) t) AS notes \
+         FROM (VALUES ({})) v (key)) v)",
+        keys.join("), (")
     )
 }

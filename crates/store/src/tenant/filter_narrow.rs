@@ -1,5 +1,6 @@
-//! What follows from a filter and can be answered by an index: tags by their keys, texts by their trigrams, a creator by his
-//! number. Where few notes pass a filter, they are found by it instead of being looked for in every note.
+//! What follows from a filter and can be answered by an index: tags by the table that has them in the order of lists, texts
+//! by their trigrams, a creator by his number. Where few notes pass a filter, they are found by it instead of being looked
+//! for in every note.
 
 use domain::filter::{Filter, Op, TagTest, TagsTest, TextField, TextTest, fold_ascii};
 
@@ -7,58 +8,69 @@ use super::filter_sql::{SqlBuilder, creator};
 use super::filter_text::indexed_text;
 use crate::Type;
 
+/// Letters of a key of a tag.
+const KEY: usize = 100;
 /// Letters and digits in a row from which the index of trigrams knows a text.
 const LEAST: usize = 3;
 
+/// As many alternatives, and as many tags of one, as a list is made of; what is more is asked for in another way.
+const ARMS: usize = 4;
+
 /// What narrows a list.
-pub(super) struct Narrow {
-    /// The condition.
-    pub(super) sql: String,
-    /// Whether its index is quick to say which notes pass, also where they are thousands. That of trigrams is not.
-    pub(super) cheap: bool,
-    /// Whether it says all that the filter says.
-    pub(super) exact: bool,
+pub(super) enum Narrow {
+    /// Tags. A note that passes has all keys of one of these alternatives; each key is the place (`$4`) of its value.
+    Tags(Vec<Vec<String>>),
+    /// A condition that follows from the filter and that an index answers.
+    Index(String),
 }
 
-/// Appends the condition, if there is one, and tells whether it is [cheap](Narrow::cheap).
-pub(super) fn narrow(filter: &Filter, sql: &mut SqlBuilder) -> Option<bool> {
+/// What narrows the filter, its values bound; none where nothing does.
+pub(super) fn narrow(filter: &Filter, sql: &mut SqlBuilder) -> Option<Narrow> {
+    // Tags say most for least; who wrote it says little in a small team.
+    if let Some(arms) = tag_arms(filter).filter(|arms| (1..=ARMS).contains(&arms.len())) {
+        let mut place = |key: &String| sql.place(key.clone());
+        return Some(Narrow::Tags(arms.iter().map(|keys| keys.iter().take(ARMS).map(&mut place).collect()).collect()));
+    }
     let parts = match filter {
         Filter::All(parts) => parts.as_slice(),
         one => std::slice::from_ref(one),
     };
-    // Tags say most for least; who wrote it says little in a small team.
-    let kinds: [fn(&Filter) -> bool; 3] = [is_tags, has_index, is_creator];
-    kinds.into_iter().enumerate().find_map(|(rank, kind)| {
+    let kinds: [fn(&Filter) -> bool; 2] = [has_index, is_creator];
+    kinds.into_iter().find_map(|kind| {
         let chosen: Vec<&Filter> = parts.iter().filter(|part| kind(part)).collect();
         each(&chosen, " AND ", sql);
-        (!chosen.is_empty()).then_some(rank == 0)
+        (!chosen.is_empty()).then(|| Narrow::Index(sql.take()))
     })
 }
 
-/// Whether the keys of tags say all that the filter says.
-pub(super) fn is_exact(filter: &Filter) -> bool {
-    match filter {
-        Filter::Any(parts) => is_tags(filter) && parts.iter().all(is_exact),
-        Filter::Tags(test) => has_index(filter) && !matches!(test, TagsTest::Same(_)) && plain(test),
-        _ => false,
-    }
+/// The key by which notes with a tag are found, as `holdfast_search.tag_keys` makes it.
+fn key(tag: &str) -> String {
+    fold_ascii(tag).chars().take(KEY).collect()
 }
 
-/// A value with a line end would be taken for the key of a tag above.
-fn plain(test: &TagsTest) -> bool {
-    let values = match test {
-        TagsTest::Has(value) | TagsTest::Exists(TagTest::Equals(value)) => std::slice::from_ref(value),
-        TagsTest::Under(values) | TagsTest::HasAll(values) | TagsTest::HasAny(values) => values,
-        _ => return false,
-    };
-    values.iter().all(|value| !value.contains('\n'))
-}
-
-fn is_tags(filter: &Filter) -> bool {
+/// Alternatives of keys: a note that passes has all keys of one of them. None where that cannot be said.
+fn tag_arms(filter: &Filter) -> Option<Vec<Vec<String>>> {
+    let all = |values: &[String]| values.iter().map(|value| key(value)).collect::<Vec<_>>();
     match filter {
-        Filter::Any(parts) => !parts.is_empty() && parts.iter().all(is_tags),
-        Filter::Tags(_) => has_index(filter),
-        _ => false,
+        Filter::Tags(test) => match test {
+            TagsTest::Has(value) | TagsTest::Exists(TagTest::Equals(value)) => Some(vec![vec![key(value)]]),
+            TagsTest::Under(values) | TagsTest::HasAny(values) => {
+                Some(all(values).into_iter().map(|key| vec![key]).collect())
+            }
+            TagsTest::HasAll(values) | TagsTest::Same(values) => (!values.is_empty()).then(|| vec![all(values)]),
+            TagsTest::Exists(_) | TagsTest::All(_) | TagsTest::ExistsOne(_) => None,
+        },
+        Filter::Any(parts) => {
+            let arms = parts.iter().map(tag_arms).collect::<Option<Vec<_>>>()?;
+            Some(arms.concat())
+        }
+        Filter::All(parts) => {
+            let known: Vec<_> = parts.iter().filter_map(tag_arms).collect();
+            let together: Vec<String> =
+                known.iter().filter(|arms| arms.len() == 1).flatten().flatten().cloned().collect();
+            if together.is_empty() { known.into_iter().min_by_key(Vec::len) } else { Some(vec![together]) }
+        }
+        _ => None,
     }
 }
 
@@ -121,48 +133,48 @@ fn one(filter: &Filter, sql: &mut SqlBuilder) {
     }
 }
 
-/// By the keys that `holdfast_search.tag_keys` gives a note: exact for each of these tests but `Same`, which wants more.
+/// The notes with one of the keys; of several that a note must have, with the first.
 fn tags(test: &TagsTest, sql: &mut SqlBuilder) {
-    let folded = |values: &[String]| values.iter().map(|value| fold_ascii(value)).collect::<Vec<_>>();
-    let (sign, keys) = match test {
-        TagsTest::Has(value) | TagsTest::Exists(TagTest::Equals(value)) => (" && ", vec![fold_ascii(value)]),
-        TagsTest::Under(values) => {
-            let above = folded(values).into_iter().flat_map(|key| [format!("\n{key}"), key]);
-            (" && ", above.collect())
-        }
-        TagsTest::HasAny(values) => (" && ", folded(values)),
-        TagsTest::HasAll(values) | TagsTest::Same(values) => (" @> ", folded(values)),
-        TagsTest::Exists(_) | TagsTest::All(_) | TagsTest::ExistsOne(_) => (" @> ", Vec::new()),
+    let keys: Vec<String> = match test {
+        TagsTest::Has(value) | TagsTest::Exists(TagTest::Equals(value)) => vec![key(value)],
+        TagsTest::Under(values) | TagsTest::HasAny(values) => values.iter().map(|value| key(value)).collect(),
+        TagsTest::HasAll(values) | TagsTest::Same(values) => values.iter().take(1).map(|value| key(value)).collect(),
+        TagsTest::Exists(_) | TagsTest::All(_) | TagsTest::ExistsOne(_) => Vec::new(),
     };
-    sql.push("holdfast_search.tag_keys(n.tags)");
-    sql.push(sign);
+    sql.push("n.id = ANY (ARRAY(SELECT t.note_id FROM {s}.note_tag t WHERE t.key = ANY (");
     sql.bind(keys, Type::TEXT_ARRAY);
+    sql.push(")))");
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_exact;
+    use super::Narrow;
     use crate::tenant::filter_sql::compile_list;
 
     fn narrowed(filter: &str) -> Option<String> {
-        compile_list(&domain::filter::parse(filter, 0).expect("a filter")).narrow.map(|narrow| narrow.sql)
+        compile_list(&domain::filter::parse(filter, 0).expect("a filter")).narrow.map(|narrow| match narrow {
+            Narrow::Tags(arms) => arms.iter().map(|keys| keys.join(" and ")).collect::<Vec<_>>().join(" or "),
+            Narrow::Index(sql) => sql,
+        })
     }
 
     #[test]
     fn what_an_index_knows_narrows_a_list() {
-        let tag = "holdfast_search.tag_keys(n.tags) && ";
-        assert_eq!(narrowed("'a' in tags && pinned"), Some(format!("{tag}$4")));
+        assert_eq!(narrowed("'a' in tags && pinned").as_deref(), Some("$4"));
+        assert_eq!(narrowed("tag in ['a', 'b']").as_deref(), Some("$8 or $9"));
+        assert_eq!(narrowed("'a' in tags && tag in ['b'] && tag in ['c', 'd']").as_deref(), Some("$13 and $14"));
+        assert_eq!(narrowed("content.contains('word') && 'a' in tags").as_deref(), Some("$5"));
         assert_eq!(
-            narrowed("tag in ['a'] || content.contains('word')"),
-            Some(format!("({tag}$6 OR (n.content COLLATE \"C\" ILIKE $7))")),
+            narrowed("tag in ['a'] || content.contains('word')").as_deref(),
+            Some(
+                "(n.id = ANY (ARRAY(SELECT t.note_id FROM {s}.note_tag t WHERE t.key = ANY ($6))) \
+                 OR (n.content COLLATE \"C\" ILIKE $7))"
+            ),
         );
         assert_eq!(narrowed("content.contains('ab') || 'a' in tags"), None);
         assert_eq!(narrowed("!('a' in tags)"), None);
+        assert_eq!(narrowed("tags.all(t, t == 'a')"), None);
         assert_eq!(narrowed("creator_id == 1 && pinned").as_deref(), Some("n.creator_id = $3"));
-        assert_eq!(narrowed("content.contains('word') && 'a' in tags"), Some(format!("{tag}$5")));
         assert_eq!(narrowed("has_link"), None);
-        let exact = |filter| is_exact(&domain::filter::parse(filter, 0).expect("a filter"));
-        assert!(exact("tag in ['a']") && exact("'a' in tags || sets.contains(tags, ['b', 'c'])"));
-        assert!(!exact("'a' in tags && pinned") && !exact("sets.equivalent(tags, ['a'])") && !exact("'\\na' in tags"));
     }
 }

@@ -9,7 +9,7 @@ use domain::filter::{
 };
 use tokio_postgres::types::ToSql;
 
-use super::filter_narrow::{Narrow, is_exact, narrow};
+use super::filter_narrow::{Narrow, narrow};
 use super::filter_text::{like_plain, text};
 use crate::Type;
 use crate::tx::Param;
@@ -51,9 +51,8 @@ pub fn compile(filter: &Filter, first: usize) -> Condition {
 pub fn compile_list(filter: &Filter) -> Condition {
     let mut builder = SqlBuilder { text: String::new(), values: Vec::new(), first: 2, schema: "{s}." };
     condition(filter, &mut builder);
-    let (sql, plain) = (std::mem::take(&mut builder.text), builder.values.len());
-    let cheap = narrow(filter, &mut builder);
-    let narrow = cheap.map(|cheap| Narrow { sql: builder.text, cheap, exact: is_exact(filter) });
+    let (sql, plain) = (builder.take(), builder.values.len());
+    let narrow = narrow(filter, &mut builder);
     Condition { sql, narrow, plain, values: builder.values }
 }
 
@@ -77,6 +76,18 @@ impl SqlBuilder {
         self.values.push((Box::new(value), kind));
         self.text.push('$');
         self.text.push_str(&number.to_string());
+    }
+
+    /// The text so far; it begins anew.
+    pub(super) fn take(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
+
+    /// The place of a new text among the parameters, for a text that is made elsewhere.
+    pub(super) fn place(&mut self, value: String) -> String {
+        let before = self.take();
+        self.bind(value, Type::TEXT);
+        std::mem::replace(&mut self.text, before)
     }
 }
 

@@ -105,16 +105,25 @@ async fn rows_loaded_come_out_of_a_snapshot_in_order() {
     sink.send(Bytes::from_static(b"2\t7\t1\tb\t10\n1\t7\t1\ta")).await.unwrap();
     sink.send(Bytes::from_static(b"\t10\n")).await.unwrap();
     assert_eq!(sink.finish().await.unwrap(), 2);
+    let columns = ["id", "uid", "creator_id", "created_ts", "updated_ts", "visibility", "tags"];
+    let mut sink = load.copy_in("note", &columns).await.unwrap();
+    sink.send(Bytes::from_static(b"3\ta\t1\t5\t5\tPUBLIC\t{A,a,b}\n4\tb\t1\t6\t6\tPUBLIC\t{X/y/Z,x}\n")).await.unwrap();
+    sink.send(Bytes::from_static(b"5\tc\t1\t7\t7\tPUBLIC\t{}\n")).await.unwrap();
+    assert_eq!(sink.finish().await.unwrap(), 3);
     load.finish(41).await.unwrap();
+    assert_eq!(crate::filters::tags_in_step(&store, &scope).await, 5);
 
     let mut tx = store.begin(&scope);
     assert_eq!(tx.next_id().await.unwrap(), 42);
     tx.touch().await.unwrap();
+    tx.query("UPDATE note SET tags = ARRAY['c'] WHERE id = 4", &[]).await.unwrap();
     tx.commit().await.unwrap();
+    assert_eq!(crate::filters::tags_in_step(&store, &scope).await, 3, "in step again after a load");
 
     let mut snapshot = store.open_snapshot(&scope).await.unwrap();
     assert_eq!(snapshot.info().last_id, 42);
     let tables = snapshot.tables().await.unwrap();
+    assert!(!tables.iter().any(|table| table.name == "note_tag"), "it follows from the notes");
     let reaction = tables.iter().find(|table| table.name == "reaction").unwrap().clone();
     assert_eq!(reaction.primary_key, ["id"]);
     assert_eq!(snapshot.id_bounds(&reaction).await.unwrap(), Some((1, 2)));
