@@ -86,6 +86,7 @@ pub(crate) struct Ready {
 
 /// A site that runs.
 pub(crate) struct Served {
+    identity: Identity,
     server: Running,
     grpc: Option<app::grpc::Running>,
     ops: Option<OpsRunning>,
@@ -104,6 +105,7 @@ impl Served {
         if let Some(ops) = self.ops {
             ops.stop().await.ok();
         }
+        self.identity.settled().await;
     }
 }
 
@@ -145,7 +147,7 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
     let admin = actix_data(Admin { identity: identity.clone(), ..installation.admin() });
     let mut routes = app::routes();
     routes.extend(admin::routes());
-    let site = Site { identity, routes, configure: vec![state, admin], chance };
+    let site = Site { identity: identity.clone(), routes, configure: vec![state, admin], chance };
     let tls = tls(settings, shutdown)?;
     let default_tenant = settings
         .default_tenant
@@ -178,7 +180,7 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
         s3_url: installation.s3_url.clone(),
         pid: std::process::id(),
     };
-    Ok(Served { server, grpc, ops, ready })
+    Ok(Served { identity, server, grpc, ops, ready })
 }
 
 /// What room there is, watched from now on.

@@ -13,6 +13,7 @@ mod error;
 mod exchange;
 mod flow;
 mod ladder;
+mod later;
 mod ldap;
 mod oauth2;
 mod oidc;
@@ -73,6 +74,7 @@ pub struct Identity {
     operators: Option<Arc<provider::Provider>>,
     /// What may come once only: finished sign-ins, logout tokens; with the time when they are over.
     used: Arc<Mutex<HashMap<String, i64>>>,
+    later: later::Later,
 }
 
 impl Identity {
@@ -89,10 +91,16 @@ impl Identity {
             directories: ldap::Connections::default(),
             operators: None,
             used: Arc::default(),
+            later: later::Later::default(),
             store,
             clock,
             chance,
         }
+    }
+
+    /// Comes back when every failed sign-in that was answered is in the audit: before the process ends.
+    pub async fn settled(&self) {
+        self.later.settled().await;
     }
 
     /// Reaching only these networks for providers and directories.

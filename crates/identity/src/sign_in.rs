@@ -1,6 +1,7 @@
 //! Signing in, staying signed in, signing out, and changing the password.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use domain::member::Member;
 use serde_json::{Value, json};
@@ -211,8 +212,14 @@ impl Identity {
         let known = throttle::find_for_sign_in(self.store.begin(scope), username, &counted).await?;
         refuse(known.count)?;
         let count = known.count;
+        // The name is written down only when it is one: people type passwords into the wrong field.
+        let name = if known.found.is_some() { who.username } else { "" };
         let outcome = self.proven(scope, who, client, known).await;
-        self.end_attempt(scope, &attempt, count, &outcome).await?;
+        let ended = self.end_attempt(scope, &attempt, count, &outcome).await;
+        if matches!(outcome, Err(Error::Unmatched)) {
+            self.tell_unmatched(scope, name, client).await;
+        }
+        ended?;
         outcome
     }
 
@@ -223,14 +230,11 @@ impl Identity {
         client: &Client,
         ForSignIn { found, general, directories, .. }: ForSignIn,
     ) -> Result<Proven, Error> {
-        let known = found.is_some();
         let (right, with_code) = self.is_local(who.password, found.as_ref()).await?;
         let Some(found) = found.filter(|_| right) else {
             if let Some(proven) = self.by_directory(scope, &directories, who, client).await? {
                 return Ok(proven);
             }
-            // The name is written down only when it is one: people type passwords into the wrong field.
-            self.tell_failure(scope, if known { who.username } else { "" }, client, "unmatched").await?;
             return Err(Error::Unmatched);
         };
         let member = found.member;
@@ -273,6 +277,19 @@ impl Identity {
             self.passwords.verify(before, None).await?;
         }
         Ok((right, None))
+    }
+
+    /// Writes down a wrong name or password after the answer: known names are always written down, unknown ones are not, and
+    /// the time of the answer must not tell which one it was.
+    async fn tell_unmatched(&self, scope: &TenantScope, username: &str, client: &Client) {
+        let (identity, username, client) = (self.clone(), username.to_owned(), client.clone());
+        let scope = TenantScope::for_request(Arc::clone(scope.tenant()));
+        let work = async move {
+            if let Err(error) = identity.tell_failure(&scope, &username, &client, "unmatched").await {
+                tracing::error!(tenant = %scope.tenant().slug, %error, "a failed sign-in is not in the audit");
+            }
+        };
+        self.later.run(work).await;
     }
 
     pub(crate) async fn tell_failure(

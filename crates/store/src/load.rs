@@ -59,13 +59,12 @@ impl CopySink {
 
 /// The tags of notes are kept apart when all rows are there.
 const UNTAGGED: &str = "ALTER TABLE note DISABLE TRIGGER USER";
-/// What [`UNTAGGED`] has left out, of all notes at once. Most tags have none above them, and are one key.
+/// What [`UNTAGGED`] has left out, of all notes at once. Most tags stand alone and have none above them: one key.
 const TAGGED: &str = "TRUNCATE note_tag; ALTER TABLE note_tag DROP CONSTRAINT note_tag_pkey;
     INSERT INTO note_tag (key, created_ts, note_id)
-        SELECT DISTINCT left(lower(tag COLLATE \"C\"), 100), n.created_ts, n.id FROM note n, unnest(n.tags) tag
-        WHERE strpos(array_to_string(n.tags, ''), '/') = 0 AND tag IS NOT NULL
-        UNION ALL SELECT key, n.created_ts, n.id FROM note n, unnest(holdfast_search.tag_keys(n.tags)) key
-        WHERE strpos(array_to_string(n.tags, ''), '/') > 0;
+        SELECT unnest(CASE WHEN cardinality(tags) = 1 AND strpos(tags[1], '/') = 0
+            THEN ARRAY[left(lower(tags[1] COLLATE \"C\"), 100)] ELSE holdfast_search.tag_keys(tags) END), created_ts, id
+        FROM note WHERE tags <> '{}';
     ALTER TABLE note_tag ADD PRIMARY KEY (key, created_ts, note_id); ALTER TABLE note ENABLE TRIGGER USER";
 
 impl Store {

@@ -27,12 +27,29 @@ async fn wrong_names_and_passwords_are_one_answer() {
     for (name, password) in [("bo", "wrong"), ("nobody", PASSWORD), ("Bo", PASSWORD), ("", ""), ("b\0o", PASSWORD)] {
         let refused = world.identity.sign_in(&world.a, as_user(name, password), &Client::default()).await;
         assert!(matches!(refused, Err(Error::Unmatched)), "{name:?}");
+        world.identity.settled().await;
     }
     // Only names that exist are written down: people type passwords into the wrong field.
     let told = world.audit().await;
     assert_eq!(told.first().unwrap(), "stranger signin.failed bo");
     assert!(told.iter().skip(1).all(|line| line == "stranger signin.failed "), "{told:?}");
     assert_eq!(told.len(), 2, "names that do not exist have one line a minute between them");
+}
+
+#[tokio::test]
+async fn no_answer_waits_for_the_audit_of_a_known_name() {
+    let world = World::new().await;
+    let holder = world.database.superuser().await;
+    holder.batch_execute("BEGIN; LOCK TABLE holdfast.audit_event IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    for name in ["bo", "nobody"] {
+        let refused = world.identity.sign_in(&world.a, as_user(name, "wrong"), &Client::default()).await;
+        assert!(matches!(refused, Err(Error::Unmatched)), "{name}");
+    }
+    holder.batch_execute("COMMIT").await.unwrap();
+    world.identity.settled().await;
+    let mut told = world.audit().await;
+    told.sort();
+    assert_eq!(told, ["stranger signin.failed ", "stranger signin.failed bo"]);
 }
 
 #[tokio::test]

@@ -248,7 +248,9 @@ async fn furnish(store: &Store, scope: &TenantScope, random: &Random) {
     let change = "UPDATE note SET tags = ARRAY['Travel/x', 'work'], created_ts = created_ts - 5 WHERE id % 7 = 0";
     tx.query(change, &[]).await.unwrap();
     tx.query("UPDATE note SET tags = '{}' WHERE id % 11 = 0", &[]).await.unwrap();
-    tx.query("UPDATE note SET created_ts = created_ts + 5, content = content || '!' WHERE id % 13 = 0", &[]).await.unwrap();
+    tx.query("UPDATE note SET created_ts = created_ts + 5, content = content || '!' WHERE id % 13 = 0", &[])
+        .await
+        .unwrap();
     tx.query("DELETE FROM note WHERE id % 31 = 0", &[]).await.unwrap();
     tx.commit().await.unwrap();
     assert!(tags_in_step(store, scope).await > 50);
