@@ -29,6 +29,7 @@ import urllib.parse
 from pathlib import Path
 
 import bench_import
+import bench_points
 import bench_sign_in
 import bench_wire
 
@@ -159,6 +160,8 @@ class Bench:
         self.arguments, self.folder = arguments, folder
         self.exe, self.budgets = (str(Path(p).resolve()) for p in (arguments.executable, arguments.budgets))
         self.rows, self.tables, self.server, self.began = {}, [], None, time.monotonic()
+        self.points = bench_points.Points(self)
+        self.cpu_of, self.memory_of = cpu_of, memory_of
         self.postgres = Postgres(folder)
         self.environment = dict(
             os.environ,
@@ -218,6 +221,9 @@ class Bench:
             except subprocess.TimeoutExpired:
                 self.server.kill()
             self.server = None
+
+    def connection(self):
+        return Connection(self.address)
 
     # -- load ---------------------------------------------------------------------------------------------------------
 
@@ -410,46 +416,6 @@ class Bench:
         self.row("stock", f"p99 {slow:.1f} ms, median {statistics.median(found):.1f} ms ({len(found)} tenants)", slow <= 50,
                  "one commit of the registry; members and passwords not included")
 
-    def points(self):
-        self.command("backup", "run", "--tenant", "many1")
-        found = [self.command("backup", "run", "--tenant", f"many{n}")[0] for n in range(2, 9)]
-        took = statistics.median(1000 * one["seconds"] for one in found)
-        self.row("point", f"{took:.0f} ms (median of {len(found)}, 50 notes, beside {len(self.many):,} tenants)", took <= 100,
-                 f"{statistics.median(one.get('requests', 0) for one in found):.0f} requests to the store, a folder with fsync")
-        schema = self.postgres.sql("holdfast", "SELECT schema_id FROM holdfast.tenant WHERE slug = 'large'")
-        copy, peak = self.copying(schema), 0.0
-        large, peak = self.command("backup", "run", "--tenant", "large")
-        plain = sum(one.get("bytes_plain") or 0 for one in large["objects"])
-        rate = plain / 1e6 / large["seconds"]
-        figure = f"{large['seconds']:.1f} s for {plain / 1e6:.0f} MB plain, VmHWM {peak:.0f} MiB"
-        if copy:
-            figure += f"; {rate / copy:.2f} of COPY text through zstd -3 ({copy:.0f} MB/s)"
-        self.row("large", figure, bool(copy) and rate >= 0.9 * copy and peak <= 128, "rows and the Markdown hash of every note, process start not included")
-
-    def copying(self, schema):
-        if not shutil.which("zstd"):
-            return None
-        speeds = []
-        for _ in range(3):
-            began = time.monotonic()
-            source = subprocess.Popen(self.postgres.psql("holdfast", f"COPY {schema}.note TO STDOUT"), stdout=subprocess.PIPE)
-            text = subprocess.run(["zstd", "-3", "-q", "-c"], stdin=source.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            source.wait()
-            if text.returncode:
-                return None
-            speeds.append(time.monotonic() - began)
-        source = subprocess.Popen(self.postgres.psql("holdfast", f"COPY {schema}.note TO STDOUT"), stdout=subprocess.PIPE)
-        size = int(subprocess.run(["wc", "-c"], stdin=source.stdout, check=True, capture_output=True).stdout)
-        source.wait()
-        return size / 1e6 / statistics.median(speeds)
-
-    def drill(self):
-        found, peak = self.command("drill", "run", "--tenant", "large", "--faults", "none", limit=300)
-        seconds = sum(phase["seconds"] for phase in found["phases"])
-        longest = sorted(found["phases"], key=lambda phase: -phase["seconds"])[:3]
-        self.row("drill", f"{seconds:.1f} s, {found['notes_compared']:,} notes compared, verdict {found['verdict']}, VmHWM {peak:.0f} MiB",
-                 seconds <= 60 and found["verdict"] == "pass", ", ".join(f"{phase['name']} {phase['seconds']:.1f} s" for phase in longest))
-
     def importing(self):
         bench_import.importing(self, [int(size) for size in self.arguments.imports.split(",")])
 
@@ -459,7 +425,9 @@ class Bench:
     def run(self):
         self.fill()
         self.serve()
-        parts = (self.starting, self.memory, self.listing, self.getting, self.tenants, self.stock, self.points, self.creating, self.filtering, self.noisy, self.protocols, self.drill, self.signing_in, self.importing)
+        points = self.points
+        parts = (self.starting, self.memory, self.listing, self.getting, self.tenants, self.stock, points.points, self.creating, self.filtering, self.noisy, self.protocols,
+                 points.rounds, points.second, points.restorable, points.restoring, points.pruning, points.files, points.drill, self.signing_in, self.importing)
         for part in parts:
             if self.arguments.only and part.__name__ not in self.arguments.only.split(","):
                 continue
@@ -468,10 +436,11 @@ class Bench:
                 continue
             try:
                 part()
-            except (RuntimeError, KeyError, ValueError, IndexError) as error:
+            except (RuntimeError, KeyError, ValueError, IndexError, OSError, subprocess.CalledProcessError) as error:
                 print(f"{part.__name__} was not measured: {error!r}", file=sys.stderr, flush=True)
 
     def close(self):
+        self.points.stop()
         self.end_server()
         self.postgres.stop()
 
@@ -490,6 +459,11 @@ BUDGETS = [
     ("tenant from stock", "p99 ≤ 50 ms", "stock"),
     ("point, small tenant beside a local store", "≤ 100 ms whatever the number of tenants", "point"),
     ("point, large", "≥ 0.9 of COPY text through zstd -3; ≤ 128 MiB", "large"),
+    ("second point after 10 edits, 100,000 notes", "none: it follows the change", "second"),
+    ("round over 1,000 tenants of which 10 changed", "≤ 60 s from change to restorable", "round"),
+    ("first point of 100,000 notes and 1,000 files, one of 200 MB", "≤ 128 MiB; beside raw PUTs of the same bytes", "files"),
+    ("restore of 100,000 notes", "≥ 1.5 × pg_restore", "restore"),
+    ("prune over 10,000 points", "none", "prune"),
     ("drill of a tenant with 100,000 notes", "≤ 60 s, everything compared", "drill"),
     ("change → restorable, 100 tenants being written", "≤ 60 s", "rpo"),
     ("sign-in by local password", "≤ 20 % over the password's hash alone, in time and CPU", "sign_in"),

@@ -1,10 +1,12 @@
 //! A restored tenant against its point: rows and fingerprint of every table.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use store::{Store, TenantScope};
+use store::{Snapshot, Store, Table, TenantScope};
+use tokio::task::JoinHandle;
 
 use crate::error::Error;
 use crate::format::chunker::{Chunker, Piece, Total};
@@ -12,6 +14,9 @@ use crate::format::fingerprint::Fingerprint;
 use crate::format::sealed::{Sealed, TableEntry};
 use crate::restore::{Place, rewritten, table_of};
 use crate::snapshot::BOOKKEEPING;
+
+/// Pieces added up at the same time.
+const TOGETHER: usize = 2;
 
 /// One table of the copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,12 +44,10 @@ pub(crate) async fn compare(
     for entry in sealed.tables.iter().filter(|entry| place.takes(&entry.name)) {
         let there = present.iter().any(|table| has_columns(table, entry));
         let found = if there {
-            let mut copy = snapshot.copy_out(&table_of(entry), None).await?;
-            let mut sum = Sum::new(sealed, entry, place);
-            while let Some(portion) = copy.next().await {
-                sum.push(&portion?)?;
-            }
-            sum.finish()?
+            let rewritten = place.rewrites(&entry.name).then(|| Back::new(sealed, entry, place));
+            // a sum does not care for order
+            let table = Table { primary_key: Vec::new(), ..table_of(entry) };
+            total_through(&mut snapshot, &table, rewritten.map(Arc::new)).await?
         } else {
             Total::default()
         };
@@ -56,12 +59,7 @@ pub(crate) async fn compare(
         if known || BOOKKEEPING.contains(&table.name.as_str()) {
             continue;
         }
-        let mut copy = snapshot.copy_out(&table, None).await?;
-        let mut chunker = Chunker::new(None);
-        while let Some(portion) = copy.next().await {
-            chunker.push(&portion?).map_err(|source| Error::Rows { table: table.name.clone(), source })?;
-        }
-        let (_, total) = chunker.finish().map_err(|source| Error::Rows { table: table.name.clone(), source })?;
+        let total = total_of(&mut snapshot, &table).await?;
         if total.rows > 0 {
             out.push(TableResult { name: table.name, rows: total.rows, fingerprint: total.fingerprint, equal: false });
         }
@@ -75,52 +73,64 @@ fn has_columns(table: &store::Table, entry: &TableEntry) -> bool {
         && entry.columns.iter().all(|wanted| table.columns.iter().any(|column| column.name == wanted.name))
 }
 
-/// Adds up a table's rows as they were in the point.
-struct Sum<'a> {
-    entry: &'a TableEntry,
-    chunker: Chunker,
-    /// Present places of files and those of the point, where rows tell other places now.
-    back: Option<HashMap<String, String>>,
-    total: Total,
+/// What the rows of a table add up to.
+pub(crate) async fn total_of(snapshot: &mut Snapshot, table: &Table) -> Result<Total, Error> {
+    total_through(snapshot, table, None).await
 }
 
-impl<'a> Sum<'a> {
-    fn new(sealed: &Sealed, entry: &'a TableEntry, place: &Place) -> Self {
-        let back = place.rewrites(&entry.name).then(|| {
-            sealed.files.iter().map(|file| (place.file(&file.storage_key), file.storage_key.clone())).collect()
-        });
-        Self { entry, chunker: Chunker::new(None), back, total: Total::default() }
+/// Pieces are added up by other threads while the next ones arrive.
+async fn total_through(snapshot: &mut Snapshot, table: &Table, back: Option<Arc<Back>>) -> Result<Total, Error> {
+    let wrong = |source| Error::Rows { table: table.name.clone(), source };
+    let mut copy = snapshot.copy_out(table, None).await?;
+    let (mut chunker, mut total, mut under_way) = (Chunker::new(None), Total::default(), VecDeque::new());
+    let begin = |piece: Piece| {
+        let back = back.clone();
+        tokio::task::spawn_blocking(move || {
+            let piece = back.map_or_else(|| piece.clone(), |back| back.turned(&piece));
+            let mut one = Total::default();
+            one.add(&piece);
+            one
+        })
+    };
+    while let Some(portion) = copy.next().await {
+        for piece in chunker.push(&portion?).map_err(wrong)? {
+            under_way.push_back(begin(piece));
+            if under_way.len() > TOGETHER {
+                settle(&mut under_way, &mut total, table).await?;
+            }
+        }
+    }
+    under_way.extend(chunker.finish().map_err(wrong)?.into_iter().map(begin));
+    while !under_way.is_empty() {
+        settle(&mut under_way, &mut total, table).await?;
+    }
+    Ok(total)
+}
+
+async fn settle(under_way: &mut VecDeque<JoinHandle<Total>>, total: &mut Total, table: &Table) -> Result<(), Error> {
+    let Some(one) = under_way.pop_front() else { return Ok(()) };
+    let one =
+        one.await.map_err(|gone| Error::Pack { what: table.name.clone(), source: std::io::Error::other(gone) })?;
+    total.rows += one.rows;
+    total.fingerprint.add(&one.fingerprint);
+    Ok(())
+}
+
+/// Turns places of files back into those of the point, where rows tell other places now.
+struct Back {
+    entry: TableEntry,
+    places: HashMap<String, String>,
+}
+
+impl Back {
+    fn new(sealed: &Sealed, entry: &TableEntry, place: &Place) -> Self {
+        let places =
+            sealed.files.iter().map(|file| (place.file(&file.storage_key), file.storage_key.clone())).collect();
+        Self { entry: entry.clone(), places }
     }
 
-    fn push(&mut self, portion: &[u8]) -> Result<(), Error> {
-        let pieces =
-            self.chunker.push(portion).map_err(|source| Error::Rows { table: self.entry.name.clone(), source })?;
-        for piece in &pieces {
-            self.add_back(piece);
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<Total, Error> {
-        let chunker = std::mem::take(&mut self.chunker);
-        let (left, total) =
-            chunker.finish().map_err(|source| Error::Rows { table: self.entry.name.clone(), source })?;
-        if self.back.is_none() {
-            return Ok(total);
-        }
-        for piece in &left {
-            self.add_back(piece);
-        }
-        Ok(self.total)
-    }
-
-    /// With places of files turned back, rows add up anew.
-    fn add_back(&mut self, piece: &Piece) {
-        let Some(back) = &self.back else { return };
-        let text = rewritten(&piece.text, self.entry, |key| back.get(key).cloned().unwrap_or_else(|| key.to_owned()));
-        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            self.total.rows += 1;
-            self.total.fingerprint.add_row(line);
-        }
+    fn turned(&self, piece: &Piece) -> Piece {
+        let back = |key: &str| self.places.get(key).cloned().unwrap_or_else(|| key.to_owned());
+        Piece { text: rewritten(&piece.text, &self.entry, back), ..piece.clone() }
     }
 }

@@ -50,6 +50,11 @@ impl Source {
         Ok(self.store.list(prefix).await?.into_iter().map(|object| object.key).collect())
     }
 
+    /// The same with their lengths.
+    pub async fn sizes(&self, prefix: &str) -> Result<Vec<(String, u64)>, Error> {
+        Ok(self.store.list(prefix).await?.into_iter().map(|object| (object.key, object.size)).collect())
+    }
+
     /// A whole object that is known to be small.
     pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
         match self.overlay.get(key) {

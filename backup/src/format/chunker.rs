@@ -1,7 +1,8 @@
 //! Cuts the rows of one table, as COPY text, into pieces that stay the same when other rows change.
 //!
 //! With a bigint key as its first key column a table is cut where the id passes a multiple of 1,024, once the piece
-//! is worth an object of its own; without one only where a piece would pass 4 MiB. A row is never cut.
+//! is worth an object of its own; without one only where a piece would pass 4 MiB. A row is never cut. What the rows add up
+//! to is reckoned from the pieces, by whoever has time for it.
 
 use bytes::{Bytes, BytesMut};
 
@@ -23,17 +24,32 @@ pub struct Piece {
     pub rows: u64,
     /// Smallest and largest id in it, where the table has ids.
     pub ids: Option<(i64, i64)>,
-    /// What they add up to.
-    pub fingerprint: Fingerprint,
 }
 
-/// What is known of a table once its last row went by.
+impl Piece {
+    /// What its rows add up to.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut sum = Fingerprint::default();
+        sum.add_rows(&self.text);
+        sum
+    }
+}
+
+/// Rows, and what they add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Total {
     /// How many rows.
     pub rows: u64,
     /// Their fingerprint.
     pub fingerprint: Fingerprint,
+}
+
+impl Total {
+    /// Adds a piece.
+    pub fn add(&mut self, piece: &Piece) {
+        self.rows += piece.rows;
+        self.fingerprint.add(&piece.fingerprint());
+    }
 }
 
 /// The row's id is not where the table's columns say it is.
@@ -53,8 +69,8 @@ pub struct Chunker {
     open: BytesMut,
     open_rows: u64,
     open_ids: Option<(i64, i64)>,
-    open_sum: Fingerprint,
-    total: Total,
+    /// Rows that went by.
+    rows: u64,
 }
 
 impl Chunker {
@@ -67,7 +83,7 @@ impl Chunker {
     pub fn push(&mut self, portion: &[u8]) -> Result<Vec<Piece>, NoId> {
         let mut done = Vec::new();
         let mut rest = portion;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', rest) {
             let (line, after) = rest.split_at(end);
             rest = after.get(1..).unwrap_or_default();
             if self.partial.is_empty() {
@@ -82,28 +98,27 @@ impl Chunker {
         Ok(done)
     }
 
-    /// What is left, and the totals. COPY ends every row with a newline; a last row without one counts too.
-    pub fn finish(mut self) -> Result<(Vec<Piece>, Total), NoId> {
+    /// What is left. COPY ends every row with a newline; a last row without one counts too.
+    pub fn finish(mut self) -> Result<Vec<Piece>, NoId> {
         let mut left = Vec::new();
         if !self.partial.is_empty() {
             let whole = self.partial.split().freeze();
             left.extend(self.row(&whole)?);
         }
         left.extend(self.cut());
-        Ok((left, self.total))
+        Ok(left)
     }
 
     fn row(&mut self, line: &[u8]) -> Result<Option<Piece>, NoId> {
-        self.total.rows += 1;
+        self.rows += 1;
         let id = match self.id_column {
             None => None,
-            Some(column) => Some(id_in(line, column).ok_or(NoId { row: self.total.rows })?),
+            Some(column) => Some(id_in(line, column).ok_or(NoId { row: self.rows })?),
         };
         let cut = if self.must_cut(line.len() + 1, id) { self.cut() } else { None };
         self.open.extend_from_slice(line);
         self.open.extend_from_slice(b"\n");
         self.open_rows += 1;
-        self.open_sum.add_row(line);
         if let Some(id) = id {
             self.open_ids = Some(self.open_ids.map_or((id, id), |(low, high)| (low.min(id), high.max(id))));
         }
@@ -124,9 +139,7 @@ impl Chunker {
     fn cut(&mut self) -> Option<Piece> {
         let rows = std::mem::take(&mut self.open_rows);
         let ids = self.open_ids.take();
-        let fingerprint = std::mem::take(&mut self.open_sum);
-        self.total.fingerprint.add(&fingerprint);
-        (rows > 0).then(|| Piece { text: self.open.split().freeze(), rows, ids, fingerprint })
+        (rows > 0).then(|| Piece { text: self.open.split().freeze(), rows, ids })
     }
 }
 
@@ -147,8 +160,11 @@ mod tests {
         for part in text.chunks(portion.max(1)) {
             pieces.extend(chunker.push(part).unwrap());
         }
-        let (last, total) = chunker.finish().unwrap();
-        pieces.extend(last);
+        pieces.extend(chunker.finish().unwrap());
+        let mut total = Total::default();
+        for piece in &pieces {
+            total.add(piece);
+        }
         (pieces, total)
     }
 

@@ -16,29 +16,35 @@ pub fn field(raw: &[u8]) -> Option<String> {
         return None;
     }
     let mut out = Vec::with_capacity(raw.len());
-    let mut bytes = raw.iter().copied();
-    while let Some(byte) = bytes.next() {
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        out.push(match bytes.next() {
-            Some(b'b') => 0x08,
-            Some(b'f') => 0x0c,
-            Some(b'n') => b'\n',
-            Some(b'r') => b'\r',
-            Some(b't') => b'\t',
-            Some(b'v') => 0x0b,
-            Some(other) => other,
-            None => break,
+    let mut rest = raw;
+    while let Some((plain, escape)) = memchr::memchr(b'\\', rest).and_then(|at| rest.split_at_checked(at)) {
+        out.extend_from_slice(plain);
+        let Some((letter, after)) = escape.get(1..).and_then(<[u8]>::split_first) else { return Some(text(out)) };
+        out.push(match letter {
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'v' => 0x0b,
+            other => *other,
         });
+        rest = after;
     }
-    Some(String::from_utf8_lossy(&out).into_owned())
+    out.extend_from_slice(rest);
+    Some(text(out))
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|odd| String::from_utf8_lossy(odd.as_bytes()).into_owned())
 }
 
 /// A value as a field of COPY text.
 pub fn escaped(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
+    if !value.bytes().any(|byte| byte == b'\\' || (0x08..=0x0d).contains(&byte)) {
+        return value.to_owned();
+    }
+    let mut out = String::with_capacity(value.len() + 8);
     for letter in value.chars() {
         match letter {
             '\\' => out.push_str("\\\\"),
@@ -104,10 +110,11 @@ impl Columns {
 
     /// The note of a row; `None` when a column it cannot do without is missing or odd. `creators`: usernames by id.
     pub fn note(&self, line: &[u8], creators: &HashMap<i64, String>) -> Option<Note> {
-        let values = fields(line);
-        let text = |name: &str| values.get(self.position(name)?).cloned().flatten();
-        let number = |name: &str| text(name)?.parse::<i64>().ok();
-        let flag = |name: &str| text(name).as_deref() == Some("t");
+        let values: Vec<&[u8]> = line.split(|byte| *byte == b'\t').collect();
+        let raw = |name: &str| values.get(self.position(name)?).copied();
+        let text = |name: &str| raw(name).and_then(field);
+        let number = |name: &str| std::str::from_utf8(raw(name)?).ok()?.parse::<i64>().ok();
+        let flag = |name: &str| raw(name) == Some(b"t");
         let json = |name: &str| text(name).unwrap_or_else(|| "null".to_owned());
         Some(Note {
             id: NoteId(number("id")?),

@@ -7,7 +7,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::hash::{Hash, InvalidHash};
 
@@ -19,7 +18,14 @@ pub struct Fingerprint([u64; 4]);
 impl Fingerprint {
     /// Adds one row: its line of COPY text, newline left out.
     pub fn add_row(&mut self, line: &[u8]) {
-        self.add(&Self::from_bytes(Sha256::digest(line).into()));
+        self.add(&Self::from_bytes(Hash::of(line).0));
+    }
+
+    /// Adds whole rows of COPY text, each ended by a newline.
+    pub fn add_rows(&mut self, text: &[u8]) {
+        for line in lines(text) {
+            self.add_row(line);
+        }
     }
 
     /// Adds a whole other sum.
@@ -48,6 +54,11 @@ impl Fingerprint {
         }
         bytes
     }
+}
+
+/// The rows of a piece of COPY text, newlines left out.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line))
 }
 
 impl fmt::Display for Fingerprint {
@@ -95,6 +106,15 @@ mod tests {
     #[test]
     fn one_row_is_its_hash() {
         assert_eq!(of(&[b"1\tx".to_vec()]).to_string(), Hash::of(b"1\tx").to_string());
+    }
+
+    #[test]
+    fn empty_rows_count() {
+        let mut sum = Fingerprint::default();
+        sum.add_rows(b"a\n\nb\n");
+        assert_eq!(sum, of(&[b"a".to_vec(), Vec::new(), b"b".to_vec()]));
+        sum.add_rows(b"");
+        assert_eq!(sum, of(&[b"a".to_vec(), Vec::new(), b"b".to_vec()]));
     }
 
     proptest! {

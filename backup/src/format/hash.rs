@@ -1,10 +1,11 @@
-//! SHA-256 as points use it: of plain bytes, of stored bytes, and whether anybody looks at it.
+//! SHA-256 as points use it: of plain bytes, of stored bytes, and whether anybody looks at it. Reckoned by ring, which is
+//! twice as fast as the crate `sha2` where the processor has no instructions for it.
 
 use std::fmt;
 use std::str::FromStr;
 
+use ring::digest::{Context, SHA256, digest};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// A SHA-256; in text 64 lower-case hex digits, as `sha256sum` prints it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,13 +20,21 @@ pub struct InvalidHash;
 impl Hash {
     /// The hash of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
+        Self::from_digest(digest(&SHA256, bytes))
+    }
+
+    fn from_digest(digest: ring::digest::Digest) -> Self {
+        let mut out = [0; 32];
+        out.copy_from_slice(digest.as_ref());
+        Self(out)
     }
 }
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -114,11 +123,17 @@ impl Stamp {
 }
 
 /// Counts and hashes bytes as they go by.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Tally {
-    sha256: Sha256,
+    sha256: Context,
     bytes: u64,
     head: Vec<u8>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { sha256: Context::new(&SHA256), bytes: 0, head: Vec::new() }
+    }
 }
 
 impl Tally {
@@ -137,7 +152,7 @@ impl Tally {
 
     /// What went by.
     pub fn finish(self) -> Measure {
-        Measure { bytes: self.bytes, sha256: Hash(self.sha256.finalize().into()) }
+        Measure { bytes: self.bytes, sha256: Hash::from_digest(self.sha256.finish()) }
     }
 }
 

@@ -3,19 +3,17 @@
 /// Blocks of a tar have this size.
 const BLOCK: usize = 512;
 
-/// A file's header and content, filled up to whole blocks.
+/// Adds a file: its header and content, filled up to whole blocks.
 ///
 /// A name longer than 100 bytes gets a pax header before it.
-pub fn entry(name: &str, modified: i64, content: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(content.len() + 2 * BLOCK);
+pub fn append(out: &mut Vec<u8>, name: &str, modified: i64, content: &[u8]) {
     if name.len() > 100 {
         let record = pax_record("path", name);
         out.extend_from_slice(&header("pax", record.len(), 0, b'x'));
-        push_content(&mut out, record.as_bytes());
+        push_content(out, record.as_bytes());
     }
     out.extend_from_slice(&header(name, content.len(), modified, b'0'));
-    push_content(&mut out, content);
-    out
+    push_content(out, content);
 }
 
 /// What ends a tar.
@@ -25,7 +23,7 @@ pub fn end() -> Vec<u8> {
 
 fn push_content(out: &mut Vec<u8>, content: &[u8]) {
     out.extend_from_slice(content);
-    out.resize(out.len().next_multiple_of(BLOCK), 0);
+    out.resize(out.len() + (BLOCK - content.len() % BLOCK) % BLOCK, 0);
 }
 
 /// `length key=value newline`, where the length counts itself.
@@ -69,10 +67,13 @@ mod tests {
     fn the_system_tar_reads_it() {
         let folder = tempfile::tempdir().unwrap();
         let long = format!("{}.md", "n".repeat(150));
-        let mut all = entry("first.md", 1_700_000_000, b"# one\n");
-        all.extend(entry(&long, 5, &[7; 513]));
-        all.extend(entry("empty.md", 0, b""));
+        let mut all = b"# what was there before".to_vec();
+        let before = all.len();
+        append(&mut all, "first.md", 1_700_000_000, b"# one\n");
+        append(&mut all, &long, 5, &[7; 513]);
+        append(&mut all, "empty.md", 0, b"");
         all.extend(end());
+        all.drain(..before);
         let file = folder.path().join("all.tar");
         std::fs::write(&file, all).unwrap();
         let out = folder.path().join("out");

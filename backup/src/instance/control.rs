@@ -28,6 +28,7 @@ impl Backup {
                 log: None,
                 keys: HashMap::new(),
                 signers: signers.clone(),
+                rests: None,
             };
             let read = read_back(&self.source(), &expected, Some(self.holder()?), self.check).await?;
             let ReadBack { problems, clear: Some(clear), sealed: Some(sealed), key: Some(key), .. } = read else {

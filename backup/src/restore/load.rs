@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use domain::id::TenantId;
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use objects::{ObjectStore, PutOptions, keys as layout};
 use store::{Column, Store, Table, TenantScope};
 use tokio_util::io::StreamReader;
@@ -15,8 +15,10 @@ use crate::format::copytext::{Columns, escaped};
 use crate::format::sealed::{Sealed, TableEntry};
 use crate::seal::{END, until_end};
 
-/// Files loaded at the same time.
+/// Files loaded, or pieces of a table opened, at the same time.
 const TOGETHER: usize = 4;
+/// Tables with so many rows are filled without their keys, which are made afterwards.
+const MANY: u64 = 2_000;
 
 /// Where the copy's files go, and what of the rows is not taken over.
 #[derive(Clone, Debug)]
@@ -98,18 +100,23 @@ pub(super) async fn load_file(fetch: Arc<Fetch>, files: ObjectStore, name: Strin
 pub(crate) async fn load_rows(
     store: &Store,
     scope: &TenantScope,
-    fetch: &Fetch,
+    fetch: &Arc<Fetch>,
     sealed: &Sealed,
     place: &Place,
 ) -> Result<(), Error> {
     let mut load = store.load(scope).await?;
     for entry in sealed.tables.iter().filter(|entry| place.takes(&entry.name)) {
         load.ensure_table(&table_of(entry)).await?;
-        load.empty(&entry.name).await?;
+        if entry.rows >= MANY {
+            load.empty_for_many(&entry.name).await?;
+        } else {
+            load.empty(&entry.name).await?;
+        }
         let columns: Vec<&str> = entry.columns.iter().map(|column| column.name.as_str()).collect();
         let mut sink = load.copy_in(&entry.name, &columns).await?;
-        for piece in &entry.pieces {
-            let text = fetch.bytes(&piece.name).await?;
+        let mut pieces = opened(fetch, entry);
+        while let Some(text) = pieces.next().await {
+            let text = text?;
             let text = if place.rewrites(&entry.name) {
                 rewritten(&text, entry, |storage_key| place.file(storage_key))
             } else {
@@ -123,6 +130,23 @@ pub(crate) async fn load_rows(
         }
     }
     Ok(load.finish(sealed.last_id).await?)
+}
+
+/// The pieces of a table in their order, opened by other threads while rows are sent.
+fn opened(fetch: &Arc<Fetch>, entry: &TableEntry) -> impl Stream<Item = Result<Bytes, Error>> {
+    let names: Vec<String> = entry.pieces.iter().map(|piece| piece.name.clone()).collect();
+    let fetch = Arc::clone(fetch);
+    futures_util::stream::iter(names)
+        .map(move |name| {
+            let fetch = Arc::clone(&fetch);
+            let what = name.clone();
+            let opening = tokio::spawn(async move { fetch.bytes(&name).await });
+            opening.map(|opened| match opened {
+                Ok(opened) => opened,
+                Err(gone) => Err(Error::Pack { what, source: std::io::Error::other(gone) }),
+            })
+        })
+        .buffered(TOGETHER)
 }
 
 /// The table as the catalogue told it.

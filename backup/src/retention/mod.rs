@@ -1,14 +1,15 @@
 //! Removing points: planned by rules, dry unless confirmed, never across tenants; then what no point refers to is swept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::id::TenantId;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use objects::{ObjectStore, keys as layout};
 use serde::Serialize;
 use serde_json::json;
 use store::AuditEvent;
 use store::control::points::point::Model as Row;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use crate::context::Backup;
 use crate::error::Error;
@@ -18,6 +19,8 @@ pub use domain::retention::{Known, NoPolicy, Policy, plan};
 
 /// What nothing refers to stays this long: a point under way may be about to refer to it.
 const YOUNG: Duration = Duration::hours(24);
+/// Points removed at the same time.
+const TOGETHER: usize = 4;
 /// Points looked at per tenant.
 const MANY: u64 = 1_000_000;
 
@@ -85,19 +88,23 @@ impl Backup {
             // nobody will ever open them again
             reasons.values_mut().for_each(Vec::clear);
         }
+        let mut gone = Vec::new();
         for row in &rows {
             let (point, slug) = (row.point.clone(), row.slug.clone());
             match reasons.remove(&point).filter(|reasons| !reasons.is_empty()) {
                 Some(reasons) => report.kept.push(Kept { point, tenant: slug, state: row.state.clone(), reasons }),
                 None => {
-                    if !report.dry_run {
-                        self.remove_point(tenant, row, actor).await?;
-                    }
+                    gone.push(row);
                     report.removed.push(Gone { point, tenant: slug });
                 }
             }
         }
         if !report.dry_run {
+            let mut removals = Vec::with_capacity(gone.len());
+            for row in gone {
+                removals.push(self.remove_point(tenant, row, actor).boxed());
+            }
+            futures_util::stream::iter(removals).buffer_unordered(TOGETHER).try_collect::<()>().await?;
             self.sweep(tenant, report).await?;
         }
         Ok(())
@@ -116,10 +123,12 @@ impl Backup {
             return Ok(());
         }
         let listed = self.objects.list(&layout::points(tenant)).await?;
+        let listed: HashMap<String, OffsetDateTime> =
+            listed.into_iter().map(|object| (object.key, object.modified)).collect();
         for row in rows {
             let at = layout::manifest(tenant, &row.point);
-            let Some(object) = listed.iter().find(|object| object.key == at) else { continue };
-            if (object.modified - row.created_at).abs() > YOUNG {
+            let Some(modified) = listed.get(&at) else { continue };
+            if (*modified - row.created_at).abs() > YOUNG {
                 let why = format!("the store says that {} was written at another time than we know", row.point);
                 report.warnings.push(why.clone());
                 for reasons in reasons.values_mut() {

@@ -80,6 +80,11 @@ pub struct SealedBytes {
 
 /// Packs bytes that fit in memory.
 pub fn seal(packing: &Packing, plain: &[u8]) -> std::io::Result<SealedBytes> {
+    seal_measured(packing, plain, Measure::of(plain))
+}
+
+/// The same where the measure of the plain bytes is known.
+pub fn seal_measured(packing: &Packing, plain: &[u8], measure: Measure) -> std::io::Result<SealedBytes> {
     let mut writer = packing.age_writer(Vec::with_capacity(plain.len() / 2 + 512))?;
     if packing.compress {
         let mut encoder = zstd::Encoder::new(writer, LEVEL)?;
@@ -90,7 +95,7 @@ pub fn seal(packing: &Packing, plain: &[u8]) -> std::io::Result<SealedBytes> {
         writer.write_all(plain)?;
     }
     let stored = Bytes::from(writer.finish()?);
-    Ok(SealedBytes { plain: Measure::of(plain), stamp: Stamp::of(&stored), stored })
+    Ok(SealedBytes { plain: measure, stamp: Stamp::of(&stored), stored })
 }
 
 /// Unpacks bytes that fit in memory; `limit` is the most plain bytes that may come out.

@@ -5,6 +5,7 @@
 
 mod before;
 mod copying;
+mod desk;
 mod notes;
 mod report;
 mod rows;
@@ -113,7 +114,11 @@ impl Backup {
         self.signer().await?;
         let mark = self.store.control_mark().await?;
         let mut taken = counted(self.take(Subject::Control, options).await)?;
-        let verified = self.verify_point(&taken.point, &options.actor).await?;
+        let verified = if options.trigger == "schedule" {
+            self.verify_taken(&taken, &options.actor).await?
+        } else {
+            self.verify_point(&taken.point, &options.actor).await?
+        };
         if !verified.problems.is_empty() {
             return Err(Error::ReadsBadly { point: taken.point, problems: verified.problems });
         }
@@ -145,10 +150,11 @@ impl Backup {
         let known = self.tenant_key(id).await?;
         let signer = self.signer().await?;
         let (previous, before) = self.point_before(id, &known).await?;
+        let rests_on = before.as_ref().map(|before| before.clear.point.to_string());
         let sent = before.as_ref().map(|before| sent_by(&before.clear, &before.sealed)).unwrap_or_default();
         let mut writer = Writer::new(self.objects.clone(), id, point.clone(), known.key.clone(), sent);
 
-        let mut rows = Rows::new(self, id, &point, &known, options.markdown);
+        let mut rows = Rows::new(self, id, &point, &known, writer.desk(options.markdown));
         let mut warnings = Warnings::new();
         let (info, base) =
             Box::pin(self.copy_rows(subject, options, before, (&mut rows, &mut writer), &mut warnings)).await?;
@@ -186,7 +192,7 @@ impl Backup {
         let mut report = PointReport::new(clear, &sealed, measure);
         (report.bytes_sent, report.requests, report.rows_read) = (writer.bytes_sent, writer.requests, rows_read);
         report.seconds = begun.elapsed().as_secs_f64();
-        report.warnings = warnings;
+        (report.warnings, report.rests_on) = (warnings, rests_on);
         self.remember_point(&report, created_at, &info, options).await?;
         metrics::histogram!("holdfast_backup_duration_seconds").record(report.seconds);
         metrics::histogram!("holdfast_backup_bytes").record(report.bytes_sent as f64);

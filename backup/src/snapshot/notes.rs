@@ -1,7 +1,6 @@
 //! Every note as a Markdown file in one tar, sent while the rows are read: readable with `age`, `zstd` and `tar` alone.
 
 use bytes::Bytes;
-use domain::note::Note;
 use objects::ObjectStore;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::task::JoinHandle;
@@ -10,6 +9,9 @@ use super::writer::{Streamed, upload};
 use crate::error::Error;
 use crate::format::tar;
 use crate::seal::{Packing, seal_stream};
+
+/// What is handed on at once.
+const PORTION: usize = 256 * 1024;
 
 /// The stream in the making.
 pub(super) struct Markdown {
@@ -20,7 +22,7 @@ pub(super) struct Markdown {
 
 impl Markdown {
     pub(super) fn begin(store: ObjectStore, key: String, packing: Packing) -> Self {
-        let (entries, mut receiver) = mpsc::channel(16);
+        let (entries, mut receiver) = mpsc::channel(4);
         let input = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
         let at = key.clone();
         let upload = tokio::spawn(async move {
@@ -30,10 +32,12 @@ impl Markdown {
         Self { key, entries, upload }
     }
 
-    /// A note. That the upload has failed is told by [`Markdown::finish`].
-    pub(super) async fn add(&mut self, note: &Note, file: &[u8]) {
-        let entry = tar::entry(&file_name(&note.uid), note.updated_ts, file);
-        let _ = self.entries.send(Ok(entry.into())).await;
+    /// Files of notes as they are in the tar. That the upload has failed is told by [`Markdown::finish`].
+    pub(super) async fn add(&mut self, mut entries: Bytes) {
+        while !entries.is_empty() {
+            let portion = entries.split_to(entries.len().min(PORTION));
+            let _ = self.entries.send(Ok(portion)).await;
+        }
     }
 
     /// Ends the tar; where it was stored and what it was.

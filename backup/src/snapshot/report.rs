@@ -28,6 +28,9 @@ pub struct PointReport {
     pub trigger: String,
     /// The tenant's point before it.
     pub previous: Option<String>,
+    /// The good point before it, whose objects it refers to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rests_on: Option<String>,
     /// Where the manifest is.
     pub manifest: String,
     /// Of the manifest as stored.
@@ -98,6 +101,7 @@ impl PointReport {
             state: "complete".to_owned(),
             trigger: clear.trigger,
             previous: clear.previous.map(|previous| previous.point.to_string()),
+            rests_on: None,
             rows: sealed.tables.iter().map(|table| table.rows).sum(),
             notes: sealed.notes,
             files: sealed.files.len() as u64,

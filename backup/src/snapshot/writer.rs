@@ -1,23 +1,28 @@
 //! Sends the streams of a point: small ones gather in one pack, large ones become objects, known ones are referred to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use domain::id::TenantId;
 use objects::{ObjectStore, PutOptions, keys as layout};
+use tokio::task::JoinSet;
 use tokio_util::io::StreamReader;
 
+use super::desk::{Desk, Packed};
 use crate::error::Error;
 use crate::format::hash::{Hash, Measure, Stamp};
 use crate::format::manifest::{Kind, Member, Object};
 use crate::format::name::PointName;
 use crate::keys::TenantKey;
-use crate::seal::{SealStream, SealedBytes, seal};
+use crate::seal::{SealStream, SealedBytes};
 
 /// A tenant below this is one pack.
 pub(super) const PACK_LIMIT: u64 = 4 * 1024 * 1024;
 /// In a larger tenant, a stream of at least this size is an object of its own, so that later points may refer to it.
 const OWN_OBJECT: u64 = 16 * 1024;
+/// Objects on their way to the store at the same time.
+const TOGETHER: usize = 4;
 
 /// What the point before has, so that it need not be sent again.
 #[derive(Default)]
@@ -53,6 +58,8 @@ pub(super) struct Writer {
     waiting: Vec<(Stream, SealedBytes)>,
     waiting_bytes: u64,
     large: bool,
+    /// What is on its way to the store: all of it is there before the manifest is sent.
+    puts: JoinSet<Result<(), objects::Error>>,
     pub(super) objects: Vec<Object>,
     pub(super) plain: BTreeMap<String, Measure>,
     pub(super) bytes_sent: u64,
@@ -70,6 +77,7 @@ impl Writer {
             waiting: Vec::new(),
             waiting_bytes: 0,
             large: false,
+            puts: JoinSet::new(),
             objects: Vec::new(),
             plain: BTreeMap::new(),
             bytes_sent: 0,
@@ -77,19 +85,20 @@ impl Writer {
         }
     }
 
+    /// How the pieces of this point are packed.
+    pub(super) fn desk(&self, markdown: bool) -> Desk {
+        let known: HashSet<Hash> = self.sent.chunks.keys().copied().collect();
+        Desk { packing: self.key.packing(), known: Arc::new(known), markdown }
+    }
+
     /// Adds a stream that fits in memory.
-    pub(super) async fn add(&mut self, stream: Stream, text: Bytes) -> Result<(), Error> {
-        let plain = Measure::of(&text);
-        self.plain.insert(stream.name.clone(), plain);
-        let Some(stream) = self.refer_chunk(stream, &plain.sha256) else { return Ok(()) };
-        let packing = self.key.packing();
-        let sealed = tokio::task::spawn_blocking(move || seal(&packing, &text)).await;
-        let sealed = match sealed {
-            Ok(Ok(sealed)) => sealed,
-            Ok(Err(source)) => return Err(Error::Pack { what: stream.name, source }),
-            Err(gone) => return Err(Error::Pack { what: stream.name, source: std::io::Error::other(gone) }),
-        };
-        self.wait(stream, sealed).await
+    pub(super) async fn add(&mut self, stream: Stream, packed: Packed) -> Result<(), Error> {
+        self.plain.insert(stream.name.clone(), packed.plain);
+        let Some(stream) = self.refer_chunk(stream, &packed.plain.sha256) else { return Ok(()) };
+        match packed.sealed {
+            Some(sealed) => self.wait(stream, sealed).await,
+            None => Err(Error::Refused(format!("stream {} was not packed; the point was not taken", stream.name))),
+        }
     }
 
     /// Takes a stream over from the point before.
@@ -158,8 +167,27 @@ impl Writer {
     async fn put(&mut self, key: &str, bytes: Bytes, sha256: Hash) -> Result<(), Error> {
         self.bytes_sent += bytes.len() as u64;
         self.requests += 1;
+        while self.puts.len() >= TOGETHER {
+            self.one_is_there().await?;
+        }
+        let (store, key) = (self.store.clone(), key.to_owned());
         let options = PutOptions { if_none_match: false, sha256: Some(sha256.0) };
-        Ok(self.store.put(key, bytes, options).await?)
+        self.puts.spawn(async move { store.put(&key, bytes, options).await });
+        Ok(())
+    }
+
+    /// Waits until one more object is in the store; whether any was on its way.
+    async fn one_is_there(&mut self) -> Result<bool, Error> {
+        match self.puts.join_next().await {
+            None => Ok(false),
+            Some(Ok(put)) => Ok(put.map(|()| true)?),
+            Some(Err(gone)) => Err(Error::Pack { what: "an object".to_owned(), source: std::io::Error::other(gone) }),
+        }
+    }
+
+    async fn all_are_there(&mut self) -> Result<(), Error> {
+        while self.one_is_there().await? {}
+        Ok(())
     }
 
     /// A file that the point before has already.
@@ -191,11 +219,15 @@ impl Writer {
         self.objects.push(object(key, stream, &sent.stored));
     }
 
-    /// Sends the pack. After this `objects` is complete.
+    /// Sends the pack. After this `objects` is complete, and everything but the manifest is in the store.
     pub(super) async fn finish(&mut self) -> Result<(), Error> {
-        if self.waiting.is_empty() {
-            return Ok(());
+        if !self.waiting.is_empty() {
+            self.send_pack().await?;
         }
+        self.all_are_there().await
+    }
+
+    async fn send_pack(&mut self) -> Result<(), Error> {
         let mut pack = BytesMut::with_capacity(self.waiting_bytes as usize);
         let mut members = Vec::with_capacity(self.waiting.len());
         for (stream, sealed) in std::mem::take(&mut self.waiting) {
@@ -226,6 +258,7 @@ impl Writer {
         let measure = Measure::of(&manifest);
         let key = layout::manifest(self.tenant, self.point.as_str());
         self.put(&key, manifest.into(), measure.sha256).await?;
+        self.all_are_there().await?;
         Ok(measure)
     }
 }

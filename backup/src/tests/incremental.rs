@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use domain::chance::Chance;
-use futures_util::StreamExt;
 use store::TenantScope;
 
 use super::Lab;
-use crate::format::chunker::Chunker;
+use crate::compare::total_of;
 use crate::format::fingerprint::Fingerprint;
 use crate::restore::RestoreOptions;
 use crate::snapshot::{BOOKKEEPING, PointOptions, PointReport};
 
-fn options(trigger: &'static str) -> PointOptions {
+pub(super) fn options(trigger: &'static str) -> PointOptions {
     PointOptions { trigger, actor: "command".to_owned(), markdown: false }
 }
 
@@ -64,11 +63,7 @@ async fn live(lab: &Lab) -> BTreeMap<String, (u64, Fingerprint)> {
         if BOOKKEEPING.contains(&table.name.as_str()) {
             continue;
         }
-        let (mut chunker, mut rows) = (Chunker::new(None), snapshot.copy_out(&table, None).await.unwrap());
-        while let Some(portion) = rows.next().await {
-            chunker.push(&portion.unwrap()).unwrap();
-        }
-        let total = chunker.finish().unwrap().1;
+        let total = total_of(&mut snapshot, &table).await.unwrap();
         all.insert(table.name, (total.rows, total.fingerprint));
     }
     snapshot.finish().await.unwrap();
@@ -126,6 +121,7 @@ async fn ten_edits(notes: u32, words: u32) {
     lab.backup.verify_point(&whole.point, "command").await.unwrap();
     let idle = scheduled(&lab).await;
     assert!(idle.rows_read < 100, "{}", idle.rows_read);
+    Box::pin(super::rested::what_older_points_sent_is_read_in_turn(lab)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,6 +13,7 @@ mod instance;
 mod keys;
 mod mirror;
 mod points;
+mod rested;
 mod return_trip;
 mod stock_tools;
 mod upgrade;

@@ -1,10 +1,12 @@
-//! Reading a point back: every object, every length, every hash. Used after taking, before restoring, and by drills.
+//! Reading a point back: every object, every length, every hash. Used before restoring, by drills and when asked for by hand;
+//! after taking, what the point sent, and of what older ones sent a share in turn.
 
 mod keys;
 mod manifest;
 mod problem;
+mod rested;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
 use age::x25519::Identity;
@@ -17,12 +19,14 @@ use store::AuditEvent;
 use store::control::points::point::Model as Row;
 
 pub use self::problem::{Problem, ProblemKind};
+pub use self::rested::Rests;
 use crate::context::Backup;
 use crate::error::Error;
 use crate::format::hash::{Hash, HashCheck, Measure, Mismatch, Stamp, Tally};
 use crate::format::manifest::{Clear, Kind, NotSigned};
 use crate::format::sealed::Sealed;
 use crate::keys::{Holder, TenantKey, WrappedKey};
+use crate::snapshot::PointReport;
 use crate::source::Source;
 
 /// Objects read at the same time.
@@ -43,6 +47,8 @@ pub struct Expected {
     pub keys: HashMap<String, Vec<WrappedKey>>,
     /// Keys whose signatures count; none when nobody knows any, then a signature only has to be one.
     pub signers: Option<BTreeSet<String>>,
+    /// What need not be read because it was not long ago; none to read everything.
+    pub rests: Option<Rests>,
 }
 
 /// What reading back has shown.
@@ -58,6 +64,8 @@ pub struct ReadBack {
     pub key: Option<TenantKey>,
     /// Objects read.
     pub objects: u64,
+    /// Objects that were not, because an older point sent them and they were read not long ago.
+    pub rested: u64,
     /// Bytes read.
     pub bytes: u64,
 }
@@ -75,6 +83,9 @@ pub struct VerifyReport {
     pub seal_checked: bool,
     /// Objects read back, manifest and keys included.
     pub objects: u64,
+    /// Objects of older points that are in the store with their length and were not read this time: their turn comes within
+    /// seven days.
+    pub rested: u64,
     /// Bytes read back.
     pub bytes: u64,
     /// Everything that is wrong.
@@ -138,7 +149,7 @@ pub async fn read_back(
             Err((kind, message)) => out.problems.push(Problem::new(&at, Kind::Manifest, kind, message)),
         }
     }
-    read_objects(source, &manifest.clear, check, &mut out).await?;
+    read_objects(source, expected, &manifest.clear, check, &mut out).await?;
     out.clear = Some(manifest.clear);
     Ok(out)
 }
@@ -204,11 +215,21 @@ async fn known_measure(
     Ok(expected.manifest.or(told))
 }
 
-async fn read_objects(source: &Source, clear: &Clear, check: HashCheck, out: &mut ReadBack) -> Result<(), Error> {
-    let reads: Vec<_> =
-        clear.objects.iter().map(|object| stamp_of(source.clone(), object.key.clone()).boxed()).collect();
-    let mut found =
-        futures_util::stream::iter(reads).buffered(TOGETHER).zip(futures_util::stream::iter(&clear.objects));
+async fn read_objects(
+    source: &Source,
+    expected: &Expected,
+    clear: &Clear,
+    check: HashCheck,
+    out: &mut ReadBack,
+) -> Result<(), Error> {
+    let resting = match expected.rests {
+        Some(rests) => rests.of(source, clear).await?,
+        None => HashSet::new(),
+    };
+    let objects: Vec<_> = clear.objects.iter().filter(|object| !resting.contains(&object.key)).collect();
+    out.rested = (clear.objects.len() - objects.len()) as u64;
+    let reads: Vec<_> = objects.iter().map(|object| stamp_of(source.clone(), object.key.clone()).boxed()).collect();
+    let mut found = futures_util::stream::iter(reads).buffered(TOGETHER).zip(futures_util::stream::iter(objects));
     while let Some((stamp, object)) = found.next().await {
         let Some(stamp) = stamp? else {
             out.problems.push(Problem::missing(&object.key, object.kind));
@@ -261,14 +282,32 @@ impl Backup {
         let keys = self.wrapped_keys(tenant).await?;
         // bytes whose hash is known need no key that is trusted still
         let signers = Some(if manifest.is_some() { self.signers_of_known().await? } else { self.signers().await? });
-        Ok((Expected { tenant, point: row.point.clone(), manifest, log, keys, signers }, row))
+        Ok((Expected { tenant, point: row.point.clone(), manifest, log, keys, signers, rests: None }, row))
     }
 
     /// Verifies a point and remembers what was found. A point that reads well for the first time enters the log in the
     /// store, and the changes it holds are no longer marked as held by none.
     pub async fn verify_point(&self, point: &str, actor: &str) -> Result<VerifyReport, Error> {
+        self.verify(point, actor, None).await
+    }
+
+    /// The same of a point that was just taken: what it sent is read, and of what it refers to the share whose turn has come.
+    pub async fn verify_taken(&self, taken: &PointReport, actor: &str) -> Result<VerifyReport, Error> {
+        let good = match &taken.rests_on {
+            Some(point) => self.store.control().find_point(point).await?,
+            None => None,
+        };
+        let verified = good.filter(|row| matches!(row.state.as_str(), "verified" | "proven"));
+        let rests = verified
+            .and_then(|row| row.verified_at)
+            .map(|at| Rests { since: at.unix_timestamp(), now: self.clock.seconds() });
+        self.verify(&taken.point, actor, rests).await
+    }
+
+    async fn verify(&self, point: &str, actor: &str, rests: Option<Rests>) -> Result<VerifyReport, Error> {
         let begun = Instant::now();
         let (expected, row) = self.expected(point).await?;
+        let expected = Expected { rests, ..expected };
         let holder = match self.holder() {
             Ok(holder) => Some(holder),
             // the server may not read the drill identity; every stored hash is compared all the same
@@ -303,6 +342,7 @@ impl Backup {
             state: state.to_owned(),
             seal_checked: read.key.is_some(),
             objects: read.objects,
+            rested: read.rested,
             bytes: read.bytes,
             problems: read.problems,
             seconds: begun.elapsed().as_secs_f64(),
