@@ -268,7 +268,6 @@ class Points:
         bench, chance = self.bench, random.Random(1)
         bench.inside("fill", "files", bench.arguments.large)
         schema, tenant = self.schema_of("files"), self.sql("SELECT replace(id::text, '-', '') FROM holdfast.tenant WHERE slug = 'files'")
-        rows = []
         for n in range(count + 1):
             size, digest = (huge if n == count else small), f"{n:064x}"
             key = f"f/{tenant}/{digest[-2:]}/{digest}"
@@ -277,8 +276,9 @@ class Points:
             with open(path, "wb") as file:
                 for _ in range(max(1, size >> 20)):
                     file.write(chance.randbytes(min(size, 1 << 20)))
-            rows.append(f"(nextval('id_seq'), 'file{n}', (SELECT min(id) FROM member), 1, 1, 'f{n}.bin', {size}, '', '{key}')")
-        self.sql(f"SET search_path TO {schema}; INSERT INTO attachment (id, uid, creator_id, created_ts, updated_ts, filename, size, sha256, storage_key) VALUES {', '.join(rows)}")
+        self.sql(f"SET search_path TO {schema}; INSERT INTO attachment (id, uid, creator_id, created_ts, updated_ts, filename, size, sha256, storage_key) "
+                 f"SELECT nextval('id_seq'), 'file' || n, (SELECT min(id) FROM member), 1, 1, 'f' || n || '.bin', CASE n WHEN {count} THEN {huge} ELSE {small} END, '', "
+                 f"'f/{tenant}/' || right(digest, 2) || '/' || digest FROM generate_series(0, {count}) n, LATERAL (SELECT lpad(to_hex(n), 64, '0') AS digest) d")
         point, peak = bench.command("backup", "run", "--tenant", "files")
         target = bench.folder / "raw"
         target.mkdir()
