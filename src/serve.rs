@@ -289,6 +289,9 @@ pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result
     if !copying.copies.is_empty() && (only.is_empty() || only.iter().any(|kind| kind == "backup")) {
         tokio::spawn(backup::keep_copies(copying));
     }
+    if only.is_empty() || only.iter().any(|kind| kind == "backup") {
+        tokio::spawn(backup::keep_reading(installation.backup(Printer::new(true))?));
+    }
     if only.is_empty() || only.iter().any(|kind| kind == "mirror") {
         tokio::spawn(backup::keep_mirrors(installation.backup(Printer::new(true))?));
     }

@@ -53,4 +53,10 @@ pub(super) async fn what_older_points_sent_is_read_in_turn(mut lab: Lab) {
         days += 2;
     }
     std::fs::write(&path, &sound).unwrap();
+    // nothing changes any more: after a week the newest good point is read again by itself, once
+    assert!(lab.backup.reread_due().await.unwrap().is_empty());
+    lab.backup.clock.advance(8 * 24 * 3600);
+    let again = lab.backup.reread_due().await.unwrap();
+    assert!(again.len() == 1 && again[0].rested == 0 && again[0].problems.is_empty(), "{again:?}");
+    assert!(lab.backup.reread_due().await.unwrap().is_empty());
 }

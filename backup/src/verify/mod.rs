@@ -20,6 +20,7 @@ use store::control::points::point::Model as Row;
 
 pub use self::problem::{Problem, ProblemKind};
 pub use self::rested::Rests;
+pub(crate) use self::rested::WITHIN;
 use crate::context::Backup;
 use crate::error::Error;
 use crate::format::hash::{Hash, HashCheck, Measure, Mismatch, Stamp, Tally};

@@ -17,7 +17,7 @@ use crate::format::manifest::Clear;
 use crate::source::Source;
 
 /// Seconds within which every object is read back at least once: seven days.
-pub(super) const WITHIN: i64 = 7 * 24 * 3600;
+pub(crate) const WITHIN: i64 = 7 * 24 * 3600;
 
 /// What a verification may rest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

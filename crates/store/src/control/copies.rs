@@ -31,6 +31,16 @@ impl Control {
         rows.iter().map(|row| Ok(point::Model::from_query_result(row, "")?)).collect()
     }
 
+    /// Each tenant's newest good point that was last read before `since`, those that waited longest first.
+    pub async fn points_unread_since(&self, since: OffsetDateTime, limit: u64) -> Result<Vec<point::Model>, Error> {
+        let sql = "SELECT * FROM (SELECT DISTINCT ON (p.tenant_id) p.* FROM holdfast.point p WHERE p.state IN ('verified', 'proven') \
+                   AND NOT EXISTS (SELECT 1 FROM holdfast.tenant_deletion d WHERE d.tenant_id = p.tenant_id AND d.purged_at IS NOT NULL) \
+                   ORDER BY p.tenant_id, p.seq DESC) newest WHERE newest.verified_at < $1 ORDER BY newest.verified_at LIMIT $2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.db.query_all_raw(statement(sql, vec![since.into(), limit.into()])).await?;
+        rows.iter().map(|row| Ok(point::Model::from_query_result(row, "")?)).collect()
+    }
+
     /// Notes what reading a point back from a further store has shown.
     pub async fn note_copy(
         &self,
