@@ -62,8 +62,8 @@ const UNTAGGED: &str = "ALTER TABLE note DISABLE TRIGGER USER";
 /// What [`UNTAGGED`] has left out, of all notes at once. Most tags stand alone and have none above them: one key.
 const TAGGED: &str = "TRUNCATE note_tag; ALTER TABLE note_tag DROP CONSTRAINT note_tag_pkey;
     INSERT INTO note_tag (key, created_ts, note_id)
-        SELECT unnest(CASE WHEN cardinality(tags) = 1 AND strpos(tags[1], '/') = 0
-            THEN ARRAY[left(lower(tags[1] COLLATE \"C\"), 100)] ELSE holdfast_search.tag_keys(tags) END), created_ts, id
+        SELECT unnest(CASE WHEN cardinality(tags) = 1 AND octet_length(tags[1]) <= 100 AND strpos(tags[1], '/') = 0
+            THEN ARRAY[lower(tags[1] COLLATE \"C\")] ELSE holdfast_search.tag_keys(tags) END), created_ts, id
         FROM note WHERE tags <> '{}';
     ALTER TABLE note_tag ADD PRIMARY KEY (key, created_ts, note_id); ALTER TABLE note ENABLE TRIGGER USER";
 
