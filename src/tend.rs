@@ -48,6 +48,9 @@ pub(crate) async fn tend(admin: Admin, backup: backup::Backup) {
             if let Err(error) = admin::sweep::files_without_rows(&admin).await {
                 tracing::warn!(%error, "files without a row cannot be swept");
             }
+            if let Err(error) = admin::sweep::unfinished_writes(&admin).await {
+                tracing::warn!(%error, "unfinished writes to the file store cannot be swept");
+            }
         }
     }
 }

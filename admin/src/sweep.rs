@@ -30,6 +30,11 @@ pub async fn deleted_tenants(admin: &Admin) -> Result<usize, Error> {
     Ok(removed)
 }
 
+/// Removes writes to the file store that were begun a day ago and never ended. Returns how many.
+pub async fn unfinished_writes(admin: &Admin) -> Result<u64, Error> {
+    Ok(admin.files.objects().sweep_unfinished(admin.clock.now() - ASIDE).await?)
+}
+
 /// Looks through the files of every tenant. Returns how many were removed.
 pub async fn files_without_rows(admin: &Admin) -> Result<usize, Error> {
     let mut removed = 0;

@@ -76,7 +76,21 @@ impl Backup {
             self.prune_one(owner, actor, &mut report).await?;
         }
         self.store.control().forget_copies().await?;
+        if !dry_run {
+            self.sweep_unfinished(&mut report).await?;
+        }
         Ok(report)
+    }
+
+    /// Writes to the stores that were begun and never ended, as when a worker is killed.
+    async fn sweep_unfinished(&self, report: &mut PruneReport) -> Result<(), Error> {
+        for store in self.stores() {
+            match store.sweep_unfinished(self.clock.now() - YOUNG).await {
+                Ok(removed) => report.swept += removed,
+                Err(error) => report.warnings.push(format!("unfinished writes to {} stay: {error}", store.location())),
+            }
+        }
+        Ok(())
     }
 
     async fn prune_one(&self, tenant: TenantId, actor: &str, report: &mut PruneReport) -> Result<(), Error> {

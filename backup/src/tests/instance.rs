@@ -35,14 +35,18 @@ pub(super) async fn machine_with(lab: &Lab, name: &str, sheet: &str) -> Backup {
     Backup::new(store, lab.backup.objects.clone(), files, keys).with_sheet(sheet)
 }
 
-async fn control_rows(backup: &Backup, table: &str, columns: &str) -> Vec<String> {
-    let (client, connection) = {
-        let config = backup.store.config();
-        let mut to = tokio_postgres::Config::new();
-        to.host(&config.host).port(config.port).dbname(&config.database).user(testkit::pg::SUPERUSER);
-        to.connect(tokio_postgres::NoTls).await.unwrap()
-    };
+/// A connection to a machine's database that may do anything.
+pub(super) async fn superuser_of(backup: &Backup) -> tokio_postgres::Client {
+    let config = backup.store.config();
+    let mut to = tokio_postgres::Config::new();
+    to.host(&config.host).port(config.port).dbname(&config.database).user(testkit::pg::SUPERUSER);
+    let (client, connection) = to.connect(tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
+    client
+}
+
+async fn control_rows(backup: &Backup, table: &str, columns: &str) -> Vec<String> {
+    let client = superuser_of(backup).await;
     let sql = format!("SELECT concat_ws('|', {columns}) FROM holdfast.{table} ORDER BY 1");
     client.query(&sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }

@@ -129,3 +129,8 @@ impl Lab {
         self.folder.path().join("s3").join(key)
     }
 }
+
+/// The seed of a soak run, or the one that stands in the test.
+pub(crate) fn soak_seed(else_this: u64) -> u64 {
+    std::env::var("HOLDFAST_SOAK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(else_this)
+}

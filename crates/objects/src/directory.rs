@@ -184,6 +184,27 @@ impl DirectoryStore {
         .await
     }
 
+    pub(crate) async fn sweep_unfinished(&self, before: OffsetDateTime) -> Result<u64, Error> {
+        self.blocking(move |root| {
+            let unfinished = root.join(UNFINISHED);
+            let mut removed = 0;
+            for entry in fs::read_dir(&unfinished).map_err(|e| Error::io(&unfinished, e))? {
+                let entry = entry.map_err(|e| Error::io(&unfinished, e))?;
+                let written = entry.metadata().and_then(|facts| facts.modified());
+                match written {
+                    Ok(at) if OffsetDateTime::from(at) < before => {
+                        fs::remove_file(entry.path()).map_err(|e| Error::io(&entry.path(), e))?;
+                        removed += 1;
+                    }
+                    // young, or finished meanwhile
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            Ok(removed)
+        })
+        .await
+    }
+
     /// Runs file work off the async threads.
     async fn blocking<T, F>(&self, work: F) -> Result<T, Error>
     where
@@ -372,6 +393,18 @@ mod tests {
         assert!(matches!(outcome, Err(Error::Source(_))));
         assert_eq!(store.list("").await.unwrap(), []);
         assert_eq!(fs::read_dir(dir.path().join(UNFINISHED)).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_write_left_goes_when_it_is_old() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DirectoryStore::new(dir.path().to_owned()).unwrap();
+        let left = dir.path().join(UNFINISHED).join("left");
+        fs::write(&left, "half").unwrap();
+        let now = OffsetDateTime::now_utc();
+        assert_eq!(store.sweep_unfinished(now - time::Duration::DAY).await.unwrap(), 0, "it may be under way");
+        assert_eq!(store.sweep_unfinished(now + time::Duration::MINUTE).await.unwrap(), 1);
+        assert!(!left.exists());
     }
 
     #[tokio::test]

@@ -328,6 +328,12 @@ impl ObjectStore {
         }
     }
 
+    /// Removes writes that were begun before `before` and never ended: drafts of a killed process, uploads in parts. How
+    /// many there were.
+    pub async fn sweep_unfinished(&self, before: OffsetDateTime) -> Result<u64, Error> {
+        each!(self, store => store.sweep_unfinished(before).await)
+    }
+
     /// Gives an object another key (replacing what is there) without its bytes passing through us.
     pub(crate) async fn promote(&self, from: &str, to: &str) -> Result<(), Error> {
         keys::check(from)?;

@@ -11,7 +11,7 @@ use domain::clock::Clock;
 use futures_util::TryStreamExt;
 use objects::{Error, FileKey, FileStore, ObjectStore, PART_BYTES, PutOptions, S3Config, probe};
 use runtime::s3::S3Server;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const ANY: PutOptions = PutOptions { if_none_match: false, sha256: None };
 
@@ -27,6 +27,7 @@ async fn keeps_the_contract(store: &ObjectStore) {
     refuses(store).await;
     tells_what_it_can(store).await;
     keeps_files(store).await;
+    sweeps_what_never_ended(store).await;
     let left = store.list("").await.unwrap();
     assert_eq!(left, [], "every test cleans up behind itself");
 }
@@ -136,6 +137,26 @@ async fn tells_what_it_can(store: &ObjectStore) {
     assert!(report.conditional_put && report.sha256_checksums && report.ranges && report.multipart && report.listing);
     assert!(report.clock_skew_seconds.abs() <= 2, "{report:?}");
     assert_eq!(report.sentences, Vec::<String>::new());
+}
+
+async fn sweeps_what_never_ended(store: &ObjectStore) {
+    let (mut source, half) = tokio::io::duplex(1 << 20);
+    let writing = store.clone();
+    let writing = tokio::spawn(async move { writing.put_stream("half", half, ANY).await });
+    source.write_all(&vec![7; 2 * PART_BYTES]).await.unwrap();
+    let now = time::OffsetDateTime::now_utc();
+    assert_eq!(store.sweep_unfinished(now - time::Duration::DAY).await.unwrap(), 0, "it is under way");
+    let mut swept = 0;
+    for _ in 0..200 {
+        swept += store.sweep_unfinished(now + time::Duration::HOUR).await.unwrap();
+        if swept > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(swept, 1, "as after a kill, a day later");
+    drop(source);
+    assert!(writing.await.unwrap().is_err() && !store.exists("half").await.unwrap(), "it came to nothing");
 }
 
 async fn keeps_files(store: &ObjectStore) {

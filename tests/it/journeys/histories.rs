@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use backup::{Backup, KeyDirectory};
 use domain::chance::Chance;
+use domain::clock::Clock;
 use objects::{FileStore, ObjectStore};
 
-use super::process::{Installation, program, wait};
+use super::process::{Installation, program, until, wait};
 use super::reading::{Superuser, database};
 use super::weed::SeaweedFs;
 
@@ -101,20 +102,54 @@ impl History {
         ));
     }
 
-    /// Everything that may be swept looks older than a day, and what a killed command had begun is given up.
-    fn grow_old(&self) {
-        let Some(folder) = &self.folder else { return };
+    /// Everything that may be swept looks older than a day, and what a killed command had begun is given up. Times of a
+    /// foreign server cannot be set: there a prune looks from three days ahead, while nothing is in the making.
+    fn grow_old(&mut self) {
         self.database.sql("UPDATE holdfast.point_running SET started_at = now() - interval '3 days'");
-        age(folder);
+        if let Some(folder) = &self.folder {
+            age(folder);
+            return;
+        }
+        let ahead = Clock::fixed(Clock::System.seconds() + 3 * 86_400);
+        let mut pruning = self.backup.clone();
+        pruning.clock = ahead;
+        pruning.policy = backup::Policy { within: time::Duration::ZERO, buckets: [0; 5] };
+        let report = self.runtime.block_on(pruning.prune(None, false, "test")).unwrap();
+        *self.counts.entry("objects swept").or_default() += u32::try_from(report.swept).unwrap();
+    }
+
+    /// A worker takes what is due, and is killed in the middle; what it had begun another one takes up.
+    fn kill_a_worker(&mut self, after: Duration) {
+        let ask = "INSERT INTO holdfast.job (kind, tenant_id, payload, max_attempts) \
+                   SELECT kind, CASE kind WHEN 'backup' THEN id END, \
+                          jsonb_build_object('tenant', id, 'trigger', jsonb_build_object('by', 'command')), 3 \
+                   FROM holdfast.tenant, (VALUES ('backup'), ('prune')) AS asked (kind) WHERE slug = 'acme'";
+        self.database.sql(ask);
+        let mut killed = self.place.worker(&["--only", "backup,prune"]);
+        assert_eq!(killed.ended(after), None, "a worker stays: {}", killed.said());
+        killed.signal("KILL", true);
+        killed.ended(Duration::from_secs(20));
+        // its lease is over
+        self.database.sql("UPDATE holdfast.job SET lease_until = now() - interval '1 second' WHERE state = 'running'");
+        let next = self.place.worker(&["--only", "backup,prune"]);
+        until(Duration::from_secs(120), "the next worker ends what the killed one began", || {
+            let left = "SELECT count(*) FROM holdfast.job WHERE kind IN ('backup', 'prune') AND state IN ('queued', 'running')";
+            self.database.sql(left).trim() == "0"
+        });
+        next.stop();
+        let failed =
+            self.database.sql("SELECT error FROM holdfast.job WHERE state = 'failed' AND kind IN ('backup', 'prune')");
+        assert!(failed.is_empty(), "{failed}");
     }
 
     fn step(&mut self) {
         let point: &[&str] = &["backup", "run", "--tenant", "acme"];
         let prune: &[&str] = &["backup", "prune", "--tenant", "acme", "--yes"];
         let soon = Duration::from_millis(50 + self.chance.below(900));
-        let what = ["edit", "point", "point killed", "prune", "both", "both, killed", "proof", "old", "keep"];
+        let what =
+            ["edit", "point", "point killed", "prune", "both", "both, killed", "proof", "old", "keep", "worker killed"];
         // points most of all, so that there is something to prune
-        let what = what[[1, 1, 4, 4, 2, 5, 3, 6, 6, 7, 8, 0][self.chance.below(12) as usize]];
+        let what = what[[1, 1, 4, 4, 2, 5, 3, 6, 6, 7, 8, 0, 9][self.chance.below(13) as usize]];
         *self.counts.entry(what).or_default() += 1;
         self.edit();
         match what {
@@ -134,6 +169,7 @@ impl History {
                  AND seq % 2 = 0",
             )),
             "old" => self.grow_old(),
+            "worker killed" => self.kill_a_worker(soon * 3),
             "keep" => drop(self.database.sql(
                 "UPDATE holdfast.point SET kept_until = now() + interval '1 hour' WHERE seq = (SELECT min(seq) FROM holdfast.point WHERE slug = 'acme' AND state <> 'complete')",
             )),
@@ -170,7 +206,7 @@ fn rules_hold(before: &Known, after: &Known) {
     assert!(wrong.is_empty(), "{wrong:?} had to stay");
 }
 
-fn age(folder: &Path) {
+pub(super) fn age(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
         if path.is_dir() {
@@ -236,6 +272,7 @@ fn soak_a_history_with_versions_and_locks_leaves_every_point_whole() {
     drop(running);
 }
 
-fn soak_seed() -> u64 {
+/// The seed of a soak run.
+pub(super) fn soak_seed() -> u64 {
     std::env::var("HOLDFAST_SOAK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_125)
 }

@@ -174,6 +174,7 @@ fn forty_tenants_come_back_from_each_store_and_the_sheet() {
     place.run(&["drill", "run", "--tenant", "team-01", "--faults", "none"]).ok();
     let control = place.run(&["backup", "run", "--control"]).ok();
     let (before, providers) = (kept(&old), place.run(&["identity", "list", "--tenant", "team-03"]).ok());
+    assert!(before.iter().all(|(_, rows)| !rows.is_empty()), "there is something of each to come back: {before:?}");
 
     let (new, there, report) = come_back(&sheet, &place.path("store"));
     assert_eq!(report["control_point"], control["point"], "{report}");
@@ -255,9 +256,25 @@ fn a_purged_tenant_stays_closed_with_every_version_of_the_bucket() {
     let bucket = SeaweedFs::versions(&place);
     assert!(bucket.iter().all(|(key, _)| !key.starts_with(&format!("k/{tenant}/"))), "no version of a key is left");
     assert!(bucket.iter().any(|(key, _)| key.starts_with(&format!("t/{tenant}/"))), "the points are there, locked");
+    // whatever the sheet opens, and whatever that opens: of the tenant that is gone nothing
+    let mut identities = vec![sheet.clone()];
     for (key, bytes) in bucket.iter().filter(|(key, _)| key.starts_with("k/") && key.contains(".escrow")) {
-        let opened = age_opens(&place, &sheet, bytes);
-        assert!(opened, "{key}: the sheet opens what is left, which is of others");
+        let inner = age_opens(&place, &sheet, bytes);
+        let inner = inner.unwrap_or_else(|| panic!("{key}: the sheet opens what is left, which is of others"));
+        identities.push(place.file(&format!("inner-{}", identities.len()), &String::from_utf8_lossy(&inner)));
+    }
+    assert!(identities.len() > 1, "the key of the tenant that stays is among them");
+    let packs: Vec<_> = bucket.iter().filter(|(key, _)| key.starts_with("t/") && key.ends_with("/pack")).collect();
+    let gone_tenants = format!("t/{tenant}/");
+    let (of_the_gone, of_others): (Vec<_>, Vec<_>) =
+        packs.into_iter().partition(|(key, _)| key.starts_with(&gone_tenants));
+    let opened =
+        |pack: &[u8]| identities.iter().any(|identity| age_opens(&place, identity, first_member(pack)).is_some());
+    let stays_pack = of_others.iter().find(|(key, _)| key.contains(&stays)).expect("the pack of the other's point");
+    assert!(opened(&stays_pack.1), "they open the other's");
+    assert!(of_the_gone.len() > 1, "both points are there");
+    for (key, pack) in of_the_gone {
+        assert!(!opened(pack), "{key} can be opened still");
     }
     for words in [
         vec!["restore", "run", &gone, "--as", "never"],
@@ -270,8 +287,17 @@ fn a_purged_tenant_stays_closed_with_every_version_of_the_bucket() {
     assert!(refused, "the lock holds: a version of a point cannot be removed before its time");
 }
 
-fn age_opens(place: &Installation, identity: &str, bytes: &[u8]) -> bool {
+/// The first stream of a pack: up to where the next one begins.
+fn first_member(pack: &[u8]) -> &[u8] {
+    let head = b"age-encryption.org/v1\n";
+    let next = pack.windows(head.len()).skip(1).position(|window| window == head);
+    next.map_or(pack, |at| &pack[..=at])
+}
+
+/// What `age` makes of it with this identity.
+fn age_opens(place: &Installation, identity: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     let file = place.path("wrapped.age");
     std::fs::write(&file, bytes).unwrap();
-    std::process::Command::new("age").arg("-d").arg("-i").arg(identity).arg(&file).output().unwrap().status.success()
+    let done = std::process::Command::new("age").arg("-d").arg("-i").arg(identity).arg(&file).output().unwrap();
+    done.status.success().then_some(done.stdout)
 }

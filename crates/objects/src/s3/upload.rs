@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -184,6 +185,36 @@ impl Drop for Upload<'_> {
     fn drop(&mut self) {
         if let (Some(id), Ok(runtime)) = (self.id.take(), tokio::runtime::Handle::try_current()) {
             runtime.spawn(abort(self.store.clone(), self.key.to_owned(), id));
+        }
+    }
+}
+
+impl S3Store {
+    /// Aborts uploads in parts that were begun before `before`: a process that is killed cannot do so itself.
+    pub(crate) async fn sweep_unfinished(&self, before: OffsetDateTime) -> Result<u64, Error> {
+        let (mut key_marker, mut upload_marker, mut aborted) = (None, None, 0);
+        loop {
+            let asked = self.client.list_multipart_uploads().bucket(&self.config.bucket).prefix(&self.config.prefix);
+            let asked = asked.set_key_marker(key_marker).set_upload_id_marker(upload_marker);
+            let page = match asked.send().await.map_err(|e| self.failure("listing unfinished uploads below", "", e)) {
+                Ok(page) => page,
+                Err(Error::Refused { code, .. }) if code == "NotImplemented" || code == "MethodNotAllowed" => {
+                    return Ok(aborted);
+                }
+                Err(other) => return Err(other),
+            };
+            for upload in page.uploads.unwrap_or_default() {
+                let old = upload.initiated.is_some_and(|at| at.secs() < before.unix_timestamp());
+                let key = upload.key.as_deref().and_then(|key| key.strip_prefix(&self.config.prefix));
+                if let (true, Some(key), Some(id)) = (old, key, upload.upload_id) {
+                    abort(self.clone(), key.to_owned(), id).await;
+                    aborted += 1;
+                }
+            }
+            if page.is_truncated != Some(true) || page.next_key_marker.is_none() {
+                return Ok(aborted);
+            }
+            (key_marker, upload_marker) = (page.next_key_marker, page.next_upload_id_marker);
         }
     }
 }
