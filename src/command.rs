@@ -11,8 +11,10 @@ use crate::installation::{Installation, Share};
 use crate::serve::ServeArguments;
 
 /// Kinds of work that a worker may be kept to.
-const ONLY: [&str; 12] =
-    ["backup", "drill", "dump", "prune", "verify", "survey", "restore", "compare", "swap", "webhook", "mail", "mirror"];
+const ONLY: [&str; 13] = [
+    "backup", "drill", "dump", "prune", "verify", "survey", "restore", "part", "compare", "swap", "webhook", "mail",
+    "mirror",
+];
 
 /// Memos-compatible notes for many teams, with restores that are proven.
 #[derive(Debug, clap::Parser)]

@@ -104,6 +104,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Somebody wanted the run to end before its point of no return.
+    #[error("cancelled; nothing was changed")]
+    Cancelled,
     /// It cannot be done as things are.
     #[error("{0}")]
     Refused(String),
@@ -139,6 +142,7 @@ impl Error {
             | Self::Store(store::Error::NotFound(_))
             | Self::Objects(objects::Error::NotFound { .. }) => Code::NotFound,
             Self::ReadsBadly { .. } => Code::Negative,
+            Self::Cancelled => Code::Cancelled,
             Self::Damaged { .. } | Self::Refused(_) | Self::Store(store::Error::Refused(_)) => Code::Refused,
             Self::MirrorBusy(_) | Self::Store(store::Error::Conflict { .. } | store::Error::TooBusy) => Code::Conflict,
             Self::Store(store::Error::Unavailable(_))

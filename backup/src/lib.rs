@@ -21,6 +21,7 @@ mod reread;
 pub mod restore;
 pub mod retention;
 mod rotate;
+mod run;
 pub mod seal;
 mod signers;
 pub mod snapshot;

@@ -11,6 +11,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::context::Backup;
 use crate::error::Error;
+use crate::run::Watched;
 use crate::snapshot::rfc3339;
 
 /// How often files are prepared again because members went on adding some.
@@ -34,6 +35,17 @@ pub struct SwapReport {
 impl Backup {
     /// The rows of `other`, restored from a point of `slug`, take the place of the live ones.
     pub async fn swap(&self, slug: &str, other: &str, keep_days: u32, actor: &str) -> Result<SwapReport, Error> {
+        self.swap_watched((slug, other), keep_days, actor, &Watched::default()).await
+    }
+
+    /// The same, for somebody who looks on and may cancel it.
+    pub(crate) async fn swap_watched(
+        &self,
+        (slug, other): (&str, &str),
+        keep_days: u32,
+        actor: &str,
+        run: &Watched,
+    ) -> Result<SwapReport, Error> {
         let (live, copy) = (self.tenant(slug).await?, self.tenant(other).await?);
         let from = self.store.restored_from(copy.id).await?.filter(|(of, _)| *of == live.id);
         let Some((_, since)) = from else {
@@ -48,11 +60,22 @@ impl Backup {
             )));
         }
         let keep_until = self.clock.now() + Duration::days(i64::from(keep_days));
-        self.exchange(&live, &copy, Terms { since, keep_until, undo: false }, actor).await
+        self.exchange((&live, &copy), Terms { since, keep_until, undo: false }, actor, run).await
     }
 
     /// Takes the newest swap of a tenant back: the rows from before are live again, the restored ones are kept beside.
     pub async fn undo_swap(&self, slug: &str, keep_days: u32, actor: &str) -> Result<SwapReport, Error> {
+        self.undo_watched(slug, keep_days, actor, &Watched::default()).await
+    }
+
+    /// The same, for somebody who looks on and may cancel it.
+    pub(crate) async fn undo_watched(
+        &self,
+        slug: &str,
+        keep_days: u32,
+        actor: &str,
+        run: &Watched,
+    ) -> Result<SwapReport, Error> {
         let live = self.tenant(slug).await?;
         let Some(swap) = self.store.newest_swap(live.id).await? else {
             return Err(Error::Refused(format!("nothing has taken the place of {slug}, so there is nothing to undo")));
@@ -61,16 +84,29 @@ impl Backup {
             return Err(Error::Refused(format!("the rows that {slug} had before are not kept any more")));
         };
         let keep_until = self.clock.now() + Duration::days(i64::from(keep_days));
-        self.exchange(&live, &other, Terms { since: swap.at, keep_until, undo: true }, actor).await
+        self.exchange((&live, &other), Terms { since: swap.at, keep_until, undo: true }, actor, run).await
     }
 
-    async fn exchange(&self, live: &Tenant, other: &Tenant, terms: Terms, actor: &str) -> Result<SwapReport, Error> {
+    async fn exchange(
+        &self,
+        (live, other): (&Tenant, &Tenant),
+        terms: Terms,
+        actor: &str,
+        run: &Watched,
+    ) -> Result<SwapReport, Error> {
         let event = if terms.undo { "tenant.swap.undone" } else { "tenant.swapped" };
         let detail = json!({ "other": other.slug, "kept_until": rfc3339(terms.keep_until) });
         let event = AuditEvent { actor, event, object: live.slug.as_str(), detail };
         let mut tries = 0;
         loop {
-            let (mine, theirs) = (self.share_files(live, other).await?, self.share_files(other, live).await?);
+            let ready = async { Ok((self.share_files(live, other).await?, self.share_files(other, live).await?)) };
+            let (mine, theirs) = if tries == 0 {
+                let ready = run.unless_cancelled(ready).await?;
+                run.settle().await?;
+                ready
+            } else {
+                ready.await?
+            };
             let plan = SwapPlan {
                 live,
                 other,

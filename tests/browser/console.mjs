@@ -53,8 +53,44 @@ async function look(page, source) {
   return problems;
 }
 
+// A note that members see until it is deleted: how it is called, and how it is deleted.
+async function noteToLose(url, demo) {
+  const send = async (method, path, body, token) => {
+    const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+    const answer = await fetch(`${url}/api/v1/${path}`, { method, headers, body: body && JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
+  };
+  const { accessToken } = await send("POST", "auth/signin", { passwordCredentials: { username: demo.owner, password: demo.password } });
+  const { name } = await send("POST", "memos", { content: "lost, and found again", visibility: "PRIVATE" }, accessToken);
+  return { name, remove: () => send("DELETE", name, undefined, accessToken) };
+}
+
+// One note by its old link: looked at first, then brought.
+async function bringOneBack(page, link, looked) {
+  await tabToText(page, "Bring one thing back");
+  await pressAndGo(page, "Enter");
+  const problems = await looked();
+  await tabToId(page, "name");
+  await page.keyboard.type(link);
+  await runJob(page, "Look what would come back", false);
+  if (!(await page.innerText("main")).includes("1 note would come back; nothing was written")) throw new Error(`the run says ${await page.innerText("main")}`);
+  problems.push(...(await looked()));
+  await tabToText(page, "Bring it back");
+  await pressAndGo(page, "Enter");
+  problems.push(...(await looked()));
+  await runJob(page, "Bring it back", false);
+  if (!(await page.innerText("main")).includes("1 note came back")) throw new Error(`the run says ${await page.innerText("main")}`);
+  problems.push(...(await looked()));
+  await tabToText(page, "Look for something else");
+  await pressAndGo(page, "Enter");
+  await tabToText(page, "Point ");
+  await pressAndGo(page, "Enter");
+  return problems;
+}
+
 // From a point to a copy beside the live tenant, compared; with script also into its place and out again.
-async function bringBack({ page, step, source, javaScriptEnabled }) {
+async function bringBack({ page, step, source, javaScriptEnabled, link }) {
   const copy = javaScriptEnabled ? "by-keys" : "by-keys-without-script";
   const looked = async () => (javaScriptEnabled ? look(page, source) : []);
   await step("see the points and what depends on what", async () => {
@@ -73,6 +109,7 @@ async function bringBack({ page, step, source, javaScriptEnabled }) {
     if (!(await page.innerText("main")).includes("before the move")) throw new Error("the point does not say why it is kept");
     return looked();
   });
+  await step("bring one note back", () => bringOneBack(page, link, looked));
   await step("restore it beside", async () => {
     await tabToText(page, "Restore beside");
     await pressAndGo(page, "Enter");
@@ -122,6 +159,7 @@ export async function operatorByKeyboard({ browser, url, test, demo, source }, j
     await pressAndGo(page, "Enter");
     if (page.url() !== `${url}/console/tenants/default`) throw new Error(`the link led to ${page.url()}`);
   });
+  const lost = await noteToLose(url, demo);
   await step("back up now", async () => {
     const before = await points(page);
     await runJob(page, "Back up now", javaScriptEnabled);
@@ -129,7 +167,8 @@ export async function operatorByKeyboard({ browser, url, test, demo, source }, j
     if (!after.some((name) => !before.includes(name))) throw new Error("the page shows no new point");
   });
   if (javaScriptEnabled) await step("drill now", () => runJob(page, "Drill now", true));
-  await bringBack({ page, step, source, javaScriptEnabled });
+  await lost.remove();
+  await bringBack({ page, step, source, javaScriptEnabled, link: `${url}/${lost.name}` });
   await step("sign out", async () => {
     await tabToText(page, "Sign out");
     await pressAndGo(page, "Enter");

@@ -71,6 +71,7 @@ export async function lookAtPages({ browser, url, test, member, operator, source
     ["points of the control plane", "/console/tenants/_control/points", operator],
     ["point", point, operator],
     ["plan of a restore", `${point}/restore`, operator],
+    ["what of a point is to come back", `${point}/part`, operator],
     ["drill", drill, operator],
     ["audit", "/console/audit", operator],
   ];

@@ -1,12 +1,14 @@
 //! The operators' pages: below `/console`, for operators only.
 
 mod actions;
+mod cancel;
 mod compare;
 mod deeds;
 mod entry;
 mod events;
 mod lineage;
 mod pages;
+mod part;
 mod points;
 mod report;
 mod restore;
@@ -56,12 +58,18 @@ fn about_points() -> Vec<Route> {
         asks("/console/points/{point}/verify", "point.verify.asked", || to(points::verify)),
         asks("/console/points/{point}/keep", "point.kept", || to(points::keep)),
         Route::get("/console/runs/{id}", || to(runs::show)).access(Access::Operator),
+        asks("/console/runs/{id}/cancel", "run.cancel.asked", || to(cancel::ask)),
+        Route::get("/console/points/{point}/part", || to(part::choose)).access(Access::Operator),
+        asks("/console/points/{point}/part", "restore.part.looked", || to(part::look)),
         Route::get("/console/tenants/{slug}/compare/{other}", || to(compare::show)).access(Access::Operator),
         asks("/console/tenants/{slug}/compare/{other}", "compare.asked", || to(compare::ask)),
     ];
     let restore = "/console/points/{point}/restore";
     rows.push(Route::get(restore, || to(restore::plan)).access(Access::Deed));
     rows.push(Route::post(restore, Audit::Event("restore.asked"), || to(restore::ask)).access(Access::Deed));
+    let part = "/console/runs/{id}/part";
+    rows.push(Route::get(part, || to(part::plan)).access(Access::Deed));
+    rows.push(Route::post(part, Audit::Event("restore.part.asked"), || to(part::ask)).access(Access::Deed));
     let swap = "/console/tenants/{slug}/swap/{other}";
     rows.push(Route::get(swap, || to(swap::plan)).access(Access::Deed));
     rows.push(Route::post(swap, Audit::Event("swap.asked"), || to(swap::ask)).access(Access::Deed));

@@ -46,7 +46,7 @@ pub(super) struct RestoreForm {
 }
 
 /// The tenant's present slug; a point of a tenant that is gone, or of the control plane, comes back otherwise.
-async fn living(admin: &Admin, row: &Row) -> Result<String> {
+pub(super) async fn living(admin: &Admin, row: &Row) -> Result<String> {
     let tenant = admin.store.registry().by_id(TenantId(row.tenant_id)).await?;
     let gone =
         || Error::not_found("the tenant of this point is not there any more; `holdfast restore run` brings it back");

@@ -3,13 +3,15 @@
 use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
 use askama::Template;
 use domain::id::TenantId;
-use jobs::{JobRow, kind};
+use jobs::{JobRow, Part, kind};
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use web::{Error, OperatorVisit, Result};
 
+use super::cancel::Cancel;
 use super::pages::{answer, frame};
+use super::part;
 use super::report::{Phase, phases_of};
 use super::view::{Frame, counted, moment};
 use crate::Admin;
@@ -17,7 +19,8 @@ use crate::recovery::duration;
 
 /// Kinds of work that can be looked at; others are not about what operators do.
 pub(super) fn kinds() -> Vec<String> {
-    let all = [kind::BACKUP, kind::DRILL, kind::VERIFY, kind::SURVEY, kind::RESTORE, kind::COMPARE, kind::SWAP];
+    let all =
+        [kind::BACKUP, kind::DRILL, kind::VERIFY, kind::SURVEY, kind::RESTORE, kind::PART, kind::COMPARE, kind::SWAP];
     all.map(str::to_owned).into()
 }
 
@@ -37,6 +40,8 @@ impl From<&JobRow> for JobBox {
     fn from(row: &JobRow) -> Self {
         let text = match row.state.as_str() {
             "queued" => "waiting for a worker".to_owned(),
+            "running" if row.cancel_by.is_some() && !row.settled => "being cancelled".to_owned(),
+            "cancelled" => super::cancel::cancelled(row),
             "running" => row.progress.as_ref().map_or_else(|| "begun".to_owned(), |progress| said(progress, "phase")),
             "failed" => row.error.clone().unwrap_or_default(),
             _ => row.result.as_ref().map_or_else(String::new, |result| ended(&row.kind, result)),
@@ -48,7 +53,7 @@ impl From<&JobRow> for JobBox {
             state: row.state.clone(),
             text,
             share: share.filter(|_| row.state == "running"),
-            ended: matches!(row.state.as_str(), "done" | "failed"),
+            ended: matches!(row.state.as_str(), "done" | "failed" | "cancelled"),
         }
     }
 }
@@ -86,6 +91,8 @@ fn what(row: &JobRow) -> &'static str {
         kind::VERIFY => "Reading back",
         kind::SURVEY => "Survey of points",
         kind::RESTORE => "Restore",
+        kind::PART if dry(&row.payload) => "Look",
+        kind::PART => "Bringing back",
         kind::COMPARE => "Comparison",
         kind::SWAP if row.payload.get("undo").is_some_and(|undo| !undo.is_null()) => "Undo of a swap",
         kind::SWAP => "Swap",
@@ -93,7 +100,12 @@ fn what(row: &JobRow) -> &'static str {
     }
 }
 
-fn said(value: &Value, key: &str) -> String {
+/// A run that only looks.
+fn dry(payload: &Value) -> bool {
+    payload.get("dry_run") == Some(&Value::Bool(true))
+}
+
+pub(super) fn said(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
@@ -103,7 +115,7 @@ fn time_of(value: &Value, key: &str) -> String {
     OffsetDateTime::parse(&text, &Rfc3339).map_or(text, moment)
 }
 
-fn number(value: &Value, key: &str) -> usize {
+pub(super) fn number(value: &Value, key: &str) -> usize {
     value.get(key).and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok()).unwrap_or_default()
 }
 
@@ -126,6 +138,8 @@ fn ended(kind: &str, result: &Value) -> String {
             said(result, "tenant"),
             counted(number(result, "notes"), "note")
         ),
+        kind::PART if dry(result) => format!("{} would come back; nothing was written", part::comes(result)),
+        kind::PART => format!("{} came back", part::comes(result)),
         kind::COMPARE => {
             let counts = result.pointer("/notes/counts").and_then(Value::as_array).cloned().unwrap_or_default();
             let count = |at: usize| counts.get(at).and_then(Value::as_u64).unwrap_or_default();
@@ -154,6 +168,8 @@ struct RunPage {
     facts: Vec<Fact>,
     phases: Vec<Phase>,
     problems: Vec<String>,
+    warnings: Vec<String>,
+    cancel: Cancel,
     /// Where to go from here: path and words.
     next: Vec<(String, String)>,
     command: String,
@@ -182,8 +198,10 @@ pub(super) async fn show(
         facts: facts(&row.kind, &result),
         phases: phases_of(&result),
         problems: problems(&result),
+        warnings: warnings(&result),
+        cancel: Cancel::of(&row),
         next: next(&row, slug.as_deref(), &result),
-        command: command(&row),
+        command: command(&row, slug.as_deref().unwrap_or("TENANT")),
         slug,
         job,
     };
@@ -195,6 +213,14 @@ fn title(row: &JobRow, slug: &str) -> String {
     match row.kind.as_str() {
         kind::VERIFY => format!("Reading {} back", payload("point")),
         kind::RESTORE => format!("Restoring {slug} as {}", payload("slug")),
+        kind::PART => {
+            let thing = wanted(row).map_or_else(|| "something".to_owned(), |part| part::thing(&part));
+            if dry(&row.payload) {
+                format!("What would come back of {thing}")
+            } else {
+                format!("Bringing {thing} back into {slug}")
+            }
+        }
         kind::COMPARE => format!("Comparing {} with {}", payload("slug"), payload("other")),
         kind::SWAP if what(row) == "Swap" => {
             format!("Putting {} in the place of {}", payload("other"), payload("slug"))
@@ -202,6 +228,11 @@ fn title(row: &JobRow, slug: &str) -> String {
         kind::SWAP => format!("Taking the swap of {} back", payload("slug")),
         _ => format!("{} of {slug}", what(row)),
     }
+}
+
+/// What a run brings back.
+fn wanted(row: &JobRow) -> Option<Part> {
+    serde_json::from_value(row.payload.clone()).ok()
 }
 
 fn asked(row: &JobRow) -> String {
@@ -227,6 +258,18 @@ fn facts(kind: &str, result: &Value) -> Vec<Fact> {
             let equal = tables.iter().filter(|table| table.get("equal") == Some(&Value::Bool(true))).count();
             fact("Tables equal", format!("{equal} of {}", tables.len()));
             fact("Took", result.get("seconds").and_then(Value::as_f64).map(duration).unwrap_or_default());
+        }
+        kind::PART if result.is_object() => {
+            fact("Point", said(result, "from"));
+            fact(if dry(result) { "Would come back" } else { "Came back" }, part::comes(result));
+            let listed = |key| result.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+            let names: Vec<String> =
+                listed("note_names").iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+            let more = number(result, "notes").saturating_sub(names.len());
+            let names = names.join(", ");
+            fact("Notes", if more > 0 { format!("{names} and {more} more") } else { names });
+            fact("There already", counted(number(result, "present"), "note"));
+            fact("Files read from the store", number(result, "files").to_string());
         }
         kind::VERIFY if result.is_object() => {
             let report = result.get("report").cloned().unwrap_or_default();
@@ -262,6 +305,12 @@ fn problems(result: &Value) -> Vec<String> {
     all
 }
 
+/// What someone should look at although it went well.
+fn warnings(result: &Value) -> Vec<String> {
+    let told = result.get("warnings").and_then(Value::as_array).into_iter().flatten();
+    told.filter_map(|one| one.as_str().map(str::to_owned)).collect()
+}
+
 fn next(row: &JobRow, slug: Option<&str>, result: &Value) -> Vec<(String, String)> {
     let Some(slug) = slug.filter(|_| row.state == "done") else { return Vec::new() };
     let mut out = Vec::new();
@@ -271,6 +320,12 @@ fn next(row: &JobRow, slug: Option<&str>, result: &Value) -> Vec<(String, String
             let copy = said(result, "tenant");
             go(format!("tenants/{slug}/compare/{copy}"), format!("Compare {slug} with {copy}"));
             go(format!("tenants/{slug}/swap/{copy}"), format!("Put {copy} in the place of {slug}"));
+        }
+        kind::PART => {
+            if dry(result) && part::brings(Some(result)) {
+                go(format!("runs/{}/part", row.id), "Bring it back".to_owned());
+            }
+            go(format!("points/{}/part", said(result, "from")), "Look for something else".to_owned());
         }
         kind::SWAP => {
             go(format!("tenants/{slug}"), format!("Look at {slug}"));
@@ -286,11 +341,16 @@ fn next(row: &JobRow, slug: Option<&str>, result: &Value) -> Vec<(String, String
     out
 }
 
-fn command(row: &JobRow) -> String {
+fn command(row: &JobRow, slug: &str) -> String {
     let payload = |key: &str| said(&row.payload, key);
     match row.kind.as_str() {
         kind::VERIFY => format!("holdfast backup verify {} --copies", payload("point")),
         kind::RESTORE => format!("holdfast restore run {} --as {}", payload("point"), payload("slug")),
+        kind::PART => {
+            let (what, name, dry) =
+                (payload("what"), payload("name"), if dry(&row.payload) { " --dry-run" } else { "" });
+            format!("holdfast restore {what} {name} --point {} --tenant {slug}{dry}", payload("point"))
+        }
         kind::COMPARE => format!("holdfast restore compare {} {}", payload("slug"), payload("other")),
         kind::SWAP if what(row) == "Swap" => format!("holdfast restore swap {} {}", payload("slug"), payload("other")),
         kind::SWAP => format!("holdfast restore undo {}", payload("slug")),

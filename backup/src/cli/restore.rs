@@ -101,6 +101,9 @@ pub struct From {
     /// Slug of the live tenant.
     #[arg(long)]
     tenant: String,
+    /// Tell what would come back; write nothing.
+    #[arg(long)]
+    dry_run: bool,
     /// An age identity instead of the drill identity, such as the escrow sheet.
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
@@ -147,7 +150,11 @@ pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result
 async fn part(backup: &Backup, part: Part, from: &From, printer: Printer) -> Result<Code, CommandError> {
     let backup = with_identity(backup, from.identity.as_deref())?;
     let point = backup.resolve(&from.point, Some(&from.tenant)).await?;
-    let report = backup.restore_part(&point, &from.tenant, &part, "command").await?;
+    let report = if from.dry_run {
+        backup.plan_part(&point, &from.tenant, &part).await?
+    } else {
+        backup.restore_part(&point, &from.tenant, &part, "command").await?
+    };
     for warning in &report.warnings {
         printer.note(&format!("warning: {warning}"));
     }
@@ -168,12 +175,14 @@ fn human(report: &RestoreReport) -> String {
 
 fn human_part(report: &PartReport) -> String {
     format!(
-        "from point {} into {}: {} notes, {} reactions, {} attachments came back; {} notes were there already",
+        "from point {} into {}: {} notes ({} of them comments), {} reactions, {} attachments {}; {} notes were there already",
         report.from,
         report.tenant,
         report.notes.len(),
+        report.comments,
         report.reactions,
         report.attachments,
+        if report.dry_run { "would come back" } else { "came back" },
         report.present.len()
     )
 }

@@ -23,6 +23,7 @@ use crate::context::Backup;
 use crate::error::Error;
 use crate::format::manifest::Clear;
 use crate::format::sealed::Sealed;
+use crate::run::Watched;
 use crate::source::Source;
 use crate::verify::{ReadBack, read_back};
 
@@ -186,15 +187,16 @@ impl Backup {
 
     /// Restores a point as a new, closed and quiet tenant.
     pub async fn restore_point(&self, point: &str, options: &RestoreOptions) -> Result<RestoreReport, Error> {
-        self.restore_watched(point, options, Stopwatch::start()).await
+        self.restore_watched(point, options, Stopwatch::start(), &Watched::default()).await
     }
 
-    /// The same, by a clock of the caller's.
+    /// The same, by a clock of the caller's, for somebody who looks on and may cancel it.
     pub(crate) async fn restore_watched(
         &self,
         point: &str,
         options: &RestoreOptions,
         mut watch: Stopwatch,
+        run: &Watched,
     ) -> Result<RestoreReport, Error> {
         for left in self.store.abandoned_restores().await? {
             tracing::warn!(tenant = %left, "what a killed restore left is removed");
@@ -203,7 +205,7 @@ impl Backup {
         if self.store.registry().by_slug(options.slug.as_str()).await?.is_some() {
             return Err(Error::Store(store::Error::Conflict { constraint: "tenant_slug_key".to_owned() }));
         }
-        let opened = self.open_point(&self.source(), point).await?;
+        let opened = run.unless_cancelled(self.open_point(&self.source(), point)).await?;
         watch.lap("verify");
         opened.must_be_of_a_tenant()?;
         opened.must_be_known(store::TENANT_VERSION)?;
@@ -213,20 +215,22 @@ impl Backup {
             report.phases = watch.phases;
             return Ok(report);
         }
-        let tenant = self.store.build_tenant(&options.slug, TenantState::Provisioning).await?;
-        let _held = self.store.hold_restore(tenant.id).await?;
+        let (tenant, _held) = self.store.build_restoring(&options.slug).await?;
         watch.lap("build");
         let place = Place::beside(tenant.id);
         let mut written = Vec::new();
-        match self
-            .fill(&opened, &place, TenantScope::for_command(tenant.clone(), "restore"), &mut written, &mut watch)
-            .await
-        {
-            Ok(tables) => report.tables = tables,
-            Err(error) => {
-                self.undo(tenant.id, &written).await;
-                return Err(error);
+        let scope = TenantScope::for_command(tenant.clone(), "restore");
+        let filled = run.unless_cancelled(self.fill(&opened, &place, scope, &mut written, &mut watch)).await;
+        let settled = match filled {
+            Ok(tables) => {
+                report.tables = tables;
+                run.settle().await
             }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = settled {
+            self.undo(tenant.id, &written).await;
+            return Err(error);
         }
         let detail = json!({ "point": point, "notes": report.notes, "files": report.files });
         let event = AuditEvent { actor: &options.actor, event: "tenant.restored", object: &report.tenant, detail };

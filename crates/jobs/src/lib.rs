@@ -3,6 +3,7 @@
 //! Message structs live here so that any roof may ask for work; the handlers live in the roof that does it.
 
 mod asked;
+mod context;
 mod cron;
 mod message;
 mod runner;
@@ -12,8 +13,9 @@ mod tests;
 
 pub use store::control::jobs::JobRow;
 
-pub use asked::{CompareTenants, RestorePoint, SurveyPoints, SwapTenants, VerifyPoint};
+pub use asked::{CompareTenants, Part, RestorePart, RestorePoint, SurveyPoints, SwapTenants, VerifyPoint};
+pub use context::Context;
 pub use cron::{Cron, CronError};
 pub use message::{BackupTenant, DrillTenant, DumpDatabase, EachTenant, Kind, Outgoing, PrunePoints, Trigger, kind};
-pub use runner::{Context, Failure, Handler, Outcome, Runner, enqueue};
+pub use runner::{Failure, Handler, Outcome, Runner, enqueue};
 pub use schedule::{Scheduler, enqueue_due};

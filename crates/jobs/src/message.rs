@@ -33,6 +33,8 @@ pub mod kind {
     pub const SURVEY: &str = "survey";
     /// Restore a point beside the live tenant.
     pub const RESTORE: &str = "restore";
+    /// Bring a part of a point back into the live tenant.
+    pub const PART: &str = "part";
     /// Compare two tenants.
     pub const COMPARE: &str = "compare";
     /// Put a restored tenant in the place of the live one, or take that back.
@@ -43,6 +45,8 @@ pub mod kind {
     pub const MAIL: &str = "mail";
     /// Ask for a kind of work for every tenant.
     pub const EACH: &str = "each";
+    /// What can be cancelled while it waits or runs, until its point of no return.
+    pub const CANCELLABLE: [&str; 6] = [VERIFY, SURVEY, RESTORE, PART, COMPARE, SWAP];
 }
 
 /// Who asked.

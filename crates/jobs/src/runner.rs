@@ -8,15 +8,19 @@ use std::time::{Duration, Instant};
 use domain::chance::Chance;
 use serde_json::Value;
 use store::Store;
+use store::control::cancel::Hold;
 use store::control::jobs::{JobRow, NewJob};
 use tokio::sync::{Semaphore, watch};
 
+use crate::context::{Context, Held};
 use crate::message::{EachTenant, Kind, kind};
 
 /// Seconds a job is held without a sign of life.
 const LEASE: i64 = 30;
 /// How often an idle worker looks.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often a worker asks whether its run was cancelled.
+const OFTEN: Duration = Duration::from_secs(1);
 
 /// Why a job could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,9 @@ pub enum Failure {
     /// The message does not have the shape the handler expects.
     #[error("the message cannot be read: {0}")]
     Message(#[from] serde_json::Error),
+    /// Somebody wanted the run to end, and nothing has come of it.
+    #[error("cancelled")]
+    Cancelled,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -45,19 +52,6 @@ pub trait Handler: Send + Sync {
 
     /// Carries it out. Must be safe to run again after a crash.
     fn run(&self, job: JobRow, context: Context) -> Outcome;
-}
-
-/// What a handler may tell while it runs.
-#[derive(Clone, Debug)]
-pub struct Context {
-    progress: watch::Sender<Option<Value>>,
-}
-
-impl Context {
-    /// Shows progress to whoever watches the job; stored at most about once a second.
-    pub fn progress(&self, value: Value) {
-        self.progress.send_replace(Some(value));
-    }
 }
 
 /// A worker's loop.
@@ -142,7 +136,8 @@ impl Runner {
                 continue;
             };
             let Some(handler) = self.handlers.get(job.kind.as_str()).map(Arc::clone) else { continue };
-            let held = Held { store: self.store.clone(), worker: self.name.clone(), job, lease: self.lease };
+            let held = Held { store: self.store.clone(), worker: self.name.clone(), job };
+            let held = Holder { held: Arc::new(held), lease: self.lease };
             let given_up = give_up.clone();
             tokio::spawn(async move {
                 held.carry_out(handler, given_up).await;
@@ -155,10 +150,8 @@ impl Runner {
 }
 
 /// A job that this worker holds.
-struct Held {
-    store: Store,
-    worker: String,
-    job: JobRow,
+struct Holder {
+    held: Arc<Held>,
     lease: i64,
 }
 
@@ -172,28 +165,33 @@ enum End {
     GivenUp,
 }
 
-type Holding<'a> = Pin<Box<dyn Future<Output = Result<bool, store::Error>> + Send + 'a>>;
+type Holding<'a> = Pin<Box<dyn Future<Output = Result<Hold, store::Error>> + Send + 'a>>;
 
-impl Held {
+impl Holder {
     async fn carry_out(&self, handler: Arc<dyn Handler>, give_up: watch::Receiver<bool>) {
-        let (job, began) = (&self.job, Instant::now());
+        let (Held { store, worker, job }, began) = (&*self.held, Instant::now());
         let end = self.work(handler, give_up).await;
         metrics::histogram!("holdfast_job_duration_seconds", "kind" => job.kind.clone())
             .record(began.elapsed().as_secs_f64());
-        let control = self.store.control();
+        let control = store.control();
         let ended = match end {
             End::Lost => return,
-            End::GivenUp => control.release_job(job, &self.worker).await,
+            End::GivenUp => control.release_job(job, worker).await,
             End::Done(Ok(result)) => {
                 metrics::counter!("holdfast_jobs_total", "kind" => job.kind.clone(), "result" => "done").increment(1);
-                control.finish_job(job, &self.worker, &result).await
+                control.finish_job(job, worker, &result).await
             }
-            End::Done(Err(Failure::Later(seconds))) => control.defer_job(job, &self.worker, i64::from(seconds)).await,
+            End::Done(Err(Failure::Later(seconds))) => control.defer_job(job, worker, i64::from(seconds)).await,
+            End::Done(Err(Failure::Cancelled)) => {
+                metrics::counter!("holdfast_jobs_total", "kind" => job.kind.clone(), "result" => "cancelled")
+                    .increment(1);
+                control.end_cancelled(job, worker).await
+            }
             End::Done(Err(failure)) => {
                 metrics::counter!("holdfast_jobs_total", "kind" => job.kind.clone(), "result" => "failed").increment(1);
                 tracing::warn!(job = job.id, kind = job.kind, attempt = job.attempts, error = %failure, "a job failed");
                 let delay = 2_i64.saturating_pow(job.attempts.clamp(0, 10).unsigned_abs()).min(600);
-                control.fail_job(job, &self.worker, &failure.to_string(), delay).await
+                control.fail_job(job, worker, &failure.to_string(), delay).await
             }
         };
         if let Err(error) = ended {
@@ -204,11 +202,15 @@ impl Held {
     /// Runs the handler and renews the lease beside it. Work whose lease may have run out is dropped: another worker may
     /// have begun the same job.
     async fn work(&self, handler: Arc<dyn Handler>, mut give_up: watch::Receiver<bool>) -> End {
+        let Held { store, worker, job } = &*self.held;
         let (sender, mut receiver) = watch::channel(None);
-        let mut work = handler.run(self.job.clone(), Context { progress: sender });
+        let (cancel, cancelled) = watch::channel(false);
+        let mut work = handler.run(job.clone(), Context::new(sender, cancelled, Arc::clone(&self.held)));
         let mut beat = tokio::time::interval(Duration::from_millis(500));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let lease = Duration::from_secs(self.lease.unsigned_abs());
+        // somebody may wait for a run to hear that it is cancelled
+        let often = if kind::CANCELLABLE.contains(&job.kind.as_str()) { OFTEN.min(lease / 3) } else { lease / 3 };
         let (mut asked, mut good) = (Instant::now(), Instant::now());
         let mut holding: Option<Holding<'_>> = None;
         loop {
@@ -224,24 +226,28 @@ impl Held {
                 held = held => {
                     holding = None;
                     match held {
-                        Ok(true) => good = asked,
-                        Ok(false) => {
-                            tracing::warn!(job = self.job.id, kind = self.job.kind, "another worker has taken the job over");
+                        Ok(Hold::Kept) => good = asked,
+                        Ok(Hold::Cancelled) => {
+                            good = asked;
+                            cancel.send_replace(true);
+                        }
+                        Ok(Hold::Lost) => {
+                            tracing::warn!(job = job.id, kind = job.kind, "another worker has taken the job over");
                             return End::Lost;
                         }
-                        Err(error) => tracing::warn!(job = self.job.id, %error, "cannot renew the lease"),
+                        Err(error) => tracing::warn!(job = job.id, %error, "cannot renew the lease"),
                     }
                 }
                 _ = beat.tick() => {
                     if good.elapsed() >= lease {
-                        tracing::warn!(job = self.job.id, kind = self.job.kind, "the lease could not be renewed in time; the work is dropped");
+                        tracing::warn!(job = job.id, kind = job.kind, "the lease could not be renewed in time; the work is dropped");
                         return End::Lost;
                     }
                     let told = receiver.has_changed().unwrap_or(false) && asked.elapsed() >= Duration::from_secs(1);
-                    if holding.is_none() && (told || asked.elapsed() >= lease / 3) {
+                    if holding.is_none() && (told || asked.elapsed() >= often) {
                         let progress = if told { receiver.borrow_and_update().clone() } else { None };
                         asked = Instant::now();
-                        holding = Some(Box::pin(self.store.control().hold_job(&self.job, &self.worker, self.lease, progress)));
+                        holding = Some(Box::pin(store.control().hold_job(job, worker, self.lease, progress)));
                     }
                 }
             }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use domain::chance::Chance;
 use serde_json::json;
+use store::Store;
+use store::control::cancel::Cancelling;
 use store::control::jobs::NewJob;
 use testkit::pg::TestDatabase;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use crate::{Context, Handler, JobRow, Outcome, Runner, enqueue_due};
+use crate::{Context, Failure, Handler, JobRow, Outcome, Runner, enqueue_due, kind};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_month_away_is_caught_up_in_a_moment() {
@@ -96,4 +98,83 @@ async fn work_whose_lease_cannot_be_renewed_is_dropped() {
     until("the end of the second try", || dropped.load(Ordering::SeqCst) == 2).await;
     let row = store.control().find_job(id).await.unwrap().unwrap();
     assert_eq!((row.state.as_str(), row.attempts), ("queued", 1));
+}
+
+/// Works until it is cancelled; or passes its point of no return first and ends when it may.
+struct Steered(watch::Receiver<bool>);
+
+impl Handler for Steered {
+    fn kind(&self) -> &'static str {
+        kind::VERIFY
+    }
+
+    fn run(&self, job: JobRow, context: Context) -> Outcome {
+        let mut may_end = self.0.clone();
+        Box::pin(async move {
+            if job.payload["settles"] == true {
+                if !context.settle().await? {
+                    return Err(Failure::Cancelled);
+                }
+                may_end.wait_for(|ends| *ends).await.ok();
+                return Ok(json!({ "came": "through" }));
+            }
+            match context.unless_cancelled(std::future::pending::<()>()).await {
+                Some(()) => Ok(json!({})),
+                None => Err(Failure::Cancelled),
+            }
+        })
+    }
+}
+
+async fn cancel(store: &Store, id: i64) -> Cancelling {
+    let tx = store.control().begin().await.unwrap();
+    let outcome = tx.cancel_job(id, "olga", &kind::CANCELLABLE).await.unwrap();
+    tx.commit().await.unwrap();
+    outcome
+}
+
+async fn reaches(store: &Store, id: i64, what: &str, holds: impl Fn(&JobRow) -> bool) -> JobRow {
+    for _ in 0..600 {
+        let row = store.control().find_job(id).await.unwrap().unwrap();
+        if holds(&row) {
+            return row;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what} did not happen within 30 s");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_can_be_cancelled_until_its_point_of_no_return() {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    let ask = async |kind: &str, settles: bool| {
+        let payload = json!({ "settles": settles });
+        let new = NewJob { kind, tenant: None, payload, once_key: None, max_attempts: 1 };
+        store.control().enqueue(&new).await.unwrap().unwrap()
+    };
+    let waiting = ask(kind::VERIFY, false).await;
+    assert_eq!(cancel(&store, waiting).await, Cancelling::Cancelled);
+    let row = store.control().find_job(waiting).await.unwrap().unwrap();
+    assert_eq!((row.state.as_str(), row.cancel_by.as_deref()), ("cancelled", Some("olga")));
+    let dump = ask(kind::DUMP, false).await;
+    assert_eq!(cancel(&store, dump).await, Cancelling::TooLate, "nobody asked for it in the console");
+
+    let (may_end, ends) = watch::channel(false);
+    let (stop, stopped) = watch::channel(false);
+    let runner = Runner::new(store.clone(), vec![Arc::new(Steered(ends))], 2, &Chance::System);
+    let running = tokio::spawn(runner.run(stopped));
+    let (endless, settled) = (ask(kind::VERIFY, false).await, ask(kind::VERIFY, true).await);
+    reaches(&store, endless, "the work", |row| row.state == "running").await;
+    assert_eq!(cancel(&store, endless).await, Cancelling::Asked);
+    assert_eq!(cancel(&store, endless).await, Cancelling::TooLate, "once is enough");
+    let row = reaches(&store, endless, "the end", |row| row.state != "running").await;
+    assert_eq!((row.state.as_str(), row.attempts, row.error), ("cancelled", 1, None));
+
+    reaches(&store, settled, "the point of no return", |row| row.settled).await;
+    assert_eq!(cancel(&store, settled).await, Cancelling::TooLate);
+    may_end.send(true).unwrap();
+    assert_eq!(reaches(&store, settled, "its end", |row| row.state != "running").await.state, "done");
+    stop.send(true).unwrap();
+    running.await.unwrap();
 }

@@ -1,6 +1,9 @@
 //! Restores that were killed: their half-made tenants are found and removed by the next one.
 
-use domain::id::TenantId;
+use std::sync::Arc;
+
+use domain::id::{Slug, TenantId};
+use domain::tenant::{Tenant, TenantState};
 
 use crate::error::Error;
 use crate::pool::Pooled;
@@ -14,16 +17,16 @@ pub struct Held {
 const KEY: &str = "hashtextextended($1::uuid::text, 7235419882)";
 
 impl Store {
-    /// Marks a tenant in the making as that of a restore, and holds the mark for as long as the answer lives.
-    pub async fn hold_restore(&self, tenant: TenantId) -> Result<Held, Error> {
+    /// A tenant in the making that is a restore's, and its mark, held for as long as the answer lives. The lock is there
+    /// before the row and the row is marked from the first: whenever a restore is killed, its tenant is known for half.
+    pub async fn build_restoring(&self, slug: &Slug) -> Result<(Arc<Tenant>, Held), Error> {
+        let id = TenantId(self.chance().uuid());
         let connection = self.pools().owner.get().await?;
-        connection.client.execute(&format!("SELECT pg_advisory_lock({KEY})"), &[&tenant.0]).await?;
+        connection.client.execute(&format!("SELECT pg_advisory_lock({KEY})"), &[&id.0]).await?;
         let held = Held { connection: Some(connection) };
-        let mark = "UPDATE holdfast.tenant SET origin = origin || '{\"restoring\": true}' WHERE id = $1";
-        if let Some(connection) = &held.connection {
-            connection.client.execute(mark, &[&tenant.0]).await?;
-        }
-        Ok(held)
+        let origin = serde_json::json!({ "restoring": true });
+        let tenant = self.build_tenant_of(id, slug, TenantState::Provisioning, &origin).await?;
+        Ok((tenant, held))
     }
 
     /// Tenants in the making whose restore is not there any more.

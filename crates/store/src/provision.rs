@@ -56,8 +56,19 @@ impl Store {
 
     /// The same under an id that is known already: a tenant that comes back.
     pub async fn build_tenant_as(&self, id: TenantId, slug: &Slug, state: TenantState) -> Result<Arc<Tenant>, Error> {
+        self.build_tenant_of(id, slug, state, &serde_json::json!({})).await
+    }
+
+    /// The same, with what is to be known of its origin from the first moment.
+    pub(crate) async fn build_tenant_of(
+        &self,
+        id: TenantId,
+        slug: &Slug,
+        state: TenantState,
+        origin: &serde_json::Value,
+    ) -> Result<Arc<Tenant>, Error> {
         loop {
-            if self.claim(id, slug, state).await? {
+            if self.claim(id, slug, state, origin).await? {
                 break;
             }
             self.build_schema().await?;
@@ -70,7 +81,13 @@ impl Store {
         Ok(tenant)
     }
 
-    async fn claim(&self, id: TenantId, slug: &Slug, state: TenantState) -> Result<bool, Error> {
+    async fn claim(
+        &self,
+        id: TenantId,
+        slug: &Slug,
+        state: TenantState,
+        origin: &serde_json::Value,
+    ) -> Result<bool, Error> {
         let connection = self.pools().owner.get().await?;
         let claimed = connection
             .client
@@ -78,9 +95,9 @@ impl Store {
                 "WITH taken AS (DELETE FROM holdfast.stock_schema WHERE schema_id = (SELECT schema_id FROM holdfast.stock_schema \
                  WHERE version = $4 ORDER BY created_at FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING schema_id, shard, version), \
                  told AS (SELECT pg_notify('holdfast_registry', ($1::uuid)::text)) \
-                 INSERT INTO holdfast.tenant (id, slug, schema_id, shard, version, state) \
-                 SELECT $1::uuid, $2, schema_id, shard, version, $3 FROM taken, told",
-                &[&id.0, &slug.as_str(), &state.as_str(), &TENANT_VERSION],
+                 INSERT INTO holdfast.tenant (id, slug, schema_id, shard, version, state, origin) \
+                 SELECT $1::uuid, $2, schema_id, shard, version, $3, $5 FROM taken, told",
+                &[&id.0, &slug.as_str(), &state.as_str(), &TENANT_VERSION, origin],
             )
             .await?;
         Ok(claimed == 1)

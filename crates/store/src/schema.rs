@@ -21,6 +21,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (11, include_str!("../schema/control/0011_search.sql")),
     (12, include_str!("../schema/control/0012_asked.sql")),
     (13, include_str!("../schema/control/0013_mirror.sql")),
+    (14, include_str!("../schema/control/0014_cancel.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

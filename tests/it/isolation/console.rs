@@ -39,6 +39,9 @@ fn sample(route: &Route) -> Option<(&'static str, &'static str)> {
             ("/console/points/20260101T000000Z-00000000/keep", "reason=x&until=30")
         }
         (_, "/console/points/{point}/restore") => ("/console/points/20260101T000000Z-00000000/restore", "slug=copy"),
+        (_, "/console/points/{point}/part") => ("/console/points/20260101T000000Z-00000000/part", "what=note&name=n-1"),
+        (_, "/console/runs/{id}/part") => ("/console/runs/999999/part", ""),
+        ("POST", "/console/runs/{id}/cancel") => ("/console/runs/999999/cancel", ""),
         (_, "/console/tenants/{slug}/swap/{other}") => ("/console/tenants/alpha/swap/bravo", "days=30"),
         (_, "/console/tenants/{slug}/undo") => ("/console/tenants/alpha/undo", "days=30"),
         ("GET", "/console/runs/{id}") => ("/console/runs/999999", ""),
@@ -120,8 +123,11 @@ async fn the_console_is_for_operators_only() {
         let answer = send(&bare, route, sample(route).unwrap(), &operator);
         let right: &[u16] = if !route.writes() {
             &[200, 404]
-        } else if route.access == Access::Deed || route.path.starts_with("/console/points/") {
-            // nobody's tenant, nobody's point
+        } else if route.access == Access::Deed
+            || route.path.starts_with("/console/points/")
+            || route.path.starts_with("/console/runs/")
+        {
+            // nobody's tenant, nobody's point, nobody's run
             &[404]
         } else {
             &[303]

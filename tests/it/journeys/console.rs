@@ -81,7 +81,7 @@ async fn house() -> (Installation, Server) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_point_comes_back_and_goes_again_in_the_console_alone() {
     let (installation, server) = house().await;
-    let _worker = installation.work("backup,verify,survey,restore,compare,swap");
+    let worker = installation.work("backup,verify,survey,restore,part,compare,swap");
     let http = server.by_path("team");
     let (token, _) = http.sign_in("ann", PASSWORD);
     let write = |text: &str| {
@@ -136,7 +136,48 @@ async fn a_point_comes_back_and_goes_again_in_the_console_alone() {
     root.waits(&run);
     assert_eq!(texts(&http, &token), now);
     assert_eq!(root.send("/console/tenants/team/undo", "days=7").status, 404, "there is nothing more to take back");
+    brings_one_note_back(&mut root, &point, &deleted);
+    assert_eq!(texts(&http, &token), [now[0], now[1], "to be deleted by mistake"]);
+    drop(worker);
+    cancels(&mut root);
     every_action_is_in_the_audit(&installation);
+}
+
+/// The note that is missed, by its old link: looked at first, then brought.
+fn brings_one_note_back(root: &mut Operator<'_>, point: &str, deleted: &str) {
+    let path = format!("/console/points/{point}/part");
+    assert!(root.page(&path).contains("Look what would come back"));
+    assert_eq!(root.send(&path, "what=note&name=+").status, 422);
+    let looked =
+        root.does(&path, &format!("what=note&name=https%3A%2F%2Fnotes.example.org%2F{}", deleted.replace('/', "%2F")));
+    let page = root.waits(&looked);
+    assert!(page.contains("1 note would come back; nothing was written"), "{page}");
+    let plan = root.page(&format!("{looked}/part"));
+    assert!(plan.contains("Nobody is notified") && plan.contains("Comes back</dt><dd>1 note</dd>"), "{plan}");
+    let run = root.does(&format!("{looked}/part"), "");
+    let page = root.waits(&run);
+    assert!(page.contains("1 note came back") && page.contains("holdfast restore note"), "{page}");
+    let nothing = root.does(&path, "what=member&name=ann");
+    let page = root.waits(&nothing);
+    assert!(page.contains("nothing would come back") && !page.contains(&format!("{nothing}/part")), "{page}");
+    assert_eq!(root.get(&format!("{nothing}/part")).status, 404, "there is nothing to be brought");
+    assert_eq!(root.get(&format!("{run}/part")).status, 404, "that was done");
+}
+
+/// Nobody works: what waits can be cancelled, once.
+fn cancels(root: &mut Operator<'_>) {
+    root.does("/console/tenants/team/survey", "");
+    let list = root.page("/console/tenants/team/points");
+    let at = list.find("/console/runs/").expect("the run that waits") + "/console/runs/".len();
+    let run: String = list[at..].chars().take_while(char::is_ascii_digit).collect();
+    let run = format!("/console/runs/{run}");
+    assert!(root.page(&run).contains("Cancel it"));
+    assert_eq!(root.does(&format!("{run}/cancel"), ""), run);
+    let page = root.page(&run);
+    assert!(page.contains("Cancelled before it had begun.") && page.contains("cancelled by root"), "{page}");
+    assert!(!page.contains("Cancel it"), "{page}");
+    assert_eq!(root.does(&format!("{run}/cancel"), ""), run);
+    assert!(root.page(&run).contains("Too late"));
 }
 
 /// Its page, what it depends on, read back, kept.
@@ -189,6 +230,10 @@ fn every_action_is_in_the_audit(installation: &Installation) {
         "point.verified",
         "point.kept",
         "restore.asked",
+        "restore.part.looked",
+        "restore.part.asked",
+        "restore.part",
+        "run.cancel.asked",
         "tenant.restored",
         "compare.asked",
         "swap.asked",

@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, QueryResult};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::cancel::Hold;
 use super::{Control, ControlTx, statement};
 use crate::error::Error;
 
@@ -19,7 +20,7 @@ pub struct JobRow {
     pub tenant: Option<TenantId>,
     /// The message.
     pub payload: Value,
-    /// queued, running, done or failed.
+    /// queued, running, done, failed or cancelled.
     pub state: String,
     /// Which try this is, from 1.
     pub attempts: i32,
@@ -31,6 +32,10 @@ pub struct JobRow {
     pub error: Option<String>,
     /// When it was asked for.
     pub created_at: OffsetDateTime,
+    /// Who wants it cancelled.
+    pub cancel_by: Option<String>,
+    /// It has passed its point of no return.
+    pub settled: bool,
 }
 
 /// A job to be asked for.
@@ -48,7 +53,8 @@ pub struct NewJob<'a> {
     pub max_attempts: i32,
 }
 
-pub(super) const COLUMNS: &str = "id, kind, tenant_id, payload, state, attempts, progress, result, error, created_at";
+pub(super) const COLUMNS: &str =
+    "id, kind, tenant_id, payload, state, attempts, progress, result, error, created_at, cancel_by, settled";
 
 const ENQUEUE: &str = "INSERT INTO holdfast.job (kind, tenant_id, payload, once_key, max_attempts) VALUES ($1, $2, $3, $4, $5) \
     ON CONFLICT (once_key) WHERE once_key IS NOT NULL AND state IN ('queued', 'running') DO NOTHING RETURNING id";
@@ -95,18 +101,21 @@ impl Control {
         row.as_ref().map(read).transpose()
     }
 
-    /// Renews the lease and stores progress; false when another worker has taken the job over.
+    /// Renews the lease and stores progress.
     pub async fn hold_job(
         &self,
         job: &JobRow,
         worker: &str,
         lease: i64,
         progress: Option<Value>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Hold, Error> {
         let sql = "UPDATE holdfast.job SET lease_until = now() + make_interval(secs => $4::double precision), progress = coalesce($5, progress) \
-            WHERE id = $1 AND worker = $2 AND attempts = $3 AND state = 'running'";
+            WHERE id = $1 AND worker = $2 AND attempts = $3 AND state = 'running' \
+            RETURNING cancel_by IS NOT NULL AND NOT settled AS cancelled";
         let values = vec![job.id.into(), worker.into(), job.attempts.into(), (lease as f64).into(), progress.into()];
-        Ok(self.db.execute_raw(statement(sql, values)).await?.rows_affected() == 1)
+        let row = self.db.query_one_raw(statement(sql, values)).await?;
+        let cancelled: Option<bool> = row.map(|row| row.try_get("", "cancelled")).transpose()?;
+        Ok(cancelled.map_or(Hold::Lost, |cancelled| if cancelled { Hold::Cancelled } else { Hold::Kept }))
     }
 
     /// Ends the job well.
@@ -190,5 +199,7 @@ pub(super) fn read(row: &QueryResult) -> Result<JobRow, Error> {
         result: row.try_get("", "result")?,
         error: row.try_get("", "error")?,
         created_at: row.try_get("", "created_at")?,
+        cancel_by: row.try_get("", "cancel_by")?,
+        settled: row.try_get("", "settled")?,
     })
 }

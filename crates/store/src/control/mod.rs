@@ -1,6 +1,7 @@
 //! The control plane: everything that is not one tenant's own. All of it goes through sea-orm.
 
 pub mod audit;
+pub mod cancel;
 pub mod copies;
 pub mod drills;
 pub mod jobs;
