@@ -35,9 +35,9 @@ impl Cancel {
 
 fn consequence(kind: &str) -> &'static str {
     match kind {
-        kind::RESTORE => "Until the copy is complete: nothing is left of it.",
-        kind::PART => "Until the first row comes back: the tenant stays as it is.",
-        kind::SWAP => "Until they change places: both stay as they are.",
+        kind::RESTORE => "Possible until the copy is complete; nothing is left of it.",
+        kind::PART => "Possible until the first row comes back; the tenant stays as it is.",
+        kind::SWAP => "Possible until they change places; both stay as they are.",
         _ => "Nothing depends on it.",
     }
 }

@@ -268,8 +268,12 @@ fn facts(kind: &str, result: &Value) -> Vec<Fact> {
             let more = number(result, "notes").saturating_sub(names.len());
             let names = names.join(", ");
             fact("Notes", if more > 0 { format!("{names} and {more} more") } else { names });
-            fact("There already", counted(number(result, "present"), "note"));
-            fact("Files read from the store", number(result, "files").to_string());
+            let some = |key: &str, what| match number(result, key) {
+                0 => String::new(),
+                count => counted(count, what),
+            };
+            fact("There already", some("present", "note"));
+            fact("Not in the file store any more", some("files", "file"));
         }
         kind::VERIFY if result.is_object() => {
             let report = result.get("report").cloned().unwrap_or_default();

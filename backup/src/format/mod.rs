@@ -4,6 +4,7 @@ pub mod chunker;
 pub mod copytext;
 pub mod fingerprint;
 pub mod hash;
+pub mod index;
 pub mod manifest;
 pub mod name;
 pub mod sealed;

@@ -16,7 +16,7 @@ pub struct Sealed {
     pub last_id: i64,
     /// How many notes there are, comments and archived ones included.
     pub notes: u64,
-    /// Streams with a line per note: its uid, a tab, the SHA-256 of its Markdown file.
+    /// Streams with a line per note: its uid, a tab, the SHA-256 of its Markdown file, and which row it is (`format::index`).
     pub note_hashes: Vec<String>,
     /// Attached files.
     pub files: Vec<FileEntry>,

@@ -11,9 +11,10 @@ use super::notes::file_name;
 use super::shown::shown_file;
 use crate::error::Error;
 use crate::format::chunker::Piece;
-use crate::format::copytext::{Columns, escaped};
+use crate::format::copytext::Columns;
 use crate::format::fingerprint::{Fingerprint, lines};
 use crate::format::hash::{Hash, Measure};
+use crate::format::index;
 use crate::format::tar;
 use crate::seal::{Packing, SealedBytes, seal_measured};
 
@@ -105,7 +106,8 @@ impl Desk {
                 Error::Refused(format!("note {uid} cannot be read from its row; the point was not taken"))
             })?;
             let file = shown_file(&note);
-            hashes.push_str(&format!("{}\t{}\n", escaped(&note.uid), Hash::of(&file)));
+            let parent = columns.value(line, "parent_id");
+            hashes.push_str(&index::line(&note, parent.as_deref(), Hash::of(&file)));
             count += 1;
             if self.markdown {
                 tar::append(&mut tar, &file_name(&note.uid), note.updated_ts, &file);

@@ -5,18 +5,17 @@
 //! with its log. An appliance that comes back from the store and the sheet alone has no such memory; who can know then is
 //! [`Kind::known_by`]. A listing that leaves out a page takes a store of its own and stands at the end.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use domain::chance::Chance;
 use domain::tenant::TenantState;
-use objects::{ObjectStore, S3Config};
+use objects::ObjectStore;
 use store::Returning;
-use testkit::faults::{Fault, FaultyStore};
+use testkit::faults::Fault;
 
-use super::Lab;
 use super::instance::{empty_machine, superuser_of};
+use super::{Lab, ThroughS3};
 use crate::Backup;
 use crate::format::hash::Hash;
 use crate::format::manifest::{Clear, Manifest};
@@ -395,17 +394,11 @@ impl Yard {
 
     /// A listing without a page hides a point from nobody: the log names it, and it is there when asked for by name.
     async fn a_page_is_left_out(&self, chance: &Chance) {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (user, secret) = ("reader-writer", "not so secret");
-        // the bucket is the folder of the store
-        let server = runtime::s3::S3Server::start(self.lab.folder.path(), listen, user, secret).await.unwrap();
-        let target = server.url().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
-        let relay = FaultyStore::before(target);
-        let store = ObjectStore::s3(S3Config::new(format!("http://{}", relay.address), "s3", user, secret)).unwrap();
+        let ThroughS3 { store, relay, .. } = &ThroughS3::before(&self.lab).await;
         for _ in 0..3 {
             let hidden = &self.points[chance.below(3) as usize];
             relay.set(Fault::Forget(format!("/p/{}/", hidden.point)));
-            let (stranger, points, warnings) = self.found_without_memory(&store, hidden).await;
+            let (stranger, points, warnings) = self.found_without_memory(store, hidden).await;
             assert!(relay.set(Fault::None) > 0, "a listing was without it");
             assert!(points.len() == 3 && points.contains(&hidden.point), "{points:?}");
             assert!(warnings.len() == 1 && warnings[0].contains(&hidden.point), "{warnings:?}");

@@ -18,7 +18,7 @@ use crate::Backup;
 use crate::format::hash::Hash;
 use crate::format::manifest::FORMAT;
 use crate::keys::{KeyDirectory, read_sheet};
-use crate::restore::RestoreOptions;
+use crate::restore::{Part, RestoreOptions};
 use crate::snapshot::PointOptions;
 
 fn frozen() -> PathBuf {
@@ -93,6 +93,18 @@ async fn points_of_every_version_are_read_and_restored() {
         let point = expected["point"].as_str().unwrap();
         let read = at_home.verify_point(point, "command").await.unwrap();
         assert!(read.problems.is_empty() && read.seal_checked, "{}: {:?}", version.display(), read.problems);
+        // one note of it, too: older points do not say which row a note is
+        let scope = TenantScope::for_command(at_home.tenant("frozen").await.unwrap(), "test");
+        let mut tx = at_home.store.begin(&scope);
+        tx.touch().await.unwrap();
+        for sql in ["DELETE FROM note_relation WHERE note_id = 900", "DELETE FROM note WHERE id = 900"] {
+            tx.execute(sql, &[]).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let part = Part::Note("c-1".to_owned());
+        let brought = at_home.restore_part(point, "frozen", &part, "command").await.unwrap();
+        assert_eq!((brought.notes.len(), brought.comments), (1, 1), "{}: {brought:?}", version.display());
+        assert_eq!(content(&at_home, "frozen").await, expected["content"], "{}", version.display());
         let slug = "beside".parse().unwrap();
         let options = RestoreOptions { slug, dry_run: false, actor: "command".to_owned() };
         let restored = at_home.restore_point(point, &options).await.unwrap();

@@ -1,6 +1,7 @@
 //! Points against a real database and a directory store.
 
 mod asked;
+mod bad_input;
 mod copies;
 mod damage;
 mod damages;
@@ -20,13 +21,15 @@ mod upgrade;
 mod work;
 mod writers;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::chance::Chance;
 use domain::tenant::{Tenant, TenantState};
-use objects::{FileStore, ObjectStore};
+use objects::{FileStore, ObjectStore, S3Config};
 use store::TenantScope;
+use testkit::faults::FaultyStore;
 use testkit::pg::TestDatabase;
 
 use crate::Backup;
@@ -127,6 +130,30 @@ impl Lab {
     /// The file of an object of the backup store.
     pub(crate) fn file_of(&self, key: &str) -> PathBuf {
         self.folder.path().join("s3").join(key)
+    }
+}
+
+/// The store of a lab through our own S3 server and a relay that misbehaves when it is told to.
+pub(crate) struct ThroughS3 {
+    pub(crate) store: ObjectStore,
+    pub(crate) relay: FaultyStore,
+    _server: runtime::s3::S3Server,
+}
+
+impl ThroughS3 {
+    pub(crate) async fn before(lab: &Lab) -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (user, secret) = ("reader-writer", "not so secret");
+        // objects are plain files in both: the bucket is the folder of the store
+        let root = lab.folder.path().join("buckets");
+        std::fs::create_dir(&root).unwrap();
+        std::os::unix::fs::symlink(lab.folder.path().join("s3"), root.join("points")).unwrap();
+        let server = runtime::s3::S3Server::start(&root, listen, user, secret).await.unwrap();
+        let target = server.url().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+        let relay = FaultyStore::before(target);
+        let config = S3Config::new(format!("http://{}", relay.address), "points", user, secret);
+        let store = ObjectStore::s3(S3Config { attempts: 1, ..config }).unwrap();
+        Self { store, relay, _server: server }
     }
 }
 

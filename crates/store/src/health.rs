@@ -36,7 +36,27 @@ const FACTS: &str = "SELECT current_setting('server_version_num')::int, \
     coalesce((SELECT array_agg(extname::text ORDER BY extname) FROM pg_extension), '{}'), \
     extract(epoch FROM clock_timestamp())::bigint";
 
+/// The oldest server that we run on.
+const OLDEST: i32 = 15;
+
+/// Refuses a server that is too old, before anything is made on it.
+fn new_enough(version: i32) -> Result<(), Error> {
+    let major = version / 10_000;
+    if major >= OLDEST {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "the database server is PostgreSQL {major}, and Holdfast needs {OLDEST} or newer; nothing was changed there"
+    )))
+}
+
 impl Store {
+    pub(crate) async fn must_be_new_enough(&self) -> Result<(), Error> {
+        let connection = self.pools().owner.get().await?;
+        let row = connection.client.query_one("SELECT current_setting('server_version_num')::int", &[]).await?;
+        new_enough(row.try_get(0)?)
+    }
+
     /// Asks the server what it is and what we may do.
     pub async fn server_facts(&self) -> Result<ServerFacts, Error> {
         let connection = self.pools().owner.get().await?;
@@ -68,5 +88,17 @@ impl Store {
     pub async fn lock_headroom(&self) -> Result<(i64, i64), Error> {
         let facts = self.server_facts().await?;
         Ok((facts.lock_slots, facts.relations))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::new_enough;
+
+    #[test]
+    fn an_old_server_is_refused_in_words() {
+        let said = new_enough(140_012).unwrap_err().to_string();
+        assert!(said.contains("PostgreSQL 14") && said.contains("15 or newer"), "{said}");
+        assert!(new_enough(150_000).is_ok() && new_enough(180_001).is_ok());
     }
 }

@@ -67,6 +67,7 @@ impl Store {
     /// and begins to listen for changes of the registry. Needs a role with CREATEROLE and CREATE on the database;
     /// run again it changes nothing.
     pub async fn prepare(&self) -> Result<(), Error> {
+        self.must_be_new_enough().await?;
         self.apply_control_steps().await?;
         self.load_shards().await?;
         self.fill_stock().await?;

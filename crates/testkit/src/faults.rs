@@ -19,6 +19,16 @@ pub enum Fault {
     Cut,
     /// One bit is another in every object whose key holds these words.
     Flip(&'static str),
+    /// After so many requests the store refuses everything by this status and code: credentials that are revoked, a bucket
+    /// that is deleted.
+    Refuse {
+        /// Requests that go through still.
+        after: u64,
+        /// Such as 403.
+        status: u16,
+        /// Such as `AccessDenied`.
+        code: &'static str,
+    },
     /// Listings are without the keys that hold these words, as if a page had been left out.
     Forget(String),
 }
@@ -30,6 +40,7 @@ pub struct FaultyStore {
     pub address: SocketAddr,
     fault: Arc<Mutex<Fault>>,
     spoiled: Arc<AtomicU64>,
+    requests: Arc<AtomicU64>,
 }
 
 impl FaultyStore {
@@ -38,11 +49,11 @@ impl FaultyStore {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port for the relay");
         let address = listener.local_addr().expect("the relay's port");
         let (fault, spoiled) = (Arc::new(Mutex::new(Fault::None)), Arc::new(AtomicU64::new(0)));
-        let (present, counted) = (Arc::clone(&fault), Arc::clone(&spoiled));
+        let requests = Arc::new(AtomicU64::new(0));
+        let (present, counted, numbered) = (Arc::clone(&fault), Arc::clone(&spoiled), Arc::clone(&requests));
         std::thread::spawn(move || {
-            let requests = Arc::new(AtomicU64::new(0));
             for client in listener.incoming().flatten() {
-                let (present, counted, requests) = (Arc::clone(&present), Arc::clone(&counted), Arc::clone(&requests));
+                let (present, counted, requests) = (Arc::clone(&present), Arc::clone(&counted), Arc::clone(&numbered));
                 std::thread::spawn(move || {
                     let number = requests.fetch_add(1, Ordering::SeqCst) + 1;
                     let fault = present.lock().unwrap().clone();
@@ -51,12 +62,13 @@ impl FaultyStore {
                 });
             }
         });
-        Self { address, fault, spoiled }
+        Self { address, fault, spoiled, requests }
     }
 
     /// What goes wrong from now on; gives back how many answers were spoiled before.
     pub fn set(&self, fault: Fault) -> u64 {
         *self.fault.lock().unwrap() = fault;
+        self.requests.store(0, Ordering::SeqCst);
         self.spoiled.swap(0, Ordering::SeqCst)
     }
 }
@@ -75,14 +87,17 @@ fn relay(
     spoiled: &AtomicU64,
 ) -> std::io::Result<()> {
     let Some(request) = read_request(&mut client)? else { return Ok(()) };
-    if let Fault::Busy(every) = fault
-        && number.is_multiple_of(*every)
-    {
+    let refused = match fault {
+        Fault::Busy(every) if number.is_multiple_of(*every) => Some((503, "SlowDown")),
+        Fault::Refuse { after, status, code } if number > *after => Some((*status, *code)),
+        _ => None,
+    };
+    if let Some((status, code)) = refused {
         spoiled.fetch_add(1, Ordering::SeqCst);
-        let body = "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>later</Message></Error>";
+        let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>so it is</Message></Error>");
         let length = if request.head.starts_with("HEAD ") { 0 } else { body.len() };
         let answer = format!(
-            "HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{}",
+            "HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{}",
             &body[..length]
         );
         return client.write_all(answer.as_bytes());

@@ -234,7 +234,18 @@ fn a_full_disk_under_the_store() {
     let manifests =
         super::process::listing(&small).into_iter().filter(|entry| entry.0.ends_with("manifest.json")).count();
     let listed = place.run(&["backup", "list", "--tenant", "acme"]);
+    // and under the files of a restore
+    place.set("store_directory", place.path("store").display());
+    place.run(&["backup", "run", "--tenant", "acme"]).ok();
+    let mut full = place.clone();
+    full.set("files_url", format!("file://{}", small.display()));
+    let restored = full.run(&["restore", "run", "latest", "--tenant", "acme", "--as", "copy"]);
     std::process::Command::new("umount").arg(&small).status().unwrap();
+    assert!(matches!(restored.code, 1 | 9), "{restored:?}");
+    says(&restored.failed(restored.code), &["space"]);
+    assert_eq!(tenants(&place), ["acme"], "no tenant is left of it");
+    says(&place.run(&["restore", "run", "latest", "--tenant", "acme", "--as", "acme"]).failed(6), &["--as"]);
+    place.run(&["restore", "run", "latest", "--tenant", "acme", "--as", "copy"]).ok();
     assert!(matches!(ran.code, 1 | 9), "{ran:?}");
     says(&ran.failed(ran.code), &["space"]);
     assert_eq!(manifests, 0, "without a manifest nothing counts");

@@ -6,6 +6,7 @@ use super::super::{Fetch, Opened};
 use super::Part;
 use crate::error::Error;
 use crate::format::copytext::Columns;
+use crate::format::index::{self, Indexed};
 use crate::format::sealed::{PieceEntry, Sealed, TableEntry};
 
 /// The rows of a point that are wanted, as lines by table.
@@ -59,11 +60,15 @@ pub(super) struct Surveyed {
     creator: Option<i64>,
 }
 
-/// Every note of the point by its id: the one time that all of them are read.
+/// Every note of the point by its id: as the lines beside the notes' hashes tell it. Points from before those did are read row
+/// by row.
 pub(super) async fn survey(opened: &Opened, part: &Part) -> Result<BTreeMap<i64, Surveyed>, Error> {
     let mut notes = BTreeMap::new();
     if matches!(part, Part::Attachment(_)) {
         return Ok(notes);
+    }
+    if let Some(all) = by_index(opened).await? {
+        return Ok(all);
     }
     each_row(&opened.fetch, &opened.sealed, "note", |columns, line| {
         let note = Surveyed {
@@ -75,6 +80,19 @@ pub(super) async fn survey(opened: &Opened, part: &Part) -> Result<BTreeMap<i64,
     })
     .await?;
     Ok(notes)
+}
+
+/// The same without reading the table of notes; none when a line of the point does not say enough.
+async fn by_index(opened: &Opened) -> Result<Option<BTreeMap<i64, Surveyed>>, Error> {
+    let mut notes = BTreeMap::new();
+    for name in &opened.sealed.note_hashes {
+        let text = opened.fetch.bytes(name).await?;
+        let Some(lines) = index::read(&text) else { return Ok(None) };
+        notes.extend(
+            lines.into_iter().map(|Indexed { uid, id, parent, creator }| (id, Surveyed { uid, parent, creator })),
+        );
+    }
+    Ok((notes.len() as u64 == opened.sealed.notes).then_some(notes))
 }
 
 /// The notes that are asked for, without what hangs on them.
