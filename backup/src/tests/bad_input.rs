@@ -34,7 +34,8 @@ async fn a_store_that_is_lost_in_the_middle_costs_the_run_and_nothing_else() {
     let lab = Lab::new().await;
     lab.fill(5, &Chance::seeded(120)).await;
     let s3 = ThroughS3::before(&lab).await;
-    let backup = Backup { objects: s3.store.clone(), ..lab.backup.clone() };
+    let mut backup = lab.backup.clone();
+    backup.objects = s3.store.clone();
     for (status, code, exit) in ENDS {
         let mut after = 0;
         loop {
@@ -46,6 +47,11 @@ async fn a_store_that_is_lost_in_the_middle_costs_the_run_and_nothing_else() {
             }
             let error = taken.expect_err("a point without its store");
             assert_eq!(error.exit(), exit, "{code} after {after} requests: {error}");
+            let states = "SELECT coalesce(string_agg(DISTINCT state, ','), '') FROM holdfast.point";
+            assert!(
+                !lab.sql_text(states).await.contains("damaged"),
+                "{code} after {after}: what cannot be read is not damaged"
+            );
             after += 1;
         }
         assert!(after > 5, "a point is more requests than {after}");

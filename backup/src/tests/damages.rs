@@ -163,14 +163,14 @@ impl Yard {
 
     /// What the stranger finds in a store: the points that a tenant may come back from, newest first, and what it tells.
     async fn found_without_memory(&self, store: &ObjectStore, of: &PointReport) -> (Backup, Vec<String>, Vec<String>) {
-        let mut stranger = Backup { objects: store.clone(), ..self.stranger.clone() };
+        let mut stranger = self.stranger.clone();
+        stranger.objects = store.clone();
         stranger.forget_keys();
         let forget = "DELETE FROM holdfast.point; DELETE FROM holdfast.tenant_key";
         superuser_of(&stranger).await.batch_execute(forget).await.unwrap();
         let tenant = Returning { id: of.tenant_id, slug: of.tenant.clone(), state: "active".to_owned() };
         let mut warnings = Vec::new();
         let points = stranger.points_of_returning(&tenant, "test", &mut warnings).await.unwrap();
-        stranger.copies.clear();
         (stranger, points, warnings)
     }
 
