@@ -102,7 +102,7 @@ impl Store {
     /// Remembers from where a tenant was restored.
     pub async fn note_restored(&self, tenant: TenantId, of: TenantId, at: OffsetDateTime) -> Result<(), Error> {
         let connection = self.pools().owner.get().await?;
-        let sql = "UPDATE holdfast.tenant SET origin = (origin - 'restoring') || jsonb_build_object('restored_of', $2::uuid, 'restored_at', $3::timestamptz) WHERE id = $1";
+        let sql = "UPDATE holdfast.tenant SET origin = origin || jsonb_build_object('restored_of', $2::uuid, 'restored_at', $3::timestamptz) WHERE id = $1";
         connection.client.execute(sql, &[&tenant.0, &of.0, &at]).await?;
         Ok(())
     }
