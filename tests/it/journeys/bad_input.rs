@@ -229,6 +229,8 @@ fn a_full_disk_under_the_store() {
         client.post("/api/v1/attachments", &body);
     }
     server.stop();
+    place.run(&["backup", "run", "--tenant", "acme"]).ok();
+    copy(&place.path("store").join("k"), &small.join("k"));
     place.set("store_directory", small.display());
     let ran = place.run(&["backup", "run", "--tenant", "acme"]);
     let manifests =
@@ -236,7 +238,9 @@ fn a_full_disk_under_the_store() {
     let listed = place.run(&["backup", "list", "--tenant", "acme"]);
     // and under the files of a restore
     place.set("store_directory", place.path("store").display());
-    place.run(&["backup", "run", "--tenant", "acme"]).ok();
+    for folder in ["k", "t"] {
+        std::fs::remove_dir_all(small.join(folder)).ok();
+    }
     let mut full = place.clone();
     full.set("files_url", format!("file://{}", small.display()));
     let restored = full.run(&["restore", "run", "latest", "--tenant", "acme", "--as", "copy"]);
@@ -249,7 +253,7 @@ fn a_full_disk_under_the_store() {
     assert!(matches!(ran.code, 1 | 9), "{ran:?}");
     says(&ran.failed(ran.code), &["space"]);
     assert_eq!(manifests, 0, "without a manifest nothing counts");
-    assert_eq!(listed.ok()["points"], json!([]));
+    assert_eq!(listed.ok()["points"].as_array().map(Vec::len), Some(1), "the one before");
 }
 
 #[test]
