@@ -1,5 +1,7 @@
 //! Who watches a piece of work, and may cancel it while nothing has come of it.
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use jobs::Context;
 use serde_json::json;
 
@@ -26,13 +28,16 @@ impl Watched {
     ///
     /// # Errors
     /// `Cancelled` when somebody wanted the run to end.
-    pub(crate) async fn unless_cancelled<T: Send>(
-        &self,
-        work: impl Future<Output = Result<T, Error>> + Send,
-    ) -> Result<T, Error> {
+    pub(crate) fn unless_cancelled<'a, T: Send + 'a>(
+        &'a self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, Error>> {
         match &self.0 {
-            Some(context) => context.unless_cancelled(work).await.unwrap_or(Err(Error::Cancelled)),
-            None => work.await,
+            Some(context) => {
+                let work = work.boxed();
+                async move { context.unless_cancelled(work).await.unwrap_or(Err(Error::Cancelled)) }.boxed()
+            }
+            None => work.boxed(),
         }
     }
 
