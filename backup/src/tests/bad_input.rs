@@ -23,8 +23,8 @@ fn options(slug: &str) -> RestoreOptions {
 async fn take(backup: &Backup, lab: &Lab) -> Result<String, Error> {
     backup.forget_keys();
     let options = PointOptions { trigger: "command", actor: "command".to_owned(), markdown: true };
-    let point = backup.take_point(&lab.scope(), &options).await?.point;
-    backup.verify_point(&point, "command").await?;
+    let point = Box::pin(backup.take_point(&lab.scope(), &options)).await?.point;
+    Box::pin(backup.verify_point(&point, "command")).await?;
     Ok(point)
 }
 

@@ -170,7 +170,7 @@ impl Yard {
         superuser_of(&stranger).await.batch_execute(forget).await.unwrap();
         let tenant = Returning { id: of.tenant_id, slug: of.tenant.clone(), state: "active".to_owned() };
         let mut warnings = Vec::new();
-        let points = stranger.points_of_returning(&tenant, "test", &mut warnings).await.unwrap();
+        let points = Box::pin(stranger.points_of_returning(&tenant, "test", &mut warnings)).await.unwrap();
         (stranger, points, warnings)
     }
 
@@ -193,7 +193,7 @@ impl Yard {
             assert_eq!(by, kind.known_by(), "{kind:?}: {warnings:?}");
             return;
         }
-        let read = stranger.verify_point(point, "test").await.unwrap();
+        let read = Box::pin(stranger.verify_point(point, "test")).await.unwrap();
         let named = read.problems.iter().any(|problem| problem.object == damage.object);
         match kind.known_by() {
             Knows::Nobody => assert!(!told && read.problems.is_empty(), "{kind:?}: {warnings:?} {:?}", read.problems),
@@ -368,12 +368,12 @@ impl Yard {
                 None => std::fs::remove_file(self.lab.file_of(key)).unwrap(),
             }
         }
-        let verdict = self.lab.backup.verify_point(&point, "test").await.unwrap();
+        let verdict = Box::pin(self.lab.backup.verify_point(&point, "test")).await.unwrap();
         let named = verdict.problems.iter().find(|problem| problem.object == damage.object);
         let named = named.unwrap_or_else(|| panic!("{kind:?}: {} is not named: {:?}", damage.object, verdict.problems));
         assert!(damage.words.contains(&named.problem.as_str()), "{kind:?}: {named:?}");
         assert_eq!(verdict.state, "damaged");
-        self.judged_without_memory(kind, &point, &damage).await;
+        Box::pin(self.judged_without_memory(kind, &point, &damage)).await;
         for (key, bytes, written) in sound {
             let path = self.lab.file_of(&key);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -386,7 +386,7 @@ impl Yard {
     async fn leave(&self, chance: &Chance) {
         let all: Vec<_> = self.points.iter().chain(&self.others).collect();
         let point = all[chance.below(all.len() as u64) as usize];
-        let verdict = self.lab.backup.verify_point(&point.point, "test").await.unwrap();
+        let verdict = Box::pin(self.lab.backup.verify_point(&point.point, "test")).await.unwrap();
         assert!(verdict.problems.is_empty(), "a false alarm: {:?}", verdict.problems);
         let (_, points, warnings) = self.found_without_memory(&self.lab.backup.objects, point).await;
         assert!(points.len() == 3 && warnings.is_empty(), "a false alarm without memory: {warnings:?}");
@@ -402,7 +402,7 @@ impl Yard {
             assert!(relay.set(Fault::None) > 0, "a listing was without it");
             assert!(points.len() == 3 && points.contains(&hidden.point), "{points:?}");
             assert!(warnings.len() == 1 && warnings[0].contains(&hidden.point), "{warnings:?}");
-            assert!(stranger.verify_point(&hidden.point, "test").await.unwrap().problems.is_empty());
+            assert!(Box::pin(stranger.verify_point(&hidden.point, "test")).await.unwrap().problems.is_empty());
         }
     }
 }
@@ -420,7 +420,7 @@ async fn damages(each: u64, seed: u64) {
             left += 1;
         }
     }
-    yard.a_page_is_left_out(&chance).await;
+    Box::pin(yard.a_page_is_left_out(&chance)).await;
     println!("{damaged} named, with memory and without, {left} untouched without an alarm");
 }
 
