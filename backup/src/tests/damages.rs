@@ -426,11 +426,11 @@ async fn damages(each: u64, seed: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_damages_are_named_and_twenty_untouched_points_raise_no_alarm() {
-    damages(20, 20_261_122).await;
+    Box::pin(damages(20, 20_261_122)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "two hundred of each: make soak"]
 async fn soak_two_hundred_damages_and_two_hundred_untouched() {
-    damages(200, super::soak_seed(20_261_123)).await;
+    Box::pin(damages(200, super::soak_seed(20_261_123))).await;
 }
