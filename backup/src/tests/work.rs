@@ -31,7 +31,7 @@ async fn a_point_asked_for_as_a_job_is_taken_and_verified() {
     let store = lab.backup.store.clone();
     let handlers =
         crate::handlers(&lab.backup, PathBuf::from("/nowhere"), lab.folder.path().join("reports"), nowhere());
-    assert_eq!(handlers.len(), 9);
+    assert_eq!(handlers.len(), 10);
     let trigger = Trigger::Operator { name: "olga".to_owned() };
     enqueue(&store, &BackupTenant { tenant: lab.tenant.id, trigger: trigger.clone() }).await.unwrap().unwrap();
     let (stop, stopped) = watch::channel(false);
