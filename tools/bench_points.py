@@ -69,7 +69,7 @@ class Points:
         found, peak = self.bench.command("drill", "run", "--tenant", "large", "--faults", "none", limit=300)
         seconds = sum(phase["seconds"] for phase in found["phases"])
         longest = sorted(found["phases"], key=lambda phase: -phase["seconds"])[:3]
-        self.bench.row("drill", f"{seconds:.1f} s, {found['notes_compared']:,} notes compared, verdict {found['verdict']}, VmHWM {peak:.0f} MiB",
+        self.bench.row("drill", f"{seconds:.1f} s, {found['notes_compared']:,} notes compared, verdict {found['verdict']}, VmHWM {peak:.0f} MiB (of the largest of the drill, the copy's server and its Postgres)",
                        seconds <= 60 and found["verdict"] == "pass", ", ".join(f"{phase['name']} {phase['seconds']:.1f} s" for phase in longest))
 
     # -- what a worker does --------------------------------------------------------------------------------------------

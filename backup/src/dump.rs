@@ -104,14 +104,16 @@ impl Backup {
 
         let key = place(DumpPart::Dump);
         let tool = source.tool("pg_dump", &["-Fc", "--dbname", &source.database], password.as_ref());
-        let dumped = upload(&self.objects, &key, seal_stream(packing.clone(), output_of("pg_dump", tool)?)).await?;
+        let dumped =
+            upload(&self.objects, &key, seal_stream(packing.clone(), output_of("pg_dump", tool)?, None)).await?;
         let globals_key = place(DumpPart::Globals);
         let mut arguments = vec!["--globals-only", "--database", &source.database];
         if !source.superuser {
             arguments.push("--no-role-passwords");
         }
         let tool = source.tool("pg_dumpall", &arguments, password.as_ref());
-        let globals = upload(&self.objects, &globals_key, seal_stream(packing, output_of("pg_dumpall", tool)?)).await?;
+        let globals =
+            upload(&self.objects, &globals_key, seal_stream(packing, output_of("pg_dumpall", tool)?, None)).await?;
         let report = DumpReport {
             dump: name,
             database: source.database.clone(),

@@ -6,6 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::buffers::{Buffer, Buffers};
 use super::fingerprint::Fingerprint;
 
 /// A piece is not let grow past this, save by a single row that is larger.
@@ -61,12 +62,13 @@ pub struct NoId {
 }
 
 /// Takes COPY text in any portions and hands out pieces.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Chunker {
     id_column: Option<usize>,
     /// The beginning of a row whose end has not come yet.
     partial: BytesMut,
-    open: BytesMut,
+    open: Buffer,
+    buffers: Buffers,
     open_rows: u64,
     open_ids: Option<(i64, i64)>,
     /// Rows that went by.
@@ -76,7 +78,20 @@ pub struct Chunker {
 impl Chunker {
     /// `id_column`: which column (from 0) holds the bigint id by which rows are ordered, if any.
     pub fn new(id_column: Option<usize>) -> Self {
-        Self { id_column, ..Self::default() }
+        Self::within(id_column, &Buffers::default())
+    }
+
+    /// The same, with buffers that it shares with others.
+    pub fn within(id_column: Option<usize>, buffers: &Buffers) -> Self {
+        Self {
+            id_column,
+            partial: BytesMut::new(),
+            open: buffers.take(),
+            buffers: buffers.clone(),
+            open_rows: 0,
+            open_ids: None,
+            rows: 0,
+        }
     }
 
     /// Takes the next portion; returns the pieces that are complete now.
@@ -139,7 +154,10 @@ impl Chunker {
     fn cut(&mut self) -> Option<Piece> {
         let rows = std::mem::take(&mut self.open_rows);
         let ids = self.open_ids.take();
-        (rows > 0).then(|| Piece { text: self.open.split().freeze(), rows, ids })
+        (rows > 0).then(|| {
+            let full = std::mem::replace(&mut self.open, self.buffers.take());
+            Piece { text: full.freeze(), rows, ids }
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a point is made of: names, pieces, hashes, fingerprints and the manifest. No input or output here.
 
+pub mod buffers;
 pub mod chunker;
 pub mod copytext;
 pub mod fingerprint;

@@ -63,13 +63,13 @@ pub(crate) async fn load_files(
     place: &Place,
     written: &mut Vec<String>,
 ) -> Result<(), Error> {
-    let mut loads = Vec::with_capacity(sealed.files.len());
-    for file in &sealed.files {
-        let key = place.file(&file.storage_key);
-        written.push(key.clone());
-        loads.push(load_file(Arc::clone(fetch), files.clone(), file.name.clone(), key).boxed());
-    }
-    futures_util::stream::iter(loads).buffer_unordered(TOGETHER).try_collect::<()>().await
+    let wanted: Vec<_> = sealed.files.iter().map(|file| (file.name.clone(), place.file(&file.storage_key))).collect();
+    written.extend(wanted.iter().map(|(_, key)| key.clone()));
+    futures_util::stream::iter(wanted)
+        .map(|(name, key)| load_file(Arc::clone(fetch), files.clone(), name, key).boxed())
+        .buffer_unordered(TOGETHER)
+        .try_collect::<()>()
+        .await
 }
 
 pub(super) async fn load_file(fetch: Arc<Fetch>, files: ObjectStore, name: String, key: String) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 //! a thread of their own in portions of 64 KiB, so that a file of any size costs the same memory.
 
 mod channel;
+mod compressors;
 mod stream;
 
 use std::io::{Read, Write};
@@ -12,11 +13,9 @@ use age::x25519::{Identity, Recipient};
 use bytes::Bytes;
 
 pub(crate) use self::channel::{END, until_end};
+use self::compressors::Compressors;
 pub use self::stream::{OpenStream, SealStream, open_stream, seal_stream};
 use crate::format::hash::{Measure, Stamp};
-
-/// zstd's level: its default, which keeps up with any disk.
-const LEVEL: i32 = 3;
 
 /// Why stored bytes do not give back what was stored.
 #[derive(Debug, thiserror::Error)]
@@ -42,22 +41,23 @@ impl From<age::DecryptError> for OpenError {
     }
 }
 
-/// How a stream is packed.
+/// How a stream is packed. Clones share their compressors.
 #[derive(Clone)]
 pub struct Packing {
     recipients: Vec<Recipient>,
-    compress: bool,
+    /// None where nothing is compressed.
+    compressors: Option<Compressors>,
 }
 
 impl Packing {
     /// zstd, then age for one recipient: everything in a point.
     pub fn of_point(recipient: Recipient) -> Self {
-        Self { recipients: vec![recipient], compress: true }
+        Self { recipients: vec![recipient], compressors: Some(Compressors::default()) }
     }
 
     /// age only, for several recipients: what is compressed already.
     pub fn encrypt_only(recipients: Vec<Recipient>) -> Self {
-        Self { recipients, compress: false }
+        Self { recipients, compressors: None }
     }
 
     fn age_writer<W: Write>(&self, output: W) -> std::io::Result<age::stream::StreamWriter<W>> {
@@ -85,15 +85,10 @@ pub fn seal(packing: &Packing, plain: &[u8]) -> std::io::Result<SealedBytes> {
 
 /// The same where the measure of the plain bytes is known.
 pub fn seal_measured(packing: &Packing, plain: &[u8], measure: Measure) -> std::io::Result<SealedBytes> {
-    let mut writer = packing.age_writer(Vec::with_capacity(plain.len() / 2 + 512))?;
-    if packing.compress {
-        let mut encoder = zstd::Encoder::new(writer, LEVEL)?;
-        encoder.set_pledged_src_size(Some(plain.len() as u64))?;
-        encoder.write_all(plain)?;
-        writer = encoder.finish()?;
-    } else {
-        writer.write_all(plain)?;
-    }
+    let compressed = packing.compressors.as_ref().map(|compressors| compressors.compress(plain)).transpose()?;
+    let inside = compressed.as_ref().map_or(plain, AsRef::as_ref);
+    let mut writer = packing.age_writer(Vec::with_capacity(inside.len() + inside.len() / 1024 + 1024))?;
+    writer.write_all(inside)?;
     let stored = Bytes::from(writer.finish()?);
     Ok(SealedBytes { plain: measure, stamp: Stamp::of(&stored), stored })
 }

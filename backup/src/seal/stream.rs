@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
 
 use super::channel::{ChannelReader, ChannelWriter, DEPTH, END, PORTION, from_source, until_end};
-use super::{LEVEL, OpenError, Packing, age_reader, damaged};
+use super::{OpenError, Packing, age_reader, damaged};
 use crate::format::hash::{Measure, Stamp, Tally};
 
 /// Packed bytes on their way to the store. An error of the input ends it with an error, so that no upload completes.
@@ -40,8 +40,9 @@ impl Stream for Portions {
     }
 }
 
-/// Packs a stream.
-pub fn seal_stream<S, E>(packing: Packing, input: S) -> SealStream
+/// Packs a stream. `size`: how many bytes will come, where that is known; then a short one costs little memory, and one of
+/// another length ends with an error.
+pub fn seal_stream<S, E>(packing: Packing, input: S, size: Option<u64>) -> SealStream
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -51,7 +52,7 @@ where
     let (told, measures) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
         let failed = sender.clone();
-        match seal_all(&packing, ChannelReader::new(source), sender) {
+        match seal_all(&packing, (ChannelReader::new(source), size), sender) {
             Ok(found) => {
                 let _ = told.send(found);
             }
@@ -124,19 +125,22 @@ where
 
 fn seal_all(
     packing: &Packing,
-    mut input: ChannelReader,
+    (mut input, size): (ChannelReader, Option<u64>),
     sender: Sender<io::Result<Bytes>>,
 ) -> io::Result<(Measure, Stamp)> {
     let mut plain = Tally::default();
     let output = Counted { inner: ChannelWriter::new(sender), tally: Tally::default() };
     let mut writer = packing.age_writer(output)?;
-    if packing.compress {
-        let mut encoder = zstd::Encoder::new(writer, LEVEL)?;
-        copy(&mut input, |portion| {
-            plain.update(portion);
-            encoder.write_all(portion)
+    if let Some(compressors) = &packing.compressors {
+        writer = compressors.with(|context| {
+            let mut encoder = zstd::Encoder::with_context(writer, context);
+            encoder.set_pledged_src_size(size)?;
+            copy(&mut input, |portion| {
+                plain.update(portion);
+                encoder.write_all(portion)
+            })?;
+            encoder.finish()
         })?;
-        writer = encoder.finish()?;
     } else {
         copy(&mut input, |portion| {
             plain.update(portion);
@@ -234,7 +238,9 @@ mod tests {
         let identity = Identity::generate();
         let plain: Vec<u8> = (0..700_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let (stored, measured, of_stored) =
-            collect(seal_stream(Packing::of_point(identity.to_public()), portions(&plain, 10_007))).await.unwrap();
+            collect(seal_stream(Packing::of_point(identity.to_public()), portions(&plain, 10_007), None))
+                .await
+                .unwrap();
         assert_eq!((measured, of_stored), (Measure::of(&plain), Stamp::of(&stored)));
         let mut back = open_stream(identity.clone(), portions(&stored, 999));
         let mut all = Vec::new();
@@ -255,20 +261,26 @@ mod tests {
         drop(sender);
         let identity = Identity::generate();
         let half = until_end(receiver);
-        assert!(collect(seal_stream(Packing::of_point(identity.to_public()), half)).await.is_err());
+        assert!(collect(seal_stream(Packing::of_point(identity.to_public()), half, None)).await.is_err());
         let (sender, receiver) = mpsc::channel(4);
         sender.send(Ok(Bytes::from_static(b"all of it"))).await.unwrap();
         sender.send(Ok(END)).await.unwrap();
         drop(sender);
-        let whole = collect(seal_stream(Packing::of_point(identity.to_public()), until_end(receiver))).await.unwrap();
+        let packing = Packing::of_point(identity.to_public());
+        let whole = collect(seal_stream(packing.clone(), until_end(receiver), None)).await.unwrap();
         assert_eq!(whole.1, Measure::of(b"all of it"));
+        // nor is a stream of another length than its source said
+        for (said, good) in [(8, false), (9, true), (10, false)] {
+            let sealed = collect(seal_stream(packing.clone(), portions(b"all of it", 4), Some(said))).await;
+            assert_eq!(sealed.is_ok(), good, "{said}");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn an_input_error_ends_the_stream_with_an_error() {
         let identity = Identity::generate();
         let input = futures_util::stream::iter([Ok(Bytes::from_static(b"half")), Err(io::Error::other("killed"))]);
-        assert!(collect(seal_stream(Packing::of_point(identity.to_public()), input)).await.is_err());
+        assert!(collect(seal_stream(Packing::of_point(identity.to_public()), input, None)).await.is_err());
         let input = futures_util::stream::iter([Err::<Bytes, _>(io::Error::other("store gone"))]);
         assert!(matches!(open_stream(identity, input).finish().await, Err(OpenError::Read(_))));
     }

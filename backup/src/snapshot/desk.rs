@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use super::notes::file_name;
 use super::shown::shown_file;
 use crate::error::Error;
+use crate::format::buffers::Buffers;
 use crate::format::chunker::Piece;
 use crate::format::copytext::Columns;
 use crate::format::fingerprint::{Fingerprint, lines};
@@ -26,6 +27,8 @@ pub(super) struct Desk {
     pub(super) known: Arc<HashSet<Hash>>,
     /// Every note's Markdown file is wanted, too.
     pub(super) markdown: bool,
+    /// For the files of notes.
+    pub(super) tars: Buffers,
 }
 
 /// What a table is looked through for.
@@ -98,7 +101,7 @@ impl Desk {
 
     /// Each note is rendered once, for its hash and for the tar.
     fn notes(&self, text: &[u8], columns: &Columns, creators: &HashMap<i64, String>) -> Result<Seen, Error> {
-        let mut tar = Vec::with_capacity(if self.markdown { 2 * text.len() } else { 0 });
+        let mut tar = self.tars.take();
         let (mut hashes, mut count) = (String::with_capacity(16 * 1024), 0);
         for line in rows(text) {
             let note = columns.note(line, creators).ok_or_else(|| {
@@ -113,7 +116,7 @@ impl Desk {
                 tar::append(&mut tar, &file_name(&note.uid), note.updated_ts, &file);
             }
         }
-        Ok(Seen::Notes { count, hashes: self.pack(hashes.as_bytes())?, tar: tar.into() })
+        Ok(Seen::Notes { count, hashes: self.pack(hashes.as_bytes())?, tar: tar.freeze() })
     }
 }
 

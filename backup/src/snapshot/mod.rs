@@ -154,7 +154,7 @@ impl Backup {
         let sent = before.as_ref().map(|before| sent_by(&before.clear, &before.sealed)).unwrap_or_default();
         let mut writer = Writer::new(self.objects.clone(), id, point.clone(), known.key.clone(), sent);
 
-        let mut rows = Rows::new(self, id, &point, &known, writer.desk(options.markdown));
+        let mut rows = Rows::new(self, id, &point, writer.desk(options.markdown));
         let mut warnings = Warnings::new();
         let (info, base) =
             Box::pin(self.copy_rows(subject, options, before, (&mut rows, &mut writer), &mut warnings)).await?;
@@ -229,17 +229,23 @@ impl Backup {
         files: Files,
         warnings: &mut Warnings,
     ) -> Result<(), Error> {
-        let mut uploads = Vec::new();
+        let mut wanted = Vec::new();
         for (storage_key, sha256) in files {
             match writer.known_file(&storage_key).filter(|(_, plain)| plain.sha256.to_string() == sha256) {
                 Some((object, plain)) => writer.refer(enter(sealed, storage_key), object, plain),
                 None => {
                     let key = writer.file_key(&storage_key);
-                    uploads.push(send_file(self.clone(), writer.packing(), key, storage_key, sha256).boxed());
+                    wanted.push((key, storage_key, sha256));
                 }
             }
         }
-        let mut sent = futures_util::stream::iter(uploads).buffered(TOGETHER);
+        // each is made when it begins: thousands that wait would take more memory than those that are sent
+        let (backup, packing) = (self.clone(), writer.packing());
+        let mut sent = futures_util::stream::iter(wanted)
+            .map(move |(key, storage_key, sha256)| {
+                send_file(backup.clone(), packing.clone(), key, storage_key, sha256).boxed()
+            })
+            .buffered(TOGETHER);
         while let Some(file) = sent.next().await {
             let SentFile { key, storage_key, sha256, streamed } = file?;
             let Some(streamed) = streamed else {
@@ -301,7 +307,10 @@ async fn send_file(
     sha256: String,
 ) -> Result<SentFile, Error> {
     let streamed = match backup.files.read(&storage_key, None).await {
-        Ok(download) => Some(upload(&backup.objects, &key, seal_stream(packing, download.into_stream())).await?),
+        Ok(download) => {
+            let size = Some(download.size);
+            Some(upload(&backup.objects, &key, seal_stream(packing, download.into_stream(), size)).await?)
+        }
         Err(objects::Error::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };

@@ -27,7 +27,7 @@ impl Markdown {
         let at = key.clone();
         let upload = tokio::spawn(async move {
             let input = EndsWell { input, ended: false };
-            upload(&store, &at, seal_stream(packing, input)).await
+            upload(&store, &at, seal_stream(packing, input, None)).await
         });
         Self { key, entries, upload }
     }

@@ -12,8 +12,9 @@ use super::before::KeptPiece;
 use super::desk::{Desk, Done, Look, Seen};
 use super::notes::Markdown;
 use super::writer::{Stream, Streamed, Writer};
-use crate::context::{Backup, Known};
+use crate::context::Backup;
 use crate::error::Error;
+use crate::format::buffers::Buffers;
 use crate::format::chunker::{Chunker, NoId, Piece};
 use crate::format::copytext::Columns;
 use crate::format::manifest::Kind;
@@ -37,6 +38,8 @@ pub(super) struct Rows {
     files: Files,
     markdown: Option<Markdown>,
     read: u64,
+    /// For the text of pieces.
+    texts: Buffers,
 }
 
 struct Open {
@@ -64,10 +67,10 @@ impl Open {
 }
 
 impl Rows {
-    pub(super) fn new(backup: &Backup, tenant: TenantId, point: &PointName, known: &Known, desk: Desk) -> Self {
+    pub(super) fn new(backup: &Backup, tenant: TenantId, point: &PointName, desk: Desk) -> Self {
         let markdown = desk.markdown.then(|| {
             let key = format!("{}markdown.tar.zst.age", objects::keys::point(tenant, point.as_str()));
-            Markdown::begin(backup.objects.clone(), key, known.key.packing())
+            Markdown::begin(backup.objects.clone(), key, desk.packing.clone())
         });
         Self {
             desk,
@@ -78,6 +81,7 @@ impl Rows {
             files: Files::new(),
             markdown,
             read: 0,
+            texts: Buffers::default(),
         }
     }
 
@@ -104,7 +108,8 @@ impl Rows {
             "note" => Look::Notes(columns, Arc::clone(&self.creators)),
             _ => Look::Nothing,
         };
-        self.open = Some(Open { entry: entry_of(table), look, id_column, chunker: Chunker::new(id_column) });
+        self.open =
+            Some(Open { entry: entry_of(table), look, id_column, chunker: Chunker::within(id_column, &self.texts) });
     }
 
     /// A portion of its COPY text.
@@ -117,7 +122,7 @@ impl Rows {
     /// The end of a stretch that was read: what follows is no part of its last piece.
     pub(super) async fn cut(&mut self, writer: &mut Writer) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let chunker = std::mem::replace(&mut open.chunker, Chunker::new(open.id_column));
+        let chunker = std::mem::replace(&mut open.chunker, Chunker::within(open.id_column, &self.texts));
         let left = chunker.finish().map_err(open.wrong())?;
         self.take(writer, left).await
     }

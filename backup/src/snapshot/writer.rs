@@ -11,11 +11,12 @@ use tokio_util::io::StreamReader;
 
 use super::desk::{Desk, Packed};
 use crate::error::Error;
+use crate::format::buffers::Buffers;
 use crate::format::hash::{Hash, Measure, Stamp};
 use crate::format::manifest::{Kind, Member, Object};
 use crate::format::name::PointName;
 use crate::keys::TenantKey;
-use crate::seal::{SealStream, SealedBytes};
+use crate::seal::{Packing, SealStream, SealedBytes};
 
 /// A tenant below this is one pack.
 pub(super) const PACK_LIMIT: u64 = 4 * 1024 * 1024;
@@ -54,6 +55,8 @@ pub(super) struct Writer {
     tenant: TenantId,
     point: PointName,
     key: TenantKey,
+    /// One for all streams of the point.
+    packing: Packing,
     sent: Sent,
     waiting: Vec<(Stream, SealedBytes)>,
     waiting_bytes: u64,
@@ -72,6 +75,7 @@ impl Writer {
             store,
             tenant,
             point,
+            packing: key.packing(),
             key,
             sent,
             waiting: Vec::new(),
@@ -88,7 +92,7 @@ impl Writer {
     /// How the pieces of this point are packed.
     pub(super) fn desk(&self, markdown: bool) -> Desk {
         let known: HashSet<Hash> = self.sent.chunks.keys().copied().collect();
-        Desk { packing: self.key.packing(), known: Arc::new(known), markdown }
+        Desk { packing: self.packing.clone(), known: Arc::new(known), markdown, tars: Buffers::default() }
     }
 
     /// Adds a stream that fits in memory.
@@ -202,8 +206,8 @@ impl Writer {
     }
 
     /// How this tenant's streams are packed.
-    pub(super) fn packing(&self) -> crate::seal::Packing {
-        self.key.packing()
+    pub(super) fn packing(&self) -> Packing {
+        self.packing.clone()
     }
 
     /// The key of a file's object.

@@ -229,8 +229,9 @@ async fn read_objects(
     };
     let objects: Vec<_> = clear.objects.iter().filter(|object| !resting.contains(&object.key)).collect();
     out.rested = (clear.objects.len() - objects.len()) as u64;
-    let reads: Vec<_> = objects.iter().map(|object| stamp_of(source.clone(), object.key.clone()).boxed()).collect();
-    let mut found = futures_util::stream::iter(reads).buffered(TOGETHER).zip(futures_util::stream::iter(objects));
+    let keys: Vec<_> = objects.iter().map(|object| object.key.clone()).collect();
+    let reads = futures_util::stream::iter(keys).map(|key| stamp_of(source.clone(), key).boxed());
+    let mut found = reads.buffered(TOGETHER).zip(futures_util::stream::iter(objects));
     while let Some((stamp, object)) = found.next().await {
         let Some(stamp) = stamp? else {
             out.problems.push(Problem::missing(&object.key, object.kind));

@@ -17,6 +17,9 @@ use crate::keys::UNFINISHED;
 use crate::store::{Download, Head, Listed, PutOptions, Written};
 use crate::{Error, keys};
 
+/// What of a stream is written at once.
+const PIECE: usize = 256 * 1024;
+
 #[derive(Clone, Debug)]
 pub(crate) struct DirectoryStore {
     root: Arc<Path>,
@@ -73,9 +76,9 @@ impl DirectoryStore {
     {
         let mut draft = self.blocking(begin).await?;
         let mut size = 0;
+        let mut piece = BytesMut::with_capacity(PIECE / 4);
         loop {
-            let mut piece = BytesMut::with_capacity(1024 * 1024);
-            while piece.len() < piece.capacity() {
+            while piece.len() < PIECE {
                 if source.read_buf(&mut piece).await.map_err(Error::Source)? == 0 {
                     break;
                 }
@@ -84,10 +87,11 @@ impl DirectoryStore {
                 break;
             }
             size += piece.len() as u64;
-            draft = self
+            (draft, piece) = self
                 .blocking(move |_| {
                     draft.write_all(&piece).map_err(|e| Error::io(draft.path(), e))?;
-                    Ok(draft)
+                    piece.clear();
+                    Ok((draft, piece))
                 })
                 .await?;
         }

@@ -236,7 +236,8 @@ impl TenantScope {
         }
     }
 
-    /// Keeps an answer, if it was made of one planned read and nothing else.
+    /// Keeps an answer, if it was made of one planned read and nothing else; a copy, since the buffer that it was written into
+    /// may be much longer.
     pub fn keep_answer(&self, stamp: u64, body: &Bytes) {
         let Some(ahead) = self.ahead() else { return };
         if let State::Used(versions) = ahead.exchange(State::Over)
@@ -245,7 +246,7 @@ impl TenantScope {
             let checked = ahead.checked.lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some(checked) = checked else { return };
             let Some(versions) = versions.after_check(&checked.rows, checked.pairs) else { return };
-            let answer = Answer { stamp, checked, versions, body: body.clone() };
+            let answer = Answer { stamp, checked, versions, body: Bytes::copy_from_slice(body) };
             ahead.memory.with(|known| known.answers.keep(ahead.key, answer));
         }
     }
