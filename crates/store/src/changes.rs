@@ -2,12 +2,16 @@
 
 use domain::id::TenantId;
 use time::OffsetDateTime;
+use tokio_postgres::Row;
 
 use crate::error::Error;
+use crate::pool::Pooled;
 use crate::store::Store;
 
-/// Tenants asked about in one statement: each adds a table to it.
+/// Up to so many tenants are asked about in one statement, each of which adds a table to it; more in [`PARTS`].
 const TOGETHER: usize = 250;
+/// Parts of many tenants, by their ids, so that a new tenant has one part planned anew and not all that come after it.
+const PARTS: usize = 16;
 
 /// A tenant with changes in no good point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,26 +23,38 @@ pub struct Changed {
 }
 
 impl Store {
-    /// Tenants in use with changes that no verified point holds. An unchanged one costs its share of one statement.
+    /// Tenants in use with changes that no verified point holds. An unchanged one costs its share of one statement, which
+    /// stays planned on its connection: planning it each time was nearly all of it (0.6 ms of CPU a tenant).
     pub async fn changed_tenants(&self) -> Result<Vec<Changed>, Error> {
-        let connection = self.pools().owner.get().await?;
-        let client = &connection.client;
+        let mut connection = self.pools().owner.get().await?;
         let sql = "SELECT id, schema_id FROM holdfast.tenant WHERE state IN ('active', 'read_only') ORDER BY id";
-        let mut all = Vec::new();
-        for row in client.query(sql, &[]).await? {
+        let rows = connection.client.query(sql, &[]).await?;
+        let parts = if rows.len() > TOGETHER { PARTS } else { 1 };
+        let mut texts = vec![Vec::new(); parts];
+        for row in rows {
             let (id, schema): (uuid::Uuid, String) = (row.try_get(0)?, row.try_get(1)?);
-            let fine = schema.parse::<domain::id::SchemaId>().is_ok();
-            if fine {
-                all.push(format!("SELECT '{id}'::uuid AS id, min(since) AS since FROM {schema}.change_mark"));
+            if schema.parse::<domain::id::SchemaId>().is_ok() {
+                let part = id.as_u128() as usize % parts;
+                texts[part].push(format!("SELECT '{id}'::uuid AS id, since FROM {schema}.change_mark"));
             }
         }
         let mut out = Vec::new();
-        for some in all.chunks(TOGETHER) {
-            let sql = format!("SELECT id, since FROM ({}) marks WHERE since IS NOT NULL", some.join(" UNION ALL "));
-            for row in client.query(&sql, &[]).await? {
+        for some in texts.iter().filter(|some| !some.is_empty()) {
+            let sql = format!("SELECT id, min(since) FROM ({}) marks GROUP BY id", some.join(" UNION ALL "));
+            for row in planned(&mut connection, &sql).await? {
                 out.push(Changed { tenant: TenantId(row.try_get(0)?), since: row.try_get(1)? });
             }
         }
         Ok(out)
     }
+}
+
+/// Asks with the plan that the connection has, or makes one for it to keep.
+async fn planned(connection: &mut Pooled, sql: &str) -> Result<Vec<Row>, Error> {
+    if let Some(known) = connection.lists.get(sql).cloned() {
+        return Ok(connection.client.query(&known, &[]).await?);
+    }
+    let statement = connection.client.prepare(sql).await?;
+    connection.lists.put(sql.to_owned(), statement.clone());
+    Ok(connection.client.query(&statement, &[]).await?)
 }

@@ -30,7 +30,7 @@ pub struct Config {
 pub struct Limits {
     /// Affine slots per login role; a tenant always uses the same one.
     pub slots: usize,
-    /// Connections per slot and web worker.
+    /// Connections per slot and web worker; as many again are shared by all its slots for searches.
     pub per_slot: usize,
     /// A connection is closed after serving this many distinct tenants: the relation cache of a backend never shrinks.
     pub tenants_per_connection: usize,
@@ -44,15 +44,16 @@ pub struct Limits {
     pub statement: Duration,
 }
 
-/// More slots: fewer tenants on each connection, so that their plans stay; fewer connections for one tenant.
-const SLOTS: usize = 4;
-/// What all web workers of a process open at most; a Postgres takes 100 unless told otherwise.
+/// Connections per slot and web worker: what one tenant's requests use at a time. More slots mean fewer tenants who wait
+/// for each other and fewer on each connection, so that their plans stay.
+const PER_SLOT: usize = 2;
+/// What all web workers of a process open at most, those for searches not counted; a Postgres takes 100 unless told otherwise.
 const CONNECTIONS: usize = 64;
 
-/// Connections per slot, of which each web worker (one a core, at most eight) has a set.
-fn per_slot() -> usize {
+/// Slots, of each of which every web worker (one a core, at most eight) has a set.
+fn slots() -> usize {
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(8);
-    (CONNECTIONS / (SLOTS * workers)).clamp(2, 4)
+    (CONNECTIONS / (PER_SLOT * workers)).clamp(2, 8)
 }
 
 /// Half of the cores, so that one tenant's searches leave the others to the other tenants.
@@ -63,8 +64,8 @@ fn searches() -> usize {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            slots: SLOTS,
-            per_slot: per_slot(),
+            slots: slots(),
+            per_slot: PER_SLOT,
             tenants_per_connection: 500,
             acquire: Duration::from_secs(10),
             searches: searches(),

@@ -88,7 +88,7 @@ impl Store {
         if let Some(ahead) = scope.ahead() {
             ahead.reads_more();
         }
-        let mut connection = self.pools().tenant(scope.tenant()).await?;
+        let mut connection = self.pools().searcher(scope.tenant()).await?;
         let opening = entering(scope);
         let values: Vec<_> = params.iter().map(|(value, _)| *value).collect();
         if let Some(known) = connection.lists.get(text).cloned() {

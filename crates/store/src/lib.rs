@@ -37,6 +37,7 @@ pub mod tenant;
 mod turns;
 mod tx;
 mod upgrade;
+mod yielding;
 
 pub use abandoned::Held;
 pub use audit::AuditEvent;

