@@ -6,6 +6,8 @@
 //! newest notes are walked, and only where they do not fill the page all others are looked through, by an index where one
 //! narrows them. All steps are in one statement, each behind a gate that looks at what the ones before have found.
 
+use std::collections::BTreeSet;
+
 use super::feed::{FeedQuery, Order, SortTime, Viewer};
 use super::filter_narrow::Narrow;
 use super::notes::columns;
@@ -28,14 +30,25 @@ pub(super) fn text_of(query: &FeedQuery<'_>) -> String {
     if !in_steps(query) || (query.filter.is_none() && !query.order.pinned_first) {
         return whole(query);
     }
+    if let (Some(Narrow::Tags(arms)), false) = (narrowed(query), query.order.pinned_first)
+        && let [keys] = arms.as_slice()
+        && let [key] = keys.as_slice()
+    {
+        // Most lists by a tag: the notes are read once.
+        return paged(query, &format!("({}) n", by_tag("n.*", key, query)));
+    }
     let arms = if query.order.pinned_first {
         format!("{} UNION ALL SELECT id FROM ({}) rest", pinned(query), arms(query))
     } else {
         arms(query)
     };
+    paged(query, &format!("({arms}) page JOIN {{s}}.note n ON n.id = page.id"))
+}
+
+/// The page of notes `n`, of which there are few.
+fn paged(query: &FeedQuery<'_>, notes: &str) -> String {
     format!(
-        "SELECT {} FROM ({arms}) page JOIN {{s}}.note n ON n.id = page.id \
-         LEFT JOIN {{s}}.member m ON m.id = n.creator_id {} LIMIT {} OFFSET {}",
+        "SELECT {} FROM {notes} LEFT JOIN {{s}}.member m ON m.id = n.creator_id {} LIMIT {} OFFSET {}",
         columns!(),
         sorted(query.order),
         query.limit,
@@ -132,6 +145,20 @@ fn found(name: &str) -> String {
     format!("(SELECT count(*) FROM {name})")
 }
 
+/// The columns of `n` that a condition names, and those of the order: carrying all of them from step to step of a walk costs a
+/// fifth of it.
+fn named_by(condition: &str) -> String {
+    let mut names = BTreeSet::from(["created_ts", "id"]);
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    for (at, _) in condition.match_indices("n.") {
+        let (before, after) = (&condition[..at], &condition[at + 2..]);
+        if !before.ends_with(is_name) {
+            names.insert(after.split(|letter| !is_name(letter)).next().unwrap_or_default());
+        }
+    }
+    names.iter().map(|name| format!("n.{name}")).collect::<Vec<_>>().join(", ")
+}
+
 /// Without an index: the newest notes, then all.
 fn by_walk(query: &FeedQuery<'_>) -> String {
     let (seen, passing, upto) = (seen(query), passing(query), query.limit + query.offset);
@@ -140,9 +167,9 @@ fn by_walk(query: &FeedQuery<'_>) -> String {
             "SELECT id FROM (SELECT n.id FROM {{s}}.note n WHERE {seen}{passing} {NEWEST} LIMIT {upto}) far"
         );
     }
-    let near = found("near");
+    let (near, named) = (found("near"), named_by(&passing));
     format!(
-        "WITH near AS MATERIALIZED (SELECT n.id FROM (SELECT n.* FROM {{s}}.note n WHERE {seen} {NEWEST} LIMIT {NEAR}) n \
+        "WITH near AS MATERIALIZED (SELECT n.id FROM (SELECT {named} FROM {{s}}.note n WHERE {seen} {NEWEST} LIMIT {NEAR}) n \
          WHERE TRUE{passing} {NEWEST} LIMIT {upto}) SELECT id FROM near WHERE {near} >= {upto} UNION ALL SELECT id FROM \
          (SELECT n.id FROM {{s}}.note n WHERE {seen}{passing} AND {near} < {upto} {NEWEST} LIMIT {upto}) far"
     )
@@ -154,14 +181,14 @@ fn by_walk(query: &FeedQuery<'_>) -> String {
 /// one in the condition would have every row copied.
 fn by_index(query: &FeedQuery<'_>, index: &str) -> String {
     let (seen, passing, upto) = (seen(query), passing(query), query.limit + query.offset);
-    let nearest = found("nearest");
+    let (nearest, named) = (found("nearest"), named_by(&passing));
     let all = format!("{nearest} + {} < {upto}", found("near"));
     format!(
         "WITH nearest AS MATERIALIZED (SELECT n.id, n.created_ts FROM \
-         (SELECT n.* FROM {{s}}.note n WHERE {seen} {NEWEST} LIMIT {NEAREST}) n WHERE TRUE{passing} {NEWEST} LIMIT {upto}), \
+         (SELECT {named} FROM {{s}}.note n WHERE {seen} {NEWEST} LIMIT {NEAREST}) n WHERE TRUE{passing} {NEWEST} LIMIT {upto}), \
          hits AS MATERIALIZED (SELECT n.id, n.created_ts FROM {{s}}.note n \
          WHERE {seen} AND {index}{passing} AND {nearest} < {upto}), \
-         near AS MATERIALIZED (SELECT n.id FROM (SELECT n.* FROM {{s}}.note n WHERE {seen} AND (n.created_ts, n.id) < \
+         near AS MATERIALIZED (SELECT n.id FROM (SELECT {named} FROM {{s}}.note n WHERE {seen} AND (n.created_ts, n.id) < \
          (coalesce((SELECT min(created_ts) FROM nearest), {LAST}), \
          coalesce((SELECT id FROM nearest ORDER BY created_ts, id LIMIT 1), {LAST})) {NEWEST} \
          LIMIT CASE WHEN {nearest} < {upto} AND ({nearest} > 0 OR (SELECT count(*) FROM (SELECT FROM hits LIMIT {}) taste) > {FEW}) \
@@ -172,46 +199,49 @@ fn by_index(query: &FeedQuery<'_>, index: &str) -> String {
     )
 }
 
-/// For each alternative the newest notes with its tag; where those do not fill the page, all of them. Of several tags that an
-/// alternative asks for, the rarest is walked, and the next one looked up.
+/// For each alternative the newest notes with its tag. Of several tags that an alternative asks for, the rarest is walked, and
+/// the next one looked up; where the newest of those do not fill the page, all of them.
 fn by_tags(query: &FeedQuery<'_>, arms: &[Vec<String>]) -> String {
     let (seen, passing, upto) = (seen(query), passing(query), query.limit + query.offset);
     let count = TAGGED.max(4 * upto);
     let order = "ORDER BY t.created_ts DESC, t.note_id DESC";
     let (mut parts, mut selects) = (Vec::new(), Vec::new());
     for (at, keys) in arms.iter().enumerate() {
-        let tagged = match keys.as_slice() {
-            [key] => format!("{{s}}.note_tag t WHERE t.key = {key}"),
-            several => {
-                parts.push(rarest(at, several));
-                format!(
-                    "{{s}}.note_tag t WHERE t.key = (SELECT keys[1] FROM rarest{at}) AND (SELECT TRUE FROM {{s}}.note_tag o \
-                     WHERE o.key = (SELECT keys[2] FROM rarest{at}) AND o.created_ts = t.created_ts AND o.note_id = t.note_id)"
-                )
-            }
-        };
-        let (mut first, mut known) = (format!("(SELECT t.* FROM {tagged} {order} LIMIT {count})"), String::new());
-        if keys.len() > 1 {
-            parts.push(format!("tagged{at} AS MATERIALIZED {first}"));
-            (first, known) = (format!("tagged{at}"), found(&format!("tagged{at}")));
+        if let [key] = keys.as_slice() {
+            selects.push(format!("SELECT id FROM ({}) some{at}", by_tag("n.id", key, query)));
+            continue;
         }
+        parts.push(rarest(at, keys));
+        let tagged = format!(
+            "{{s}}.note_tag t WHERE t.key = (SELECT keys[1] FROM rarest{at}) AND (SELECT TRUE FROM {{s}}.note_tag o \
+             WHERE o.key = (SELECT keys[2] FROM rarest{at}) AND o.created_ts = t.created_ts AND o.note_id = t.note_id)"
+        );
+        parts.push(format!("tagged{at} AS MATERIALIZED (SELECT t.* FROM {tagged} {order} LIMIT {count})"));
         parts.push(format!(
-            "some{at} AS MATERIALIZED (SELECT n.id FROM {first} t JOIN {{s}}.note n ON n.id = t.note_id \
+            "some{at} AS MATERIALIZED (SELECT n.id FROM tagged{at} t JOIN {{s}}.note n ON n.id = t.note_id \
              WHERE {seen}{passing} {order} LIMIT {upto})"
         ));
-        if known.is_empty() {
-            known = format!("(SELECT count(*) FROM (SELECT FROM {tagged} LIMIT {count}) taste)");
-        }
-        let (some, condition) = (
-            found(&format!("some{at}")),
-            tagged.replacen(" t WHERE", " t JOIN {s}.note n ON n.id = t.note_id WHERE", 1),
-        );
+        let (some, known) = (found(&format!("some{at}")), found(&format!("tagged{at}")));
+        let condition = tagged.replacen(" t WHERE", " t JOIN {s}.note n ON n.id = t.note_id WHERE", 1);
         selects.push(format!(
             "SELECT id FROM some{at} UNION SELECT id FROM (SELECT n.id FROM {condition} AND {seen}{passing} \
              AND {some} < {upto} AND {known} = {count} {order} LIMIT {upto}) rest{at}"
         ));
     }
-    format!("WITH {} {}", parts.join(", "), selects.join(" UNION "))
+    let with = if parts.is_empty() { String::new() } else { format!("WITH {} ", parts.join(", ")) };
+    format!("{with}{}", selects.join(" UNION "))
+}
+
+/// The newest notes with a tag that pass. Each is looked up as it comes, until there are enough of them: what may not be pulled
+/// up (`OFFSET 0`) leaves the planner no other way.
+fn by_tag(what: &str, key: &str, query: &FeedQuery<'_>) -> String {
+    format!(
+        "SELECT {what} FROM {{s}}.note_tag t CROSS JOIN LATERAL (SELECT n.* FROM {{s}}.note n WHERE n.id = t.note_id AND {}{} \
+         OFFSET 0) n WHERE t.key = {key} ORDER BY t.created_ts DESC, t.note_id DESC LIMIT {}",
+        seen(query),
+        passing(query),
+        query.limit + query.offset
+    )
 }
 
 /// Which of the keys fewest notes have, and which come next.
@@ -222,4 +252,21 @@ fn rarest(at: usize, keys: &[String]) -> String {
          FROM (VALUES ({})) v (key)) v)",
         keys.join("), (")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named_by;
+
+    #[test]
+    fn a_walk_carries_what_its_condition_names() {
+        assert_eq!(named_by(""), "n.created_ts, n.id");
+        assert_eq!(
+            named_by(
+                " AND NOT n.pinned AND (char_length(n.content)::bigint > $2 OR EXISTS (SELECT FROM unnest(n.tags) AS t(tag)))"
+            ),
+            "n.content, n.created_ts, n.id, n.pinned, n.tags"
+        );
+        assert_eq!(named_by("an.x > 1 AND n.id = 2 AND n.uid = 'a'"), "n.created_ts, n.id, n.uid");
+    }
 }

@@ -7,6 +7,8 @@ use domain::chance::Chance;
 use domain::id::MemberId;
 use domain::note::{Derived, Visibility};
 use domain::tenant::TenantState;
+use store::tenant::feed::{FeedQuery, Order, Viewer, list_notes};
+use store::tenant::filter_sql;
 use store::tenant::notes::{NewNote, insert_note_once};
 use store::{Hot, Statement, Store, TenantScope, Type};
 use testkit::pg::{TestDatabase, server};
@@ -120,6 +122,39 @@ async fn a_tenant_gets_the_connection_that_has_its_plans() {
         }
     }
     assert_eq!((proxy.connections() - before, proxy.flights() - flights), (0, 40));
+}
+
+/// Of every process that serves this database: how nice it is.
+async fn niceness(store: &Store, scope: &TenantScope) -> Vec<i32> {
+    let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename IS NOT NULL";
+    let rows = store.begin(scope).read_once(sql, &[]).await.unwrap();
+    let pids = rows.iter().map(|row| row.get::<_, i32>(0));
+    let stats = pids.filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+    // The nineteenth field; the second, a name in brackets, may hold spaces.
+    stats.map(|stat| stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_has_a_connection_of_its_own_that_gives_way() {
+    let Watched { store, database: _database, .. } = watched(500).await;
+    let scope = scope(&store, "searched").await;
+    let mut held = store.begin(&scope);
+    held.query("SELECT 1", &[]).await.unwrap();
+    let condition = filter_sql::compile_list(&domain::filter::parse("has_code", 0).unwrap());
+    let query = FeedQuery {
+        viewer: Viewer::Member(MemberId(1)),
+        archived: false,
+        order: Order::default(),
+        filter: Some(&condition),
+        limit: 10,
+        offset: 0,
+    };
+    let found = timeout(Duration::from_secs(5), list_notes(&store, &scope, &query)).await;
+    assert!(found.expect("the only connection for requests is taken").unwrap().is_empty());
+    held.commit().await.unwrap();
+    let niceness = niceness(&store, &scope).await;
+    let least = *niceness.iter().min().unwrap();
+    assert_eq!(niceness.iter().filter(|nice| **nice > least).count(), 1, "one serves searches: {niceness:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
