@@ -4,8 +4,8 @@
 use rustix::process::{Pid, setpriority_process};
 use tokio_postgres::Client;
 
-/// How much nicer than others: they get a tenth of a core's time when somebody else wants it, all of it when nobody does.
-const NICE: i32 = 10;
+/// How much nicer than others: a few hundredths of a core's time when somebody else wants it, all of it when nobody does.
+const NICE: i32 = 15;
 
 /// Lets the backend of a connection give way to all others, if it is a process of this machine and of this user (or we may
 /// do so with everybody's): as in the embedded database. Elsewhere nothing is changed.
@@ -17,6 +17,12 @@ pub(crate) async fn give_way(client: &Client, role: &str) -> Result<(), tokio_po
     let Some(process) = Pid::from_raw(number).filter(|_| is_backend(number, role)) else { return Ok(()) };
     if let Err(error) = setpriority_process(Some(process), NICE) {
         tracing::debug!(%error, "searches do not give way to other requests");
+        return Ok(());
+    }
+    // Every backend is a session of its own, and a kernel that schedules sessions as groups compares niceness within them only:
+    // the group is told, too (sched(7), autogroup). A kernel that does not has no such file.
+    if let Err(error) = std::fs::write(format!("/proc/{number}/autogroup"), NICE.to_string()) {
+        tracing::debug!(%error, "the session of searches is scheduled like others");
     }
     Ok(())
 }

@@ -136,7 +136,7 @@ async fn niceness(store: &Store, scope: &TenantScope) -> Vec<i32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_has_a_connection_of_its_own_that_gives_way() {
-    let Watched { store, database: _database, .. } = watched(500).await;
+    let Watched { store, proxy: _proxy, database: _database } = watched(500).await;
     let scope = scope(&store, "searched").await;
     let mut held = store.begin(&scope);
     held.query("SELECT 1", &[]).await.unwrap();
