@@ -81,7 +81,7 @@ impl managed::Manager for Manager {
     async fn create(&self) -> Result<Connection, tokio_postgres::Error> {
         let client = managed::Manager::create(&self.inner).await?;
         if let Some(role) = &self.giving_way {
-            give_way(&client, role).await?;
+            Box::pin(give_way(&client, role)).await?;
         }
         let kept = NonZeroUsize::new(STATEMENTS_PER_TENANT * self.tenants_per_connection);
         let statements = LruCache::new(kept.unwrap_or(NonZeroUsize::MIN));
