@@ -36,7 +36,7 @@ impl SeaweedFs {
         let mut command = Command::new(weed);
         command
             .args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-master.volumeSizeLimitMB=64"])
-            .args(["-volume.max=20", "-s3.port.iceberg=0", "-metricsPort=0"])
+            .args(["-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0", "-metricsPort=0"])
             .arg(format!("-dir={}", folder.display()))
             .arg(format!("-s3.config={config}"))
             .arg(format!("-master.port={}", ports[0]))

@@ -21,7 +21,15 @@ impl Weed {
         std::fs::write(&keys, KEYS).unwrap();
         let [master, volume, filer, port, metrics] = [0; 5].map(|_| free_port());
         let child = Command::new("weed")
-            .args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.port.iceberg=0"])
+            .args([
+                "server",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-filer",
+                "-s3",
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+            ])
             .args(["-master.volumeSizeLimitMB=64", "-volume.max=20"])
             .arg(format!("-dir={}", dir.path().display()))
             .arg(format!("-master.port={master}"))
