@@ -82,7 +82,7 @@ impl History {
     }
 
     fn end(&mut self, mut child: Child, kill_after: Option<Duration>) {
-        let ended = wait(&mut child, kill_after.unwrap_or(Duration::from_secs(60)));
+        let ended = wait(&mut child, kill_after.unwrap_or(Duration::from_secs(180)));
         if ended.is_none() {
             assert!(kill_after.is_some(), "a command has no end");
             *self.counts.entry("killed in the middle").or_default() += 1;
