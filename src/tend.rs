@@ -51,6 +51,12 @@ pub(crate) async fn tend(admin: Admin, backup: backup::Backup) {
             if let Err(error) = admin::sweep::unfinished_writes(&admin).await {
                 tracing::warn!(%error, "unfinished writes to the file store cannot be swept");
             }
+            backup
+                .sweep_unfinished()
+                .await
+                .1
+                .iter()
+                .for_each(|warning| tracing::warn!(warning, "a store is not swept"));
         }
     }
 }

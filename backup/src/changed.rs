@@ -1,4 +1,5 @@
-//! Points of what has changed, without a schedule: every few seconds one question for all tenants together.
+//! Points without a schedule: of what has changed, every few seconds one question for all tenants together; and once a day of
+//! every tenant, with everything in it.
 
 use std::time::Duration;
 
@@ -17,6 +18,33 @@ const LOOK: Duration = Duration::from_secs(5);
 const REST: f64 = 10.0;
 /// The control plane gets a point after every change, and also when nothing but its audit has changed for this long.
 const NIGHTLY: Duration = Duration::from_secs(24 * 3600);
+
+/// How often it is looked whose daily point is due.
+const LOOK_NIGHTLY: Duration = Duration::from_secs(20);
+
+/// Asks for daily points until the task is dropped.
+pub async fn keep_nightly(store: Store, clock: Clock) {
+    let mut ticks = tokio::time::interval(LOOK_NIGHTLY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = pick_up_nightly(&store, &clock).await {
+            tracing::warn!(%error, "it cannot be found out whose daily point is due");
+        }
+    }
+}
+
+/// Asks for the daily points that are due, changed or not, with a schedule of its own or not: every row is read and every
+/// object read back, and the notes go along as Markdown. Returns how many were asked for.
+pub async fn pick_up_nightly(store: &Store, clock: &Clock) -> Result<usize, Failure> {
+    let now = clock.now();
+    let mut asked = 0;
+    for tenant in store.control().due_nightly(now).await? {
+        let trigger = Trigger::Nightly { due: now.unix_timestamp() };
+        asked += usize::from(enqueue(store, &BackupTenant { tenant, trigger }).await?.is_some());
+    }
+    Ok(asked)
+}
 
 /// Looks until the task is dropped. `after`: how old the oldest change must be.
 pub async fn pick_up_changed(store: Store, clock: Clock, after: Duration) {

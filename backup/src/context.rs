@@ -9,6 +9,7 @@ use domain::clock::Clock;
 use domain::id::TenantId;
 use domain::tenant::Tenant;
 use objects::{FileStore, ObjectStore, PutOptions, keys as layout};
+use runtime::printer::Printer;
 use serde_json::json;
 use store::{AuditEvent, Store};
 
@@ -17,6 +18,7 @@ use crate::format::hash::{HashCheck, Stamp};
 use crate::keys::{Holder, KeyDirectory, KeyError, Sheet, TenantKey, WrappedKey};
 use crate::mirror::MirrorPlaces;
 use crate::retention::Policy;
+use crate::shown::Shown;
 use crate::source::Source;
 
 /// Database, stores and keys. Cheap to clone.
@@ -48,6 +50,8 @@ pub struct Backup {
     pub copies: Vec<ObjectStore>,
     /// Where live Markdown mirrors may be.
     pub mirrors: MirrorPlaces,
+    /// How far the work is, where somebody watches a terminal.
+    pub(crate) shown: Shown,
     identity: Option<Identity>,
     /// Signing keys that the sheet at hand names.
     pub(crate) sheet_signers: BTreeSet<String>,
@@ -80,11 +84,18 @@ impl Backup {
             configuration: None,
             copies: Vec::new(),
             mirrors: MirrorPlaces::default(),
+            shown: Shown::default(),
             identity: None,
             sheet_signers: BTreeSet::new(),
             noted_signer: Arc::default(),
             known: Arc::default(),
         }
+    }
+
+    /// The same for somebody at a terminal, who is shown how far the work is.
+    #[must_use]
+    pub(crate) fn shown_on(self, printer: Printer) -> Self {
+        Self { shown: Shown::on(printer), ..self }
     }
 
     /// The same with an identity from a file in place of the drill identity: `--identity FILE`.
@@ -127,7 +138,7 @@ impl Backup {
 
     /// The backup store as it is.
     pub fn source(&self) -> Source {
-        Source::plain(self.objects.clone())
+        Source::plain(self.objects.clone()).shown_by(self.shown.clone())
     }
 
     /// Who opens wrapped keys here: the given identity, else the drill identity.

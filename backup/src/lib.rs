@@ -23,6 +23,7 @@ pub mod retention;
 mod rotate;
 mod run;
 pub mod seal;
+mod shown;
 mod signers;
 pub mod snapshot;
 pub mod source;
@@ -31,7 +32,7 @@ mod upgrade;
 pub mod verify;
 mod work;
 
-pub use changed::{pick_up_changed, pick_up_control, pick_up_once};
+pub use changed::{keep_nightly, pick_up_changed, pick_up_control, pick_up_nightly, pick_up_once};
 pub use compare::TableResult;
 pub use context::Backup;
 pub use copies::{CopyReport, keep_copies};

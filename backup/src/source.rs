@@ -9,6 +9,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use objects::{Error, ObjectStore};
 
+use crate::shown::Shown;
+
 /// What the overlay does to one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Damage {
@@ -29,6 +31,8 @@ pub enum Damage {
 pub struct Source {
     store: ObjectStore,
     overlay: Arc<HashMap<String, Damage>>,
+    /// Who watches how much has been read.
+    pub(crate) shown: Shown,
 }
 
 /// The bytes of an object as they arrive.
@@ -37,12 +41,18 @@ pub type ByteStream = futures_util::stream::BoxStream<'static, std::io::Result<B
 impl Source {
     /// The store as it is.
     pub fn plain(store: ObjectStore) -> Self {
-        Self { store, overlay: Arc::default() }
+        Self { store, overlay: Arc::default(), shown: Shown::default() }
     }
 
     /// The store with damage laid over it.
     pub fn damaged(store: ObjectStore, overlay: HashMap<String, Damage>) -> Self {
-        Self { store, overlay: Arc::new(overlay) }
+        Self { store, overlay: Arc::new(overlay), shown: Shown::default() }
+    }
+
+    /// The same for somebody who watches.
+    #[must_use]
+    pub(crate) fn shown_by(self, shown: Shown) -> Self {
+        Self { shown, ..self }
     }
 
     /// Names of objects as the store lists them; what was damaged is still listed.

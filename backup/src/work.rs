@@ -35,6 +35,7 @@ pub(crate) fn again(error: Error) -> Failure {
 pub(crate) fn who(trigger: &Trigger) -> (&'static str, String) {
     match trigger {
         Trigger::Schedule { .. } => ("schedule", "job:schedule".to_owned()),
+        Trigger::Nightly { .. } => ("nightly", "job:nightly".to_owned()),
         Trigger::Operator { name } => ("console", format!("operator:{name}")),
         Trigger::Command => ("command", "command".to_owned()),
     }
@@ -69,11 +70,11 @@ async fn take(backup: &Backup, message: &BackupTenant, context: &Context) -> Res
     let Some(tenant) = found else { return Ok(json!({ "skipped": "the tenant is gone" })) };
     let (trigger, actor) = who(&message.trigger);
     context.progress(json!({ "phase": "copying" }));
-    // the Markdown goes along where someone asked for the point by hand; schedules of minutes do without
+    // the Markdown goes along once a day and where someone asked for the point by hand; schedules of minutes do without
     let options = PointOptions { trigger, actor: actor.clone(), markdown: trigger != "schedule" };
     let point = backup.take_point(&TenantScope::for_job(tenant, "backup"), &options).await?;
     context.progress(json!({ "phase": "verifying", "point": point.point }));
-    // by hand everything is read, as all rows are
+    // once a day and by hand everything is read, as all rows are
     let verified = if trigger == "schedule" {
         backup.verify_taken(&point, &actor).await?
     } else {

@@ -63,6 +63,7 @@ impl Noun {
 
 /// Carries out a command.
 pub async fn run(noun: Noun, backup: &Backup, place: &Place, printer: Printer) -> Result<Code, CommandError> {
+    let backup = &backup.clone().shown_on(printer);
     match noun {
         Noun::Backup(verb) => backup::run(verb, backup, place, printer).await,
         Noun::Restore(verb) => restore::run(verb, backup, printer).await,

@@ -90,7 +90,36 @@ impl DrillOptions {
     }
 }
 
+/// What a drill does after a phase.
+fn next(done: &str) -> &'static str {
+    match done {
+        "verify" => "starting a database of its own",
+        "database" => "bringing files",
+        "files" => "loading rows",
+        "rows" => "comparing every table with the point",
+        "compare_tables" => "comparing files",
+        "compare_files" => "making a member to sign in as",
+        "people" => "serving the copy",
+        "serve" => "signing in",
+        "sign_in" => "reading every note",
+        "compare_notes" => "searching, writing and deleting",
+        "use" => "stopping the copy",
+        "stop" => "clearing away",
+        _ => "damaging copies of the point",
+    }
+}
+
 impl Backup {
+    /// Takes the time of a drill's phases, and shows which it is in.
+    fn stopwatch(&self) -> Stopwatch {
+        let shown = self.shown.clone();
+        Stopwatch::telling(Box::new(move |done| {
+            if let Some(last) = done.last() {
+                shown.begin(next(last.name), None);
+            }
+        }))
+    }
+
     /// Drills a point. What went wrong is in the report; an error means that not even a report could be kept.
     pub async fn drill(&self, point: &str, options: &DrillOptions) -> Result<DrillReport, Error> {
         let reading = self.reading();
@@ -101,11 +130,12 @@ impl Backup {
             backup: &reading,
             options,
             chance: Chance::seeded(seed),
-            watch: Stopwatch::start(),
+            watch: self.stopwatch(),
             report: blank(&row, PointName::draw(&self.clock, &self.chance).as_str(), seed, options, started_at),
         };
         run.report.rpo_seconds = self.rpo(TenantId(row.tenant_id), started_at).await;
         let outcome = run.carry_out(point).await;
+        self.shown.end();
         let Run { watch, mut report, .. } = run;
         report.phases = watch
             .phases

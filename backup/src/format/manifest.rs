@@ -51,6 +51,9 @@ pub struct Clear {
     pub trigger: String,
     /// The tenant's point before this one, none at the first.
     pub previous: Option<Previous>,
+    /// The end of the appliance's audit chain then. Points of before 2026-11-24 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditHead>,
     /// The id of the tenant key that opens it.
     pub key: String,
     /// Where that key lies wrapped.
@@ -77,6 +80,15 @@ pub struct SnapshotFacts {
     pub schema_version: i32,
     /// Postgres' `server_version_num`.
     pub server_version: i32,
+}
+
+/// The newest event of the audit chain: an audit that does not hold this hash at this place was changed since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// Its place, from 1.
+    pub seq: i64,
+    /// Its hash, 64 hex digits.
+    pub hash: String,
 }
 
 /// The entry of the chain before this one.
@@ -312,6 +324,7 @@ pub(crate) mod tests {
             },
             trigger: "command".to_owned(),
             previous: None,
+            audit: Some(AuditHead { seq: 1, hash: "0".repeat(64) }),
             key: key.id().to_owned(),
             keys: Vec::new(),
             objects: Vec::new(),

@@ -187,7 +187,17 @@ impl Backup {
 
     /// Restores a point as a new, closed and quiet tenant.
     pub async fn restore_point(&self, point: &str, options: &RestoreOptions) -> Result<RestoreReport, Error> {
-        self.restore_watched(point, options, Stopwatch::start(), &Watched::default()).await
+        let shown = self.shown.clone();
+        let watch = Stopwatch::telling(Box::new(move |done| {
+            // how much of the point has been read back is shown where that is done
+            match PHASES.get(done.len()).filter(|_| !done.is_empty()) {
+                Some((_, now)) => shown.begin(now, None),
+                None => shown.end(),
+            }
+        }));
+        let restored = self.restore_watched(point, options, watch, &Watched::default()).await;
+        self.shown.end();
+        restored
     }
 
     /// The same, by a clock of the caller's, for somebody who looks on and may cancel it.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::id::TenantId;
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt};
 use objects::{ObjectStore, keys as layout};
 use serde::Serialize;
 use serde_json::json;
@@ -77,20 +77,24 @@ impl Backup {
         }
         self.store.control().forget_copies().await?;
         if !dry_run {
-            self.sweep_unfinished(&mut report).await?;
+            let (swept, warnings) = self.sweep_unfinished().await;
+            report.swept += swept;
+            report.warnings.extend(warnings);
         }
         Ok(report)
     }
 
-    /// Writes to the stores that were begun and never ended, as when a worker is killed.
-    async fn sweep_unfinished(&self, report: &mut PruneReport) -> Result<(), Error> {
+    /// Ends writes to the stores that were begun a day ago and never ended, as when a worker is killed. How many, and which
+    /// store refused.
+    pub async fn sweep_unfinished(&self) -> (u64, Vec<String>) {
+        let (mut swept, mut warnings) = (0, Vec::new());
         for store in self.stores() {
             match store.sweep_unfinished(self.clock.now() - YOUNG).await {
-                Ok(removed) => report.swept += removed,
-                Err(error) => report.warnings.push(format!("unfinished writes to {} stay: {error}", store.location())),
+                Ok(removed) => swept += removed,
+                Err(error) => warnings.push(format!("unfinished writes to {} stay: {error}", store.location())),
             }
         }
-        Ok(())
+        (swept, warnings)
     }
 
     async fn prune_one(&self, tenant: TenantId, actor: &str, report: &mut PruneReport) -> Result<(), Error> {
@@ -118,7 +122,14 @@ impl Backup {
             for row in gone {
                 removals.push(self.remove_point(tenant, row, actor).boxed());
             }
-            futures_util::stream::iter(removals).buffer_unordered(TOGETHER).try_collect::<()>().await?;
+            self.shown.begin("removing points", Some(removals.len() as u64));
+            let mut removals = futures_util::stream::iter(removals).buffer_unordered(TOGETHER);
+            while let Some(removed) = removals.next().await {
+                self.shown.advance(1);
+                removed?;
+            }
+            drop(removals);
+            self.shown.end();
             self.sweep(tenant, report).await?;
         }
         Ok(())

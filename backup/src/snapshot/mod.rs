@@ -32,7 +32,7 @@ use self::writer::{Sent, Stream, Streamed, Writer};
 use crate::context::{Backup, Known};
 use crate::error::Error;
 use crate::format::hash::Hash;
-use crate::format::manifest::{Clear, FORMAT, Kind, Manifest, Previous, SnapshotFacts};
+use crate::format::manifest::{AuditHead, Clear, FORMAT, Kind, Manifest, Previous, SnapshotFacts};
 use crate::format::name::PointName;
 use crate::format::sealed::{FileEntry, Sealed};
 use crate::seal::{Packing, seal_stream};
@@ -128,12 +128,20 @@ impl Backup {
         Ok(taken)
     }
 
+    /// The end of the audit chain as it is now.
+    async fn audit_head(&self) -> Result<Option<AuditHead>, Error> {
+        let newest = self.store.control().audit_newest(None, 1).await?;
+        Ok(newest.into_iter().next().map(|event| AuditHead { seq: event.seq, hash: event.hash }))
+    }
+
     /// While it runs, nothing that it may refer to is swept.
     async fn take(&self, subject: Subject<'_>, options: &PointOptions) -> Result<PointReport, Error> {
         let point = PointName::draw(&self.clock, &self.chance);
         let control = self.store.control();
         control.begin_point(subject.id(), point.as_str(), self.clock.now()).await?;
+        self.shown.begin("copying rows", None);
         let taken = self.take_named(subject, point.clone(), options).await;
+        self.shown.end();
         control.end_point(point.as_str()).await?;
         taken
     }
@@ -179,6 +187,7 @@ impl Backup {
             snapshot: facts(&info),
             trigger: options.trigger.to_owned(),
             previous,
+            audit: self.audit_head().await?,
             key: known.key.id().to_owned(),
             keys: known.wrapped,
             objects: writer.objects.clone(),

@@ -6,7 +6,7 @@ use store::control::points::NewPoint;
 use time::OffsetDateTime;
 
 use crate::format::hash::{Hash, Measure};
-use crate::format::manifest::{Clear, Kind, SnapshotFacts};
+use crate::format::manifest::{AuditHead, Clear, Kind, SnapshotFacts};
 use crate::format::sealed::Sealed;
 
 /// A point in numbers.
@@ -28,6 +28,9 @@ pub struct PointReport {
     pub trigger: String,
     /// The tenant's point before it.
     pub previous: Option<String>,
+    /// The end of the audit chain then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditHead>,
     /// The good point before it, whose objects it refers to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rests_on: Option<String>,
@@ -101,6 +104,7 @@ impl PointReport {
             state: "complete".to_owned(),
             trigger: clear.trigger,
             previous: clear.previous.map(|previous| previous.point.to_string()),
+            audit: clear.audit,
             rests_on: None,
             rows: sealed.tables.iter().map(|table| table.rows).sum(),
             notes: sealed.notes,

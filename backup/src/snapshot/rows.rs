@@ -20,6 +20,7 @@ use crate::format::copytext::Columns;
 use crate::format::manifest::Kind;
 use crate::format::name::PointName;
 use crate::format::sealed::{ColumnEntry, PieceEntry, Sealed, TableEntry};
+use crate::shown::Shown;
 
 /// Pieces that are done by other threads at the same time, while the next one is read.
 const TOGETHER: usize = 3;
@@ -38,6 +39,7 @@ pub(super) struct Rows {
     files: Files,
     markdown: Option<Markdown>,
     read: u64,
+    shown: Shown,
     /// For the text of pieces.
     texts: Buffers,
 }
@@ -81,6 +83,7 @@ impl Rows {
             files: Files::new(),
             markdown,
             read: 0,
+            shown: backup.shown.clone(),
             texts: Buffers::default(),
         }
     }
@@ -188,6 +191,7 @@ impl Rows {
         open.entry.rows += done.rows;
         open.entry.fingerprint.add(&done.fingerprint);
         self.read += done.rows;
+        self.shown.advance(done.rows);
         let fingerprint = Some(done.fingerprint);
         open.entry.pieces.push(PieceEntry { name: name.clone(), rows: done.rows, ids: done.ids, fingerprint });
         writer.add(Stream { name, kind: Kind::Rows, rows: Some(done.rows) }, done.packed).await?;

@@ -150,7 +150,9 @@ pub async fn read_back(
             Err((kind, message)) => out.problems.push(Problem::new(&at, Kind::Manifest, kind, message)),
         }
     }
-    read_objects(source, expected, &manifest.clear, check, &mut out).await?;
+    let read = read_objects(source, expected, &manifest.clear, check, &mut out).await;
+    source.shown.end();
+    read?;
     out.clear = Some(manifest.clear);
     Ok(out)
 }
@@ -229,10 +231,12 @@ async fn read_objects(
     };
     let objects: Vec<_> = clear.objects.iter().filter(|object| !resting.contains(&object.key)).collect();
     out.rested = (clear.objects.len() - objects.len()) as u64;
+    source.shown.begin("reading every object back", Some(objects.len() as u64));
     let keys: Vec<_> = objects.iter().map(|object| object.key.clone()).collect();
     let reads = futures_util::stream::iter(keys).map(|key| stamp_of(source.clone(), key).boxed());
     let mut found = reads.buffered(TOGETHER).zip(futures_util::stream::iter(objects));
     while let Some((stamp, object)) = found.next().await {
+        source.shown.advance(1);
         let Some(stamp) = stamp? else {
             out.problems.push(Problem::missing(&object.key, object.kind));
             continue;

@@ -60,6 +60,11 @@ pub enum Trigger {
         /// When it was due.
         due: i64,
     },
+    /// The daily point with everything in it, for the day that was over then (seconds since 1970).
+    Nightly {
+        /// When it was due.
+        due: i64,
+    },
     /// An operator in the console.
     Operator {
         /// Their name.

@@ -22,6 +22,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (12, include_str!("../schema/control/0012_asked.sql")),
     (13, include_str!("../schema/control/0013_mirror.sql")),
     (14, include_str!("../schema/control/0014_cancel.sql")),
+    (15, include_str!("../schema/control/0015_nightly.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

@@ -7,6 +7,7 @@ pub mod drills;
 pub mod jobs;
 pub mod keys;
 pub mod mirrors;
+mod nightly;
 pub mod operators;
 pub mod overview;
 pub mod points;
