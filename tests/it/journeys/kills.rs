@@ -186,11 +186,11 @@ fn kills(count: usize, seed: u64) {
     assert_durable(&site.place);
     println!("{} acknowledged writes, all of them there with their hash", all.len());
 
-    // And a point taken now holds them, too.
-    let point = site.place.run(&["backup", "run", "--tenant", "acme"]).ok();
+    // And a point taken now holds them, too: after a hundred kills with several hundred files of 1 MB, all read back.
+    site.worker.take().unwrap().stop();
+    let point = site.place.run_within(&["backup", "run", "--tenant", "acme"], Duration::from_secs(900)).ok();
     let notes = all.iter().filter(|one| one.name.starts_with("memos/")).count() as u64;
     assert!(point["notes"].as_u64() >= Some(notes), "{notes} acknowledged: {point}");
-    site.worker.take().unwrap().stop();
     site.server.take().unwrap().stop();
 }
 

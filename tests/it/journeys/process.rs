@@ -136,14 +136,19 @@ impl Installation {
 
     /// Runs a command to its end, with `--json`.
     pub(super) fn run(&self, words: &[&str]) -> Ran {
+        self.run_within(words, PATIENCE)
+    }
+
+    /// The same for one that may take longer.
+    pub(super) fn run_within(&self, words: &[&str], patience: Duration) -> Ran {
         let mut words = words.to_vec();
         words.push("--json");
-        finish(self.command(&words), &words.join(" "))
+        finish(self.command(&words), &words.join(" "), patience)
     }
 
     /// Runs it as people do, without `--json`.
     pub(super) fn say(&self, words: &[&str]) -> Ran {
-        finish(self.command(words), &words.join(" "))
+        finish(self.command(words), &words.join(" "), PATIENCE)
     }
 
     /// Starts a server and waits until it says that it is ready.
@@ -186,13 +191,13 @@ impl Installation {
 /// Of owners that tests make.
 pub(super) const PASSWORD: &str = "correct horse battery";
 
-fn finish(mut command: Command, what: &str) -> Ran {
+fn finish(mut command: Command, what: &str, patience: Duration) -> Ran {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let out = gather(child.stdout.take().unwrap());
     let err = gather(child.stderr.take().unwrap());
-    let status = wait(&mut child, PATIENCE).unwrap_or_else(|| {
+    let status = wait(&mut child, patience).unwrap_or_else(|| {
         child.kill().ok();
-        panic!("`holdfast {what}` did not end in {PATIENCE:?}")
+        panic!("`holdfast {what}` did not end in {patience:?}")
     });
     let text = |from: Receiver<String>| from.recv_timeout(Duration::from_secs(10)).unwrap_or_default();
     Ran { code: status.code().unwrap_or(-1), out: text(out), err: text(err) }
