@@ -24,6 +24,24 @@ pub(crate) async fn index(store: store::Store) {
     }
 }
 
+/// How often it is asked whether the catalogues are to be vacuumed.
+const UPKEEP: Duration = Duration::from_secs(600);
+
+/// Vacuums the system catalogues once a night, where our role may.
+pub(crate) async fn vacuum(store: store::Store) {
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + UPKEEP, UPKEEP);
+    loop {
+        ticks.tick().await;
+        match store.vacuum_catalogues().await {
+            Ok(store::Vacuumed::Done(tables)) => {
+                tracing::info!(tables, "the system catalogues are vacuumed and analysed")
+            }
+            Ok(outcome) => tracing::debug!(?outcome, "the system catalogues are left alone"),
+            Err(error) => tracing::warn!(%error, "the system catalogues cannot be vacuumed"),
+        }
+    }
+}
+
 /// Keeps schemas in stock, sweeps files, carries out deletions whose grace has ended and purges the keys of what is gone.
 pub(crate) async fn tend(admin: Admin, backup: backup::Backup) {
     let mut ticks = tokio::time::interval(Duration::from_secs(20));

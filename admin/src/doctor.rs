@@ -95,6 +95,7 @@ pub fn of_server(facts: &ServerFacts, control_version: i32, now: i64) -> Vec<Fin
             "CREATE EXTENSION pg_trgm SCHEMA ext",
         ));
     }
+    out.push(catalogues(facts));
     let skew = (facts.clock - now).abs();
     out.push(if skew <= 5 {
         Finding::ok("clock", "agrees with the database's")
@@ -126,6 +127,28 @@ fn locks(facts: &ServerFacts) -> Finding {
     } else {
         Finding::ok("lock slots", found)
     }
+}
+
+/// Two nights without a vacuum of the catalogues.
+const NEGLECTED: i64 = 48 * 3600;
+
+/// Who vacuums the system catalogues, which thousands of schemas make large.
+fn catalogues(facts: &ServerFacts) -> Finding {
+    let check = "catalogues";
+    let ago = facts.catalogues_vacuumed;
+    let when = ago.map_or_else(|| "never yet".to_owned(), |seconds| format!("{} h ago", seconds / 3600));
+    if facts.may_vacuum_catalogues {
+        return Finding::ok(check, format!("vacuumed every night by the worker, {when}"));
+    }
+    if ago.is_some_and(|seconds| seconds < NEGLECTED) {
+        return Finding::ok(check, format!("vacuumed by somebody else, {when}"));
+    }
+    Finding::degraded(
+        check,
+        format!("our role may not vacuum them, and nobody else does ({when})"),
+        "every night, as a superuser or the database's owner: vacuumdb --analyze --schema=pg_catalog DATABASE \
+         (PostgreSQL 15: without --schema); or ALTER DATABASE … OWNER TO our role, and the worker does it",
+    )
 }
 
 /// Free space on the disks that writes end up on.

@@ -19,5 +19,6 @@ mod openapi;
 mod replay;
 mod speech;
 mod support;
+mod upkeep;
 mod uploads;
 mod webhooks;

@@ -62,6 +62,13 @@ impl Error {
     }
 }
 
+/// Starts counting the database's refusals, each class at nothing, so that their absence can be told from their silence.
+pub fn count_errors() {
+    for class in ["conflict", "unavailable", "busy", "full", "not_found", "other"] {
+        metrics::counter!("holdfast_database_errors_total", "class" => class).increment(0);
+    }
+}
+
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         let out = from_postgres(error);

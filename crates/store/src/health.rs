@@ -24,6 +24,10 @@ pub struct ServerFacts {
     pub extensions: Vec<String>,
     /// The server's clock, seconds since 1970.
     pub clock: i64,
+    /// Our role may vacuum the system catalogues.
+    pub may_vacuum_catalogues: bool,
+    /// Seconds since somebody vacuumed them by command; none when the server knows of nobody.
+    pub catalogues_vacuumed: Option<i64>,
 }
 
 const FACTS: &str = "SELECT current_setting('server_version_num')::int, \
@@ -34,7 +38,9 @@ const FACTS: &str = "SELECT current_setting('server_version_num')::int, \
     current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on' AND current_setting('synchronous_commit') NOT IN ('off', 'local'), \
     current_setting('data_checksums') = 'on', \
     coalesce((SELECT array_agg(extname::text ORDER BY extname) FROM pg_extension), '{}'), \
-    extract(epoch FROM clock_timestamp())::bigint";
+    extract(epoch FROM clock_timestamp())::bigint, \
+    pg_has_role(current_user, (SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE'), \
+    (SELECT extract(epoch FROM clock_timestamp() - last_vacuum)::bigint FROM pg_stat_all_tables WHERE relid = 'pg_catalog.pg_class'::regclass)";
 
 /// The oldest server that we run on.
 const OLDEST: i32 = 15;
@@ -71,6 +77,8 @@ impl Store {
             checksums: row.try_get(6)?,
             extensions: row.try_get(7)?,
             clock: row.try_get(8)?,
+            may_vacuum_catalogues: row.try_get(9)?,
+            catalogues_vacuumed: row.try_get(10)?,
         })
     }
 

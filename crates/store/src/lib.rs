@@ -37,6 +37,7 @@ pub mod tenant;
 mod turns;
 mod tx;
 mod upgrade;
+mod upkeep;
 mod yielding;
 
 pub use abandoned::Held;
@@ -44,7 +45,7 @@ pub use audit::AuditEvent;
 pub use baseline::{Baseline, Stretch};
 pub use changes::Changed;
 pub use config::{Config, ConfigError, Limits};
-pub use error::Error;
+pub use error::{Error, count_errors};
 pub use health::ServerFacts;
 pub use hot::{Hot, Proof};
 pub use instance::{ControlLoad, Returning};
@@ -61,6 +62,7 @@ pub use store::Store;
 pub use swap::{CopyOf, SwapPlan, SwapRow};
 pub use tx::{Param, Statement, TenantTx};
 pub use upgrade::{Behind, StepRow, TenantStep};
+pub use upkeep::Vacuumed;
 
 pub use tokio_postgres::Row;
 pub use tokio_postgres::types::{ToSql, Type};

@@ -111,6 +111,8 @@ fn few_rights(major: u32, seed: u64) {
         place.set("database_url", &url);
     }
     there_and_back(&place, seed);
+    let told = place.run(&["doctor"]).out;
+    assert!(told.contains("vacuumdb --analyze"), "the role may not, so the doctor says who must: {told}");
     let rights = "SELECT rolsuper, rolcreatedb, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = 'appliance'";
     assert_eq!(cluster.superuser.sql(rights), "f|f|f|f");
 }
