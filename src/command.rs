@@ -9,12 +9,7 @@ use runtime::settings::{Settings, Sources};
 use crate::demo::DemoArguments;
 use crate::installation::{Installation, Share};
 use crate::serve::ServeArguments;
-
-/// Kinds of work that a worker may be kept to.
-const ONLY: [&str; 13] = [
-    "backup", "drill", "dump", "prune", "verify", "survey", "restore", "part", "compare", "swap", "webhook", "mail",
-    "mirror",
-];
+use crate::worker::WorkerArguments;
 
 /// Memos-compatible notes for many teams, with restores that are proven.
 #[derive(Debug, clap::Parser)]
@@ -40,11 +35,7 @@ enum Command {
     /// Serve members, operators and the API.
     Serve(ServeArguments),
     /// Do what is due: points, drills, dumps, outgoing messages.
-    Worker {
-        /// Only these kinds of work.
-        #[arg(long, value_delimiter = ',', value_parser = ONLY)]
-        only: Vec<String>,
-    },
+    Worker(WorkerArguments),
     #[command(flatten)]
     Admin(admin::cli::Noun),
     /// Move a Memos installation into a tenant.
@@ -98,18 +89,19 @@ async fn dispatch(line: Line, printer: Printer) -> Result<Code, CommandError> {
     match &line.command {
         Command::Demo(arguments) => arguments.flags(&mut flags),
         Command::Serve(arguments) => arguments.flags(&mut flags),
+        Command::Worker(arguments) => arguments.flags(&mut flags),
         _ => {}
     }
     let settings = Settings::load(&Sources::of_process(line.config.clone(), flags))
         .map_err(|e| CommandError::usage(e.to_string()))?;
     // A command that answers in one breath logs only what is wrong; services tell what they do.
-    let quiet = !matches!(line.command, Command::Serve(_) | Command::Worker { .. }) && !settings.is_given("log_filter");
+    let quiet = !matches!(line.command, Command::Serve(_) | Command::Worker(_)) && !settings.is_given("log_filter");
     runtime::logging::init(settings.log_format, if quiet { "warn" } else { &settings.log_filter })
         .map_err(|e| CommandError::usage(e.to_string()))?;
     match line.command {
         Command::Demo(arguments) => Box::pin(crate::demo::run(arguments, settings, printer)).await,
         Command::Serve(arguments) => Box::pin(crate::serve::run(arguments, settings, printer)).await,
-        Command::Worker { only } => Box::pin(crate::serve::worker(&only, settings)).await,
+        Command::Worker(arguments) => Box::pin(crate::worker::run(arguments, settings, printer)).await,
         Command::Admin(noun) => {
             let installation = Installation::open(settings, Share::Allowed).await?;
             let outcome = admin::cli::run(noun, &installation.admin(), printer).await;

@@ -132,7 +132,7 @@ async fn rehearse(
         served.stop().await;
         return Ok(code);
     }
-    let working = serve::work(installation, &[]).await?;
+    let working = crate::worker::work(installation, &[]).await?;
     printer.say("press Ctrl-C to end");
     shutdown.asked_for().await;
     served.stop().await;

@@ -8,6 +8,7 @@ mod operators;
 mod serve;
 mod tend;
 mod work;
+mod worker;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `holdfast serve` and `holdfast worker`: the site, the operations listener, the worker, and their orderly end.
+//! `holdfast serve`: the site, the operations listener, and their orderly end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,29 +10,21 @@ use domain::chance::Chance;
 use domain::clock::Clock;
 use domain::id::Slug;
 use identity::Identity;
-use jobs::{Runner, Scheduler};
 use runtime::exit::{Code, CommandError};
 use runtime::metrics::Metrics;
 use runtime::printer::Printer;
 use runtime::settings::{ListenAddress, Settings};
 use runtime::shutdown::Shutdown;
 use serde::Serialize;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use web::ops::{Check, Ops, OpsRunning};
 use web::{Options, Running, Site, TrustedProxies};
 
 use crate::errors::{failed, of_store};
 use crate::installation::{Installation, Share};
+use crate::worker::work;
 
 /// How long requests under way may take when the server is told to stop.
 const GRACE: Duration = Duration::from_secs(20);
-/// How long jobs under way may take then; after that they go back to the queue. Below the TimeoutStopSec of the units.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Points, drills and dumps that a worker does at once.
-const PARALLEL: usize = 2;
-/// Outgoing messages that a worker sends at once, beside them.
-const SENDING: usize = 8;
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -109,24 +101,6 @@ impl Served {
     }
 }
 
-/// A worker that runs.
-pub(crate) struct Working {
-    stop: watch::Sender<bool>,
-    runners: Vec<JoinHandle<()>>,
-    scheduler: Scheduler,
-}
-
-impl Working {
-    /// Takes no new job, lets those under way end.
-    pub(crate) async fn stop(self) {
-        self.scheduler.stop().await;
-        self.stop.send_replace(true);
-        for runner in self.runners {
-            runner.await.ok();
-        }
-    }
-}
-
 /// Starts the site on what is installed. Without an operations listener when it is a Unix socket.
 pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> Result<Served, CommandError> {
     let settings = &installation.settings;
@@ -166,12 +140,10 @@ pub(crate) async fn start(installation: &Installation, shutdown: &Shutdown) -> R
     };
     let grpc = grpc(settings, &options, app).await?;
     let server = web::start(options, site).await.map_err(port_taken)?;
-    let ops = match &settings.ops_listen {
-        ListenAddress::Unix(_) => None,
-        tcp @ ListenAddress::Tcp(_) => {
-            Some(web::ops::start(tcp, ops(installation, metrics)).await.map_err(port_taken)?)
-        }
-    };
+    let ops = operations(installation, &settings.ops_listen, metrics).await?;
+    if ops.is_some() {
+        tokio::spawn(admin::recovery::measure(installation.admin()));
+    }
     let ready = Ready {
         event: "ready",
         url: server.url(),
@@ -242,11 +214,23 @@ fn tls(settings: &Settings, shutdown: &Shutdown) -> Result<Option<rustls::Server
     Ok(Some(config))
 }
 
+/// The operations listener; none when its address is a Unix socket.
+pub(crate) async fn operations(
+    installation: &Installation,
+    listen: &ListenAddress,
+    metrics: Metrics,
+) -> Result<Option<OpsRunning>, CommandError> {
+    if matches!(listen, ListenAddress::Unix(_)) {
+        return Ok(None);
+    }
+    web::ops::start(listen, ops(installation, metrics)).await.map(Some).map_err(port_taken)
+}
+
 fn ops(installation: &Installation, metrics: Metrics) -> Ops {
     let (store, objects) = (installation.store.clone(), installation.objects.clone());
     let gauges = store.clone();
+    store::count_errors();
     tokio::spawn(metrics.clone().tend());
-    tokio::spawn(admin::recovery::measure(installation.admin()));
     Ops {
         metrics: Arc::new(move || {
             let (used, idle, waiting) = gauges.pool_status();
@@ -268,41 +252,6 @@ fn ops(installation: &Installation, metrics: Metrics) -> Ops {
             })
         }),
     }
-}
-
-/// Starts a worker: the queue's runner and the scheduler.
-pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result<Working, CommandError> {
-    let (stop, stopped) = watch::channel(false);
-    let mut runners = Vec::new();
-    // A drill takes a minute: messages do not wait behind it.
-    for (handlers, parallel) in
-        [(crate::work::handlers(installation, only)?, PARALLEL), (crate::work::senders(installation, only)?, SENDING)]
-    {
-        if !handlers.is_empty() {
-            let runner = Runner::new(installation.store.clone(), handlers, parallel, &Chance::System);
-            runners.push(tokio::spawn(runner.run_with(stopped.clone(), PATIENCE)));
-        }
-    }
-    tokio::spawn(crate::tend::tend(installation.admin(), installation.backup(Printer::new(true))?));
-    tokio::spawn(crate::tend::index(installation.store.clone()));
-    let copying = installation.backup(Printer::new(true))?;
-    if !copying.copies.is_empty() && (only.is_empty() || only.iter().any(|kind| kind == "backup")) {
-        tokio::spawn(backup::keep_copies(copying));
-    }
-    if only.is_empty() || only.iter().any(|kind| kind == "backup") {
-        tokio::spawn(backup::keep_reading(installation.backup(Printer::new(true))?));
-        tokio::spawn(backup::keep_nightly(installation.store.clone(), Clock::System));
-    }
-    if only.is_empty() || only.iter().any(|kind| kind == "mirror") {
-        tokio::spawn(backup::keep_mirrors(installation.backup(Printer::new(true))?));
-    }
-    let after = installation.settings.backup_changed_after;
-    if after > 0 && (only.is_empty() || only.iter().any(|kind| kind == "backup")) {
-        let store = installation.store.clone();
-        tokio::spawn(backup::pick_up_changed(store, Clock::System, Duration::from_secs(u64::from(after))));
-    }
-    let scheduler = Scheduler::start(installation.store.clone(), Clock::System).await.map_err(failed)?;
-    Ok(Working { stop, runners, scheduler })
 }
 
 /// `holdfast serve`
@@ -354,21 +303,4 @@ async fn serve(
     tokio::join!(served.stop(), worker);
     watchdog.abort();
     Ok(())
-}
-
-/// `holdfast worker`
-pub(crate) async fn worker(only: &[String], settings: Settings) -> Result<Code, CommandError> {
-    let shutdown = Shutdown::install().map_err(failed)?;
-    let installation = Installation::open(settings, Share::Allowed).await?;
-    let working = work(&installation, only).await?;
-    runtime::notify::ready();
-    let store = installation.store.clone();
-    let watchdog =
-        tokio::spawn(runtime::notify::watch(shutdown.token(), async move || store.control().ping().await.is_ok()));
-    shutdown.asked_for().await;
-    runtime::notify::stopping();
-    working.stop().await;
-    watchdog.abort();
-    installation.close().await;
-    Ok(Code::Ok)
 }

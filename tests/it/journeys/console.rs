@@ -81,7 +81,7 @@ async fn house() -> (Installation, Server) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_point_comes_back_and_goes_again_in_the_console_alone() {
     let (installation, server) = house().await;
-    let worker = installation.work("backup,verify,survey,restore,part,compare,swap");
+    let worker = installation.work("backup,drill,verify,survey,restore,part,compare,swap");
     let http = server.by_path("team");
     let (token, _) = http.sign_in("ann", PASSWORD);
     let write = |text: &str| {
@@ -138,6 +138,8 @@ async fn a_point_comes_back_and_goes_again_in_the_console_alone() {
     assert_eq!(root.send("/console/tenants/team/undo", "days=7").status, 404, "there is nothing more to take back");
     brings_one_note_back(&mut root, &point, &deleted);
     assert_eq!(texts(&http, &token), [now[0], now[1], "to be deleted by mistake"]);
+    drills(&mut root);
+    super::metrics::everything_is_measured(server.ops, worker.ops, &["team", "copy"]);
     drop(worker);
     cancels(&mut root);
     every_action_is_in_the_audit(&installation);
@@ -162,6 +164,14 @@ fn brings_one_note_back(root: &mut Operator<'_>, point: &str, deleted: &str) {
     assert!(page.contains("nothing would come back") && !page.contains(&format!("{nothing}/part")), "{page}");
     assert_eq!(root.get(&format!("{nothing}/part")).status, 404, "there is nothing to be brought");
     assert_eq!(root.get(&format!("{run}/part")).status, 404, "that was done");
+}
+
+/// A rehearsal by the worker.
+fn drills(root: &mut Operator<'_>) {
+    assert_eq!(root.does("/console/tenants/team/drill", ""), "/console/tenants/team");
+    until(Duration::from_secs(180), "the point is proven", || {
+        root.page("/console/tenants/team").contains("notes matched")
+    });
 }
 
 /// Nobody works: what waits can be cancelled, once.

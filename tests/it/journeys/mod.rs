@@ -16,6 +16,7 @@ mod interrupted;
 mod journey;
 mod kills;
 mod memos;
+mod metrics;
 mod mirror;
 mod offline;
 mod plan;

@@ -55,9 +55,12 @@ impl Installation {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Starts a worker for these kinds of jobs.
+    /// Starts a worker for these kinds of jobs, and waits until it is ready.
     pub(crate) fn work(&self, kinds: &str) -> Worker {
-        Worker(self.command(&["worker", "--only", kinds]).stdout(Stdio::null()).spawn().unwrap())
+        let words = ["worker", "--only", kinds, "--ops-listen", "127.0.0.1:0", "--json"];
+        let mut child = self.command(&words).stdout(Stdio::piped()).spawn().unwrap();
+        let ready = ready(&mut child);
+        Worker { child, ops: address_of(ready["ops_url"].as_str().unwrap()) }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -122,16 +125,22 @@ impl Installation {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.next().expect("the server ended before it was ready").unwrap();
-        std::thread::spawn(move || lines.for_each(drop));
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no ready line: {line}"));
-        assert_eq!(ready["event"], "ready", "{ready}");
+        let ready = ready(&mut child);
         let url = ready["url"].as_str().unwrap();
         let address = address_of(url);
         let grpc = ready["grpc_url"].as_str().unwrap_or_default().trim_end_matches('/').to_owned();
-        Server { child, address, grpc }
+        Server { child, address, grpc, ops: address_of(ready["ops_url"].as_str().unwrap()) }
     }
+}
+
+/// The line in which a process says that it is ready.
+fn ready(child: &mut Child) -> Value {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = lines.next().expect("it ended before it was ready").unwrap();
+    std::thread::spawn(move || lines.for_each(drop));
+    let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no ready line: {line}"));
+    assert_eq!(ready["event"], "ready", "{ready}");
+    ready
 }
 
 fn address_of(url: &str) -> SocketAddr {
@@ -139,12 +148,16 @@ fn address_of(url: &str) -> SocketAddr {
 }
 
 /// A running worker; it is killed with this value.
-pub(crate) struct Worker(Child);
+pub(crate) struct Worker {
+    child: Child,
+    /// Its metrics and health.
+    pub(crate) ops: SocketAddr,
+}
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 
@@ -154,6 +167,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// Where native gRPC is.
     pub(crate) grpc: String,
+    /// Its metrics and health.
+    pub(crate) ops: SocketAddr,
 }
 
 impl Server {

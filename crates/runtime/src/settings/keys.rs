@@ -93,6 +93,7 @@ pub const KEYS: &[Key] = &[
     key("listen", Shape::One, Some("127.0.0.1:5230"), "address of members and operators, or unix:PATH"),
     key("grpc_listen", Shape::One, Some("127.0.0.1:5231"), "address of native gRPC"),
     key("ops_listen", Shape::One, Some("127.0.0.1:5232"), "address of metrics and health"),
+    key("worker_ops_listen", Shape::One, None, "address of metrics and health of `holdfast worker`; unset: none"),
     key("default_tenant", Shape::One, None, "slug of the tenant at / when no host name matches"),
     key("trusted_proxies", Shape::Many, None, "networks whose forwarded headers are believed"),
     key("webhook_allow", Shape::Many, None, "private networks that webhooks may reach"),

@@ -81,6 +81,8 @@ pub struct Settings {
     pub grpc_listen: ListenAddress,
     /// Metrics and health.
     pub ops_listen: ListenAddress,
+    /// Metrics and health of `holdfast worker`; none: it has no listener.
+    pub worker_ops_listen: Option<ListenAddress>,
     /// The tenant served at `/` when no host name matches.
     pub default_tenant: Option<String>,
     /// Proxies whose forwarded headers are believed.
@@ -154,6 +156,7 @@ impl Settings {
             listen: layers.required("listen", ListenAddress::parse)?,
             grpc_listen: layers.required("grpc_listen", ListenAddress::parse)?,
             ops_listen: layers.required("ops_listen", ListenAddress::parse)?,
+            worker_ops_listen: layers.parsed("worker_ops_listen", ListenAddress::parse)?,
             default_tenant: layers.parsed("default_tenant", values::word)?,
             trusted_proxies: layers.list("trusted_proxies", values::network)?,
             webhook_allow: layers.list("webhook_allow", values::network)?,
