@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::{CommandFactory as _, FromArgMatches as _};
 use runtime::exit::{Code, CommandError};
 use runtime::printer::Printer;
 use runtime::settings::{Settings, Sources};
@@ -26,6 +27,15 @@ pub(crate) struct Line {
     data: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
+}
+
+impl Line {
+    /// The command line of this process; help of a command ends with what it leaves in the audit.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut line = crate::declared::told(Self::command());
+        let mut matches = line.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|wrong| wrong.format(&mut line))
+    }
 }
 
 #[derive(Debug, clap::Subcommand)]

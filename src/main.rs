@@ -1,6 +1,7 @@
 //! The one executable: parse, settings, logging, one call per command, exit code. It alone sees all roofs.
 
 mod command;
+mod declared;
 mod demo;
 mod errors;
 mod installation;
@@ -12,8 +13,6 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// The system's allocator was an eighth of the CPU of a list, by profile.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,7 +23,7 @@ fn main() -> ExitCode {
     if arguments.nth(1).is_some_and(|first| first == "sandbox") {
         return runtime::sandbox::exec(arguments);
     }
-    let line = match command::Line::try_parse() {
+    let line = match command::Line::read() {
         Ok(line) => line,
         Err(wrong) => return not_understood(&wrong),
     };

@@ -229,7 +229,7 @@ pub async fn execute(
             Ok(report.verdict())
         }
         Command::Export(wanted) => {
-            let report = export(house()?, &wanted.tenant, wanted.to, &wanted.folder).await.map_err(told)?;
+            let report = export(house()?, &wanted.tenant, wanted.to, &wanted.folder, ACTOR).await.map_err(told)?;
             printer.result(&report, Exported::summary);
             Ok(if report.left_out.is_empty() { Code::Ok } else { Code::Warnings })
         }

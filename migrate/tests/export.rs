@@ -22,7 +22,7 @@ async fn every_fixture_goes_out_as_memos_and_comes_back_the_same() {
         let imported = import(source.path()).await;
         let out = tempfile::tempdir().unwrap();
         let folder = out.path().join("memos");
-        let report = export(&imported.house, &"acme".parse().unwrap(), Form::Memos030, &folder).await.unwrap();
+        let report = export(&imported.house, &"acme".parse().unwrap(), Form::Memos030, &folder, "test").await.unwrap();
         let database = folder.join("memos_prod.db");
         let conn = Connection::open(&database).unwrap();
         let said: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -82,7 +82,7 @@ async fn every_note_goes_out_as_markdown() {
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().join("md");
     let slug = "acme".parse().unwrap();
-    let report = export(&imported.house, &slug, Form::Markdown, &folder).await.unwrap();
+    let report = export(&imported.house, &slug, Form::Markdown, &folder, "test").await.unwrap();
     assert_eq!(report.tables["note"], imported.report.mapped["note"]);
     for row in imported.table("note") {
         let path = folder.join("notes").join(format!("{}.md", row["uid"].as_str().unwrap()));
@@ -91,6 +91,6 @@ async fn every_note_goes_out_as_markdown() {
     }
     assert_eq!(report.files, 14);
     assert!(report.left_out.iter().any(|item| item.table == "member"));
-    let again = export(&imported.house, &slug, Form::Markdown, &folder).await;
+    let again = export(&imported.house, &slug, Form::Markdown, &folder, "test").await;
     assert!(again.is_err(), "a folder in use is refused");
 }

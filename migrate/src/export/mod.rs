@@ -11,8 +11,9 @@ use ::markdown::safe_name;
 use clap::ValueEnum;
 use domain::id::Slug;
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use store::{Snapshot, TenantScope};
+use store::{AuditEvent, Snapshot, TenantScope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::error::Error;
@@ -102,11 +103,11 @@ impl Exported {
     }
 }
 
-/// Writes a tenant out, as it is at one instant.
+/// Writes a tenant out, as it is at one instant. Audit: `tenant.exported`.
 ///
 /// # Errors
 /// `NoTenant`; `Source` when the folder holds something already; a failing database, file store or disk.
-pub async fn export(house: &House, slug: &Slug, form: Form, folder: &Path) -> Result<Exported, Error> {
+pub async fn export(house: &House, slug: &Slug, form: Form, folder: &Path, actor: &str) -> Result<Exported, Error> {
     let found = house.store.registry().by_slug(slug.as_str()).await?;
     let tenant = found.ok_or_else(|| Error::NoTenant(slug.to_string()))?;
     if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -114,6 +115,10 @@ pub async fn export(house: &House, slug: &Slug, form: Form, folder: &Path) -> Re
         return Err(Error::source("folder_not_empty", message));
     }
     std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+    // Before the first byte leaves: whoever breaks it off half-way has read half of it, too.
+    let detail = json!({ "form": form, "folder": folder });
+    let event = AuditEvent { actor, event: "tenant.exported", object: slug.as_str(), detail };
+    house.store.control().audit(Some(tenant.id), &event).await?;
     let scope = TenantScope::for_command(tenant, "migrate export");
     let mut snapshot = house.store.open_snapshot(&scope).await?;
     let mut report = Exported::new(slug, form, folder);

@@ -264,6 +264,9 @@ async fn five_hundred_changes_go_out_as_memos_and_come_in_again() {
 
     let out = place.folder.path().join("out");
     let exported = place.must(&["migrate", "export", "--tenant", "home", "--to", "memos-0.30", out.to_str().unwrap()]);
+    let newest = &place.must(&["audit", "tail", "--tenant", "home", "--lines", "1"])["items"][0];
+    assert_eq!((&newest["event"], &newest["object"]), (&json!("tenant.exported"), &json!("home")), "{newest}");
+    assert_eq!(newest["detail"], json!({"form": "memos-0.30", "folder": out}), "{newest}");
     integrity(&out.join("memos_prod.db"));
     let real = copy_of(&folder);
     assert_eq!(shape::shape(&out.join("memos_prod.db")), shape::shape(&real.path().join("memos_prod.db")));
