@@ -32,3 +32,21 @@ stamp=@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 tar --sort=name --mtime="$stamp" --owner=0 --group=0 --numeric-owner -C dist -cf - "$name" | gzip -n -9 >"dist/$name.tar.gz"
 (cd dist && sha256sum "$name.tar.gz" | tee "$name.tar.gz.sha256")
 printf 'dist/%s.tar.gz: %s bytes, executable %s bytes\n' "$name" "$(stat -c %s "dist/$name.tar.gz")" "$(stat -c %s "$built")"
+
+# What was packed is what is tried: unpacked elsewhere, with nothing of this shell, to a drill that passed.
+trial=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-dist.XXXXXX")
+trap 'rm -rf "$trial"' EXIT
+tar -C "$trial" -xzf "dist/$name.tar.gz"
+(cd "$trial/$name" && sha256sum --quiet -c SHA256SUMS)
+mkdir "$trial/home"
+(cd "$trial/$name" && env -i PATH=/usr/bin:/bin HOME="$trial/home" ./holdfast demo --once --json --data "$trial/data" \
+    --listen 127.0.0.1:0) >"$trial/said" || stop "the demo of the packed executable ended with $?"
+proof=$(tail -n 1 "$trial/said" | python3 -B -c '
+import json, sys
+last = json.load(sys.stdin)
+drill = last["drill"]
+if drill["verdict"] == "pass":
+    print("proven: point {} came back in {:.1f} s, {} notes matched".format(last["restore_point"], drill["rto_seconds"], drill["notes"]))
+')
+[ -n "$proof" ] || stop "the drill of the packed executable did not pass: $(tail -n 1 "$trial/said")"
+printf '%s\n' "$proof"

@@ -80,6 +80,7 @@ look() {
         ;;
     dist)
         look demo
+        look check
         need zstd zstd
         need binutils objdump
         ;;
