@@ -34,7 +34,7 @@ pub(crate) async fn vacuum(store: store::Store) {
         ticks.tick().await;
         match store.vacuum_catalogues().await {
             Ok(store::Vacuumed::Done(tables)) => {
-                tracing::info!(tables, "the system catalogues are vacuumed and analysed")
+                tracing::info!(tables, "the system catalogues are vacuumed and analysed");
             }
             Ok(outcome) => tracing::debug!(?outcome, "the system catalogues are left alone"),
             Err(error) => tracing::warn!(%error, "the system catalogues cannot be vacuumed"),

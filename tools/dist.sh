@@ -40,7 +40,8 @@ tar -C "$trial" -xzf "dist/$name.tar.gz"
 (cd "$trial/$name" && sha256sum --quiet -c SHA256SUMS)
 mkdir "$trial/home"
 (cd "$trial/$name" && env -i PATH=/usr/bin:/bin HOME="$trial/home" ./holdfast demo --once --json --data "$trial/data" \
-    --listen 127.0.0.1:0) >"$trial/said" || stop "the demo of the packed executable ended with $?"
+    --listen 127.0.0.1:0) >"$trial/said" 2>"$trial/noise" ||
+    { cat "$trial/noise" >&2 && stop "the demo of the packed executable did not pass: $(tail -n 1 "$trial/said")"; }
 proof=$(tail -n 1 "$trial/said" | python3 -B -c '
 import json, sys
 last = json.load(sys.stdin)
