@@ -188,7 +188,7 @@ async fn points(noun: backup::cli::Noun, settings: Settings, printer: Printer) -
 }
 
 async fn doctor(settings: Settings, printer: Printer) -> Result<Code, CommandError> {
-    use admin::doctor::{Finding, of_server, of_space, of_store, verdict};
+    use admin::doctor::{Finding, of_archiving, of_server, of_space, of_store, verdict};
     let mut findings = Vec::new();
     match Installation::open(settings, Share::Allowed).await {
         Err(error) => findings.push(Finding::failed(
@@ -205,6 +205,10 @@ async fn doctor(settings: Settings, printer: Printer) -> Result<Code, CommandErr
                 (Err(error), _) | (_, Err(error)) => {
                     findings.push(Finding::failed("server facts", error.to_string(), ""));
                 }
+            }
+            match installation.store.wal_archiving().await {
+                Ok(seen) => findings.push(of_archiving(&seen)),
+                Err(error) => findings.push(Finding::degraded("WAL archiving", error.to_string(), "")),
             }
             let chance = domain::chance::Chance::System;
             match objects::probe(&installation.objects, &domain::clock::Clock::System, &chance).await {

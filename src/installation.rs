@@ -184,6 +184,7 @@ impl Installation {
             backup.copies.push(copy_store(place, &self.settings)?);
         }
         backup.mirrors = self.mirror_places();
+        backup.keep_dumps_days = self.settings.keep_dumps_for;
         backup.purge_after_days = self.settings.purge_keys_after;
         backup.configuration = serde_json::to_value(self.settings.shown()).ok();
         backup.policy = self

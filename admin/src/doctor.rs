@@ -4,7 +4,7 @@ use objects::ProbeReport;
 use runtime::exit::Code;
 use runtime::space::Seen;
 use serde::Serialize;
-use store::{CONTROL_VERSION, ServerFacts};
+use store::{CONTROL_VERSION, ServerFacts, WalArchiving};
 
 /// One rung of the ladder.
 #[derive(Clone, Debug, Serialize)]
@@ -151,6 +151,51 @@ fn catalogues(facts: &ServerFacts) -> Finding {
     )
 }
 
+/// Tools that keep the write-ahead log, by a word of their command.
+const ARCHIVERS: [(&str, &str); 4] =
+    [("pgbackrest", "pgBackRest"), ("barman", "Barman"), ("wal-g", "WAL-G"), ("pg_receivewal", "pg_receivewal")];
+
+/// What keeps the write-ahead log beside us: told, and never counted as a backup of ours.
+pub fn of_archiving(seen: &WalArchiving) -> Finding {
+    const CHECK: &str = "WAL archiving";
+    if !seen.on {
+        return Finding::ok(CHECK, "off: nothing keeps the write-ahead log beside us");
+    }
+    let told = format!("{} {}", seen.command, seen.library).to_lowercase();
+    let by = ARCHIVERS.iter().find(|(word, _)| told.contains(word)).map_or("a command or library", |(_, name)| *name);
+    let age = seen.last_archived_seconds.map_or_else(
+        || "no segment was handed on yet".to_owned(),
+        |seconds| format!("the last of {} segments was handed on {} ago", seen.archived, span(seconds)),
+    );
+    let found = format!("by {by}: {age}; not counted as a backup of ours");
+    let fails = seen.last_failed_seconds.filter(|failed| seen.last_archived_seconds.is_none_or(|good| *failed < good));
+    if let Some(seconds) = fails {
+        return Finding::degraded(
+            CHECK,
+            format!("{found}; it fails, {} times, the last {} ago", seen.failed, span(seconds)),
+            "look at the server's log and mend archive_command: until then the log fills the database's disk",
+        );
+    }
+    if seen.command.is_empty() && seen.library.is_empty() {
+        return Finding::degraded(
+            CHECK,
+            "on, and neither archive_command nor archive_library is set, as far as our role may see",
+            "set one of them or turn archive_mode off: the log would fill the database's disk",
+        );
+    }
+    Finding::ok(CHECK, found)
+}
+
+/// A time for people.
+fn span(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
 /// Free space on the disks that writes end up on.
 pub fn of_space(seen: &[Seen], floor: u64) -> Vec<Finding> {
     let mib = |bytes: u64| bytes / (1024 * 1024);
@@ -184,4 +229,93 @@ pub fn of_store(report: &ProbeReport) -> Vec<Finding> {
         ));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn facts() -> ServerFacts {
+        ServerFacts {
+            version: 170_002,
+            lock_slots: 6_400,
+            relations: 500,
+            may_create_roles: true,
+            may_create_schemas: true,
+            durable: true,
+            checksums: true,
+            extensions: vec!["pg_trgm".to_owned()],
+            clock: NOW,
+        }
+    }
+
+    /// The rung that changes, as `status: check`, and what it says to do.
+    fn rung(change: impl FnOnce(&mut ServerFacts)) -> (String, String) {
+        let mut changed = facts();
+        change(&mut changed);
+        let found = of_server(&changed, CONTROL_VERSION, NOW);
+        let wrong: Vec<&Finding> = found.iter().filter(|finding| finding.status != "ok").collect();
+        assert_eq!(wrong.len(), 1, "{found:?}");
+        (format!("{}: {}", wrong[0].status, wrong[0].check), wrong[0].next.clone())
+    }
+
+    #[test]
+    fn every_rung_of_the_server_says_what_to_do() {
+        let good = of_server(&facts(), CONTROL_VERSION, NOW + 5);
+        assert_eq!(verdict(&good), Code::Ok, "{good:?}");
+        type Change = fn(&mut ServerFacts);
+        let rungs: [(Change, &str, &str); 10] = [
+            (|f| f.version = 140_012, "failed: server version", "15 to 18"),
+            (|f| f.version = 190_000, "failed: server version", "15 to 18"),
+            (|f| f.may_create_roles = false, "failed: role rights", "CREATEROLE"),
+            (|f| f.may_create_schemas = false, "failed: database rights", "GRANT CREATE"),
+            (|f| f.durable = false, "failed: durability", "fsync"),
+            (|f| f.checksums = false, "degraded: data checksums", "pg_checksums"),
+            (|f| f.relations = 6_401, "failed: lock slots", "max_locks_per_transaction"),
+            (
+                |f| (f.relations, f.lock_slots) = (MANY_RELATIONS + 1, MANY_RELATIONS * 2),
+                "degraded: lock slots",
+                "several databases",
+            ),
+            (|f| f.extensions.clear(), "degraded: extensions", "CREATE EXTENSION pg_trgm"),
+            (|f| f.clock = NOW - 6, "degraded: clock", "NTP"),
+        ];
+        for (change, expected, next) in rungs {
+            let (told, advice) = rung(change);
+            assert_eq!(told, expected);
+            assert!(advice.contains(next), "{told}: {advice}");
+        }
+        let behind = of_server(&facts(), CONTROL_VERSION - 1, NOW);
+        assert_eq!(verdict(&behind), Code::Warnings);
+        let failed = [Finding::degraded("a", "b", "c"), Finding::failed("a", "b", "c")];
+        assert_eq!(verdict(&failed), Code::Negative);
+    }
+
+    #[test]
+    fn what_archives_the_log_is_named_with_its_age_and_never_counted() {
+        assert!(of_archiving(&WalArchiving::default()).found.starts_with("off"));
+        let good = WalArchiving {
+            on: true,
+            command: "pgbackrest --stanza=main archive-push %p".to_owned(),
+            archived: 12,
+            last_archived_seconds: Some(35),
+            failed: 2,
+            last_failed_seconds: Some(9_000),
+            ..WalArchiving::default()
+        };
+        let told = of_archiving(&good);
+        assert_eq!(told.status, "ok");
+        for words in ["pgBackRest", "12 segments", "35 s ago", "not counted as a backup of ours"] {
+            assert!(told.found.contains(words), "{told:?}");
+        }
+        let failing = WalArchiving { last_failed_seconds: Some(20), ..good.clone() };
+        let told = of_archiving(&failing);
+        assert!(told.status == "degraded" && told.found.contains("the last 20 s ago"), "{told:?}");
+        let nothing = WalArchiving { on: true, ..WalArchiving::default() };
+        assert_eq!(of_archiving(&nothing).status, "degraded");
+        let old = WalArchiving { last_archived_seconds: Some(400_000), last_failed_seconds: None, ..good };
+        assert!(of_archiving(&old).found.contains("4 days ago"));
+    }
 }

@@ -42,6 +42,8 @@ pub struct Backup {
     pub reader: Option<ObjectStore>,
     /// How long points stay.
     pub policy: Policy,
+    /// For how many days dumps of the whole database stay; the newest good one always does.
+    pub keep_dumps_days: u32,
     /// How many days after its deletion the keys of a tenant stay, for those who deleted the wrong one.
     pub purge_after_days: u32,
     /// The settings in force, without secrets: they go along with the control plane.
@@ -80,6 +82,7 @@ impl Backup {
             check: HashCheck::Real,
             reader: None,
             policy: Policy::default(),
+            keep_dumps_days: 7,
             purge_after_days: 7,
             configuration: None,
             copies: Vec::new(),

@@ -78,13 +78,10 @@ pub struct DumpReport {
 impl Backup {
     /// Dumps the database.
     pub async fn dump(&self, source: &DumpSource, actor: &str) -> Result<DumpReport, Error> {
-        let (slots, relations) = self.store.lock_headroom().await?;
-        if relations > slots {
-            // pg_dump locks every relation at once and would fail midway.
-            return Err(Error::Refused(format!(
-                "the server has {slots} lock slots and the database {relations} relations, so pg_dump would fail; \
-                 raise max_locks_per_transaction and restart the server"
-            )));
+        let facts = self.store.server_facts().await?;
+        enough_locks(facts.lock_slots, facts.relations)?;
+        if let Some(tool) = source.version_of("pg_dump").await? {
+            new_enough(tool, facts.version / 10_000)?;
         }
         let taken = self.take_dump(source, actor).await;
         let result = if taken.is_ok() { "ok" } else { "failed" };
@@ -144,10 +141,50 @@ impl Backup {
     }
 }
 
+/// `pg_dump` locks every relation at once and would fail midway.
+fn enough_locks(slots: i64, relations: i64) -> Result<(), Error> {
+    if relations <= slots {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "the server has {slots} lock slots and the database {relations} relations, so pg_dump would fail; \
+         raise max_locks_per_transaction and restart the server"
+    )))
+}
+
+/// `pg_dump` reads servers of its own version and older ones.
+fn new_enough(tool: i32, server: i32) -> Result<(), Error> {
+    if tool >= server {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "pg_dump is of PostgreSQL {tool} and the server of PostgreSQL {server}, which it cannot dump; install the client \
+         programs of PostgreSQL {server} or newer, or name their folder in postgres_bin"
+    )))
+}
+
+/// The major version in `pg_dump (PostgreSQL) 17.2 (Debian …)`.
+fn major(said: &str) -> Option<i32> {
+    let (_, version) = said.split_once("(PostgreSQL) ")?;
+    let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+    version.get(..digits)?.parse().ok()
+}
+
 impl DumpSource {
+    /// The tool's major version; none when it does not say, and then it has to show by itself what it can do.
+    async fn version_of(&self, name: &'static str) -> Result<Option<i32>, Error> {
+        let mut command = Command::new(self.program(name));
+        command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let answer = command.output().await.map_err(|error| unstartable(name, &error))?;
+        Ok(if answer.status.success() { major(&String::from_utf8_lossy(&answer.stdout)) } else { None })
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        self.programs.as_ref().map_or_else(|| PathBuf::from(name), |folder| beside(folder, name))
+    }
+
     fn tool(&self, name: &str, arguments: &[&str], password: Option<&PasswordFile>) -> Command {
-        let program = self.programs.as_ref().map_or_else(|| PathBuf::from(name), |folder| beside(folder, name));
-        let mut command = Command::new(program);
+        let mut command = Command::new(self.program(name));
         command.args(["--host", &self.host, "--port", &self.port.to_string(), "--username", &self.user]);
         command.arg("--no-password").args(arguments);
         command.env("PGAPPNAME", "holdfast dump").env_remove("PGPASSWORD").env_remove("PGSERVICE");
@@ -184,15 +221,19 @@ impl PasswordFile {
     }
 }
 
+fn unstartable(name: &str, error: &std::io::Error) -> Error {
+    Error::Process {
+        what: name.to_owned(),
+        said: format!("cannot be started ({error}); install PostgreSQL's client programs or set postgres_bin"),
+    }
+}
+
 /// Starts a tool; its output as a stream that ends well only when the tool did.
 fn output_of(
     name: &'static str,
     mut command: Command,
 ) -> Result<impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send, Error> {
-    let mut child = command.spawn().map_err(|error| Error::Process {
-        what: name.to_owned(),
-        said: format!("cannot be started ({error}); install PostgreSQL's client programs or set postgres_bin"),
-    })?;
+    let mut child = command.spawn().map_err(|error| unstartable(name, &error))?;
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(async move {
         let end = pump(name, &mut child, &sender).await.map(|()| END);
@@ -229,4 +270,24 @@ async fn pump(name: &str, child: &mut Child, sender: &mpsc::Sender<std::io::Resu
     }
     let said = said.await.unwrap_or_default();
     Err(std::io::Error::other(format!("{name} ended with {status}: {said}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{enough_locks, major, new_enough};
+
+    #[test]
+    fn an_older_tool_and_too_few_locks_are_refused_in_words() {
+        assert_eq!(major("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
+        assert_eq!((major("pg_dump (PostgreSQL) 18beta1"), major("something else")), (Some(18), None));
+        let said = new_enough(15, 17).unwrap_err().to_string();
+        assert!(
+            said.contains("PostgreSQL 15") && said.contains("PostgreSQL 17") && said.contains("postgres_bin"),
+            "{said}"
+        );
+        assert!(new_enough(17, 17).is_ok() && new_enough(18, 17).is_ok());
+        let said = enough_locks(6400, 6401).unwrap_err().to_string();
+        assert!(said.contains("6400 lock slots") && said.contains("max_locks_per_transaction"), "{said}");
+        assert!(enough_locks(6400, 6400).is_ok());
+    }
 }

@@ -1,17 +1,23 @@
 //! The keys of a deleted tenant go, in every version and every store: then no point of it opens, whoever has the escrow sheet
 //! and all versions of the bucket. A signed certificate says so, and what it does not cover.
 
+use std::collections::HashSet;
+
 use objects::{ObjectStore, keys as layout};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::AuditEvent;
 use store::control::keys::Deletion;
-use time::Duration;
+use store::control::points::dump::Model as Row;
+use time::{Duration, OffsetDateTime};
 
 use crate::context::Backup;
 use crate::error::Error;
-use crate::keys::Signature;
+use crate::keys::{Signature, Signer};
 use crate::snapshot::rfc3339;
+
+/// Dumps and points looked at.
+const MANY: u64 = 1_000_000;
 
 /// What was done, as it is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +40,49 @@ pub struct Statement {
     pub state: String,
     /// Those dumps: they do not follow a tenant's key. When they are removed, nothing of it is left.
     pub dumps: Vec<String>,
+    /// When the last of those dumps may go: prune removes it from then on, in every version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dumps_expire_at: Option<String>,
+    /// One of them is the newest of its database, which stays until there is a newer one.
+    #[serde(default)]
+    pub newer_dump_needed: bool,
+    /// When dumps went and the certificate was made anew; absent on the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed_at: Option<String>,
+}
+
+impl Statement {
+    fn hold(&mut self, held: Held) {
+        self.state = if held.dumps.is_empty() { "deleted" } else { "deleting" }.to_owned();
+        self.dumps = held.dumps;
+        self.dumps_expire_at = held.expire_at.map(rfc3339);
+        self.newer_dump_needed = held.newer_needed;
+    }
+}
+
+/// The dumps that still hold a tenant's rows.
+#[derive(Debug, Default)]
+struct Held {
+    dumps: Vec<String>,
+    expire_at: Option<OffsetDateTime>,
+    newer_needed: bool,
+}
+
+impl Held {
+    /// Of all dumps, newest first: those begun before the rows went.
+    fn of(rows: &[Row], deleted_at: OffsetDateTime, days: u32) -> Self {
+        let (mut held, mut databases) = (Self::default(), HashSet::new());
+        for row in rows {
+            let newest = databases.insert(row.database.as_str());
+            if row.created_at > deleted_at {
+                continue;
+            }
+            held.newer_needed |= newest;
+            held.expire_at = held.expire_at.max(row.created_at.checked_add(Duration::days(i64::from(days))));
+            held.dumps.push(row.dump.clone());
+        }
+        held
+    }
 }
 
 /// What was removed in one store.
@@ -58,6 +107,15 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// The certificate, and how it is kept.
+    fn signed(signer: &Signer, statement: &Statement) -> Result<(Self, String), Error> {
+        let refused = |error: serde_json::Error| Error::Refused(error.to_string());
+        let text = serde_json::to_string(statement).map_err(refused)?;
+        let certificate = Self { signature: signer.sign(text.as_bytes()), statement: text };
+        let kept = serde_json::to_string(&certificate).map_err(refused)?;
+        Ok((certificate, kept))
+    }
+
     /// Whether it is what was signed.
     pub fn is_good(&self) -> bool {
         self.signature.is_of(self.statement.as_bytes())
@@ -131,27 +189,61 @@ impl Backup {
         }
         self.forget_keys();
         let now = self.clock.now();
-        let dumps = control.list_dumps(1_000_000).await?;
-        let dumps: Vec<String> =
-            dumps.into_iter().filter(|dump| dump.created_at <= gone.deleted_at).map(|dump| dump.dump).collect();
-        let statement = Statement {
+        let dumps = control.list_dumps(MANY).await?;
+        let mut statement = Statement {
             tenant: gone.slug.clone(),
             tenant_id: gone.tenant.to_string(),
             deleted_at: rfc3339(gone.deleted_at),
             purged_at: rfc3339(now),
             keys,
             stores,
-            points: control.list_points(Some(gone.tenant), 1_000_000).await?.len() as u64,
-            state: if dumps.is_empty() { "deleted" } else { "deleting" }.to_owned(),
-            dumps,
+            points: control.list_points(Some(gone.tenant), MANY).await?.len() as u64,
+            state: String::new(),
+            dumps: Vec::new(),
+            dumps_expire_at: None,
+            newer_dump_needed: false,
+            renewed_at: None,
         };
-        let text = serde_json::to_string(&statement).map_err(|error| Error::Refused(error.to_string()))?;
-        let certificate = Certificate { signature: signer.sign(text.as_bytes()), statement: text };
-        let kept = serde_json::to_string(&certificate).map_err(|error| Error::Refused(error.to_string()))?;
+        statement.hold(Held::of(&dumps, gone.deleted_at, self.keep_dumps_days));
+        let (certificate, kept) = Certificate::signed(&signer, &statement)?;
         let detail = json!({ "keys": statement.keys, "stores": statement.stores, "points": statement.points });
         let event = AuditEvent { actor, event: "key.purged", object: &gone.slug, detail };
         control.note_purged(gone.tenant, now, &kept, &event).await?;
         Ok(certificate)
+    }
+
+    /// Makes certificates anew whose dumps are no longer those that are there. What stops one is a warning.
+    pub(crate) async fn renew_certificates(&self, actor: &str, warnings: &mut Vec<String>) -> Result<(), Error> {
+        let control = self.store.control();
+        let dumps = control.list_dumps(MANY).await?;
+        for gone in control.deletions().await? {
+            let Some(kept) = gone.certificate.as_deref() else { continue };
+            let Some(said) = serde_json::from_str(kept).ok().and_then(|kept: Certificate| kept.read()) else {
+                continue;
+            };
+            let mut now = said.clone();
+            now.hold(Held::of(&dumps, gone.deleted_at, self.keep_dumps_days));
+            if now == said {
+                continue;
+            }
+            now.renewed_at = Some(rfc3339(self.clock.now()));
+            let signer = match self.keys.signer() {
+                Ok(signer) => signer,
+                Err(error) => {
+                    warnings.push(format!(
+                        "the certificate of {} is no longer true and cannot be signed: {error}",
+                        gone.slug
+                    ));
+                    continue;
+                }
+            };
+            let (_, kept) = Certificate::signed(&signer, &now)?;
+            let detail =
+                json!({ "state": now.state, "dumps": now.dumps.len(), "dumps_expire_at": now.dumps_expire_at });
+            let event = AuditEvent { actor, event: "key.certificate_renewed", object: &gone.slug, detail };
+            control.renew_certificate(gone.tenant, &kept, &event).await?;
+        }
+        Ok(())
     }
 
     /// The certificates of tenants that are gone, the newest first; of one slug, or of all.

@@ -174,6 +174,8 @@ impl Handler for Prunes {
             Ok(json!({
                 "removed": report.removed.len(),
                 "kept": report.kept.len(),
+                "dumps_removed": report.dumps_removed.len(),
+                "dumps_kept": report.dumps_kept.len(),
                 "swept": report.swept,
                 "warnings": report.warnings,
             }))

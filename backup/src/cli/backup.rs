@@ -65,9 +65,9 @@ pub enum Verb {
         #[arg(long)]
         copies: bool,
     },
-    /// Tell which points may go and why the others stay; remove them with --yes.
+    /// Tell which points and dumps may go and why the others stay; remove them with --yes.
     Prune {
-        /// Only of this tenant.
+        /// Only points of this tenant, and no dumps.
         #[arg(long)]
         tenant: Option<String>,
         /// Remove them.
@@ -248,8 +248,16 @@ fn human_prune(report: &PruneReport) -> String {
     let kept =
         report.kept.iter().map(|kept| format!("keep {}  {}: {}", kept.point, kept.tenant, kept.reasons.join(", ")));
     let gone = report.removed.iter().map(|gone| format!("{verb} {}  {}", gone.point, gone.tenant));
-    let mut lines: Vec<String> = kept.chain(gone).collect();
+    let dumps = report
+        .dumps_kept
+        .iter()
+        .map(|kept| format!("keep dump {} of {}: {}", kept.dump, kept.database, kept.reasons.join(", ")));
+    let dumps_gone = report.dumps_removed.iter().map(|gone| format!("{verb} dump {} of {}", gone.dump, gone.database));
+    let mut lines: Vec<String> = kept.chain(gone).chain(dumps).chain(dumps_gone).collect();
     lines.push(format!("{} points stay, {} {verb}", report.kept.len(), report.removed.len()));
+    if report.dumps_kept.len() + report.dumps_removed.len() > 0 {
+        lines.push(format!("{} dumps stay, {} {verb}", report.dumps_kept.len(), report.dumps_removed.len()));
+    }
     if report.dry_run {
         lines.push("nothing was removed; add --yes to remove them".to_owned());
     } else {

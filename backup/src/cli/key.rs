@@ -223,7 +223,12 @@ fn human(one: &Certificate) -> String {
         |said| {
             let dumps = match said.dumps.len() {
                 0 => String::new(),
-                count => format!("; {count} dumps of the database still hold its rows: {}", said.dumps.join(", ")),
+                count => format!(
+                    "; {count} dumps of the database still hold its rows: {}, the last of them until {}{}",
+                    said.dumps.join(", "),
+                    said.dumps_expire_at.as_deref().unwrap_or("it is removed by hand"),
+                    if said.newer_dump_needed { " and until there is a newer dump" } else { "" }
+                ),
             };
             format!(
                 "{}  {}: {} keys gone from {} stores at {}, {} points will not open again{dumps} ({word})",

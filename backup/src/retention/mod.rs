@@ -1,5 +1,7 @@
 //! Removing points: planned by rules, dry unless confirmed, never across tenants; then what no point refers to is swept.
 
+mod dumps;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::id::TenantId;
@@ -15,6 +17,8 @@ use crate::context::Backup;
 use crate::error::Error;
 use crate::format::hash::Hash;
 use crate::format::manifest::Manifest;
+pub use dumps::{GoneDump, KeptDump};
+
 pub use domain::retention::{Known, NoPolicy, Policy, plan};
 
 /// What nothing refers to stays this long: a point under way may be about to refer to it.
@@ -31,6 +35,12 @@ pub struct PruneReport {
     pub removed: Vec<Gone>,
     /// Points that stay, each with its reasons.
     pub kept: Vec<Kept>,
+    /// Dumps of whole databases that went, or would go.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dumps_removed: Vec<GoneDump>,
+    /// Dumps that stay, each with its reasons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dumps_kept: Vec<KeptDump>,
     /// Objects of the store that no point refers to and that went.
     pub swept: u64,
     /// Their bytes.
@@ -65,7 +75,7 @@ pub struct Gone {
 }
 
 impl Backup {
-    /// Plans, and carries out unless `dry_run`, for one tenant or for each.
+    /// Plans, and carries out unless `dry_run`, for one tenant, or for each and then for the dumps of whole databases.
     pub async fn prune(&self, tenant: Option<TenantId>, dry_run: bool, actor: &str) -> Result<PruneReport, Error> {
         let owners = match tenant {
             Some(tenant) => vec![tenant],
@@ -74,6 +84,9 @@ impl Backup {
         let mut report = PruneReport { dry_run, ..PruneReport::default() };
         for owner in owners {
             self.prune_one(owner, actor, &mut report).await?;
+        }
+        if tenant.is_none() {
+            self.prune_dumps(actor, &mut report).await?;
         }
         self.store.control().forget_copies().await?;
         if !dry_run {

@@ -7,10 +7,10 @@ use std::process::Command;
 use domain::chance::Chance;
 use objects::keys as layout;
 use runtime::postgres::{Cluster, Spec};
-use store::{Config, Store, TenantScope};
+use store::{Config, Removal, Store, TenantScope, WalArchiving};
 use testkit::pg::{SUPERUSER, server};
 
-use super::Lab;
+use super::{Lab, ThroughS3};
 use crate::DumpSource;
 use crate::compare::compare;
 use crate::restore::Place;
@@ -77,6 +77,54 @@ async fn a_dump_and_its_roles_restore_with_stock_tools_into_an_empty_cluster() {
     assert!(tables.len() > 10 && tables.iter().all(|table| table.equal), "{tables:?}");
     drop(store);
     cluster.stop().await.unwrap();
+    archiving_is_seen(folder.path(), &lab).await;
+}
+
+/// The same cluster, with its log handed on, and then failing to be.
+async fn archiving_is_seen(folder: &Path, lab: &Lab) {
+    let settings = folder.join("pg/postgresql.auto.conf");
+    let set = |command: &str| {
+        std::fs::write(&settings, format!("archive_mode = on\narchive_command = '{command}'\n")).unwrap();
+    };
+    set("test -f %p # pgbackrest archive-push");
+    let cluster = Cluster::open(Spec::scratch(folder, None)).await.unwrap();
+    let address = cluster.address();
+    let config = Config {
+        host: address.socket_dir.display().to_string(),
+        port: address.port,
+        database: "back".to_owned(),
+        ..lab.database.config.clone()
+    };
+    let run = |sql: &str| {
+        let mut command = Command::new("psql");
+        command.arg("-h").arg(&address.socket_dir).args(["-p", &address.port.to_string(), "-U", &address.superuser]);
+        assert!(command.args(["-qXd", "postgres", "-c", sql]).status().unwrap().success());
+    };
+    let store = Store::connect(config).await.unwrap();
+    run("CREATE TABLE noise AS SELECT 1 AS one");
+    run("SELECT pg_switch_wal()");
+    let seen = until(&store, |seen| seen.archived > 0).await;
+    assert!(seen.on && seen.command.contains("pgbackrest") && seen.last_archived_seconds.is_some(), "{seen:?}");
+    set("false");
+    run("SELECT pg_reload_conf()");
+    run("DROP TABLE noise");
+    run("SELECT pg_switch_wal()");
+    let seen = until(&store, |seen| seen.failed > 0).await;
+    assert!(seen.last_failed_seconds.is_some(), "{seen:?}");
+    drop(store);
+    cluster.stop().await.unwrap();
+}
+
+async fn until(store: &Store, done: impl Fn(&WalArchiving) -> bool) -> WalArchiving {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let seen = store.wal_archiving().await.unwrap();
+        if done(&seen) {
+            return seen;
+        }
+        assert!(std::time::Instant::now() < deadline, "{seen:?}");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,4 +142,94 @@ async fn a_dump_that_ends_badly_leaves_nothing_that_counts() {
     let nothing = DumpSource { database: "no_such_database".to_owned(), ..source(&lab) };
     let error = lab.backup.dump(&nothing, "command").await.unwrap_err();
     assert!(error.to_string().contains("no_such_database"), "{error}");
+}
+
+/// As if everything had been dumped some days earlier.
+async fn back_in_time(lab: &Lab, dump: &str, days: u32) {
+    let sql =
+        format!("UPDATE holdfast.dump SET created_at = created_at - interval '{days} days' WHERE dump = '{dump}'");
+    lab.sql(&sql).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dumps_go_after_their_days_and_the_certificate_of_a_deleted_tenant_follows() {
+    let lab = Lab::new().await;
+    lab.fill(2, &Chance::seeded(21)).await;
+    let (first, second) =
+        (lab.backup.dump(&source(&lab), "test").await.unwrap(), lab.backup.dump(&source(&lab), "test").await.unwrap());
+    back_in_time(&lab, &first.dump, 9).await;
+    back_in_time(&lab, &second.dump, 8).await;
+    lab.backup.store.remove_tenant(lab.tenant.id, Removal::Ordered, None).await.unwrap();
+    lab.backup.purge_deleted(Some("team"), "command").await.unwrap();
+    let said = async || lab.backup.certificates(Some("team")).await.unwrap()[0].read().unwrap();
+    let deleting = said().await;
+    assert_eq!((deleting.state.as_str(), deleting.dumps.len(), deleting.newer_dump_needed), ("deleting", 2, true));
+    let rows = lab.backup.store.control().list_dumps(9).await.unwrap();
+    let day = rows[0].created_at + time::Duration::days(7);
+    assert_eq!(deleting.dumps_expire_at, Some(crate::snapshot::rfc3339(day)), "the newer of the two names the day");
+
+    // half a dump of a killed process, and one that somebody else took
+    let half = layout::dump(&lab.database.name, "20200101T000000Z-00000000", layout::DumpPart::Globals);
+    let strange = layout::dump("elsewhere", "20200101T000000Z-00000000", layout::DumpPart::Description);
+    for key in [&half, &strange] {
+        lab.backup.objects.put(key, "x", objects::PutOptions::default()).await.unwrap();
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 86_400);
+        std::fs::File::options().write(true).open(lab.file_of(key)).unwrap().set_modified(old).unwrap();
+    }
+    let dry = lab.backup.prune(None, true, "command").await.unwrap();
+    assert_eq!((dry.dumps_removed[0].dump.as_str(), dry.dumps_removed.len()), (first.dump.as_str(), 1));
+    assert_eq!(dry.dumps_kept[0].reasons, ["the newest good one"]);
+    assert_eq!(lab.backup.objects.list("d/").await.unwrap().len(), 8, "dry");
+    assert!(dry.warnings[0].contains("d/elsewhere/"), "{dry:?}");
+    let done = lab.backup.prune(None, false, "command").await.unwrap();
+    assert_eq!((done.dumps_removed.len(), done.dumps_kept.len(), done.swept), (1, 1, 1), "{done:?}");
+    assert!(!lab.file_of(&first.key).exists() && !lab.file_of(&half).exists() && lab.file_of(&second.key).exists());
+    let fewer = said().await;
+    assert_eq!((fewer.state.as_str(), fewer.dumps), ("deleting", vec![second.dump.clone()]));
+
+    // the newest does not read whole: the one before it stays
+    let third = lab.backup.dump(&source(&lab), "test").await.unwrap();
+    let bytes = std::fs::read(lab.file_of(&third.key)).unwrap();
+    std::fs::write(lab.file_of(&third.key), &bytes[1..]).unwrap();
+    let done = lab.backup.prune(None, false, "command").await.unwrap();
+    assert!(done.dumps_removed.is_empty(), "{done:?}");
+    assert!(!said().await.newer_dump_needed, "there is one, if a bad one");
+    std::fs::write(lab.file_of(&third.key), &bytes).unwrap();
+    let done = lab.backup.prune(None, false, "command").await.unwrap();
+    assert_eq!(done.dumps_removed[0].dump, second.dump);
+    let gone = lab.backup.certificates(Some("team")).await.unwrap();
+    let last = gone[0].read().unwrap();
+    assert!(gone[0].is_good() && last.state == "deleted" && last.renewed_at.is_some(), "{last:?}");
+    assert_eq!((last.purged_at, last.keys, last.dumps_expire_at), (deleting.purged_at, deleting.keys, None));
+    let events = lab.sql_text("SELECT string_agg(event, ' ' ORDER BY seq) FROM holdfast.audit_event").await;
+    assert_eq!(events.matches("dump.removed").count(), 2, "{events}");
+    assert!(events.ends_with("key.certificate_renewed"), "{events}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_stays_in_the_books_while_a_store_holds_it() {
+    let mut lab = Lab::new().await;
+    let (first, _) =
+        (lab.backup.dump(&source(&lab), "test").await.unwrap(), lab.backup.dump(&source(&lab), "test").await.unwrap());
+    back_in_time(&lab, &first.dump, 8).await;
+    let second = ThroughS3::before(&lab).await;
+    second.relay.set(testkit::faults::Fault::Refuse { after: 0, status: 403, code: "AccessDenied" });
+    lab.backup.copies = vec![second.store.clone()];
+    let report = lab.backup.prune(None, false, "command").await.unwrap();
+    assert!(report.dumps_removed.is_empty() && report.warnings[0].contains(&first.dump), "{report:?}");
+    assert_eq!(lab.backup.store.control().list_dumps(9).await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pg_dump_older_than_the_server_is_refused_before_anything_is_sent() {
+    let lab = Lab::new().await;
+    let programs = tempfile::tempdir().unwrap();
+    let tool = programs.path().join("pg_dump");
+    std::fs::write(&tool, "#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.24'\n").unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let old = DumpSource { programs: Some(programs.path().to_owned()), ..source(&lab) };
+    let refused = lab.backup.dump(&old, "command").await.unwrap_err();
+    assert!(matches!(refused, crate::Error::Refused(_)), "{refused}");
+    assert!(refused.to_string().contains("pg_dump is of PostgreSQL 9 and the server of PostgreSQL 1"), "{refused}");
+    assert!(lab.backup.objects.list("d/").await.unwrap().is_empty());
 }

@@ -163,6 +163,9 @@ pub enum DumpPart {
     Description,
 }
 
+/// All dumps of all databases.
+pub const DUMPS: &str = "d/";
+
 /// All dumps of a database.
 pub fn dumps(database: &str) -> String {
     format!("d/{}/", plain(database))

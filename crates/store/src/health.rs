@@ -42,6 +42,32 @@ const FACTS: &str = "SELECT current_setting('server_version_num')::int, \
     pg_has_role(current_user, (SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE'), \
     (SELECT extract(epoch FROM clock_timestamp() - last_vacuum)::bigint FROM pg_stat_all_tables WHERE relid = 'pg_catalog.pg_class'::regclass)";
 
+/// How the server hands its write-ahead log on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct WalArchiving {
+    /// `archive_mode` is not off.
+    pub on: bool,
+    /// `archive_command`; empty where none is set or it is not shown to our role. May hold secrets.
+    pub command: String,
+    /// `archive_library`.
+    pub library: String,
+    /// Segments handed on since the server's statistics began.
+    pub archived: i64,
+    /// How long ago the last one was.
+    pub last_archived_seconds: Option<i64>,
+    /// Tries that failed since then.
+    pub failed: i64,
+    /// How long ago the last one was.
+    pub last_failed_seconds: Option<i64>,
+}
+
+const ARCHIVING: &str = "SELECT current_setting('archive_mode') <> 'off', \
+    CASE WHEN current_setting('archive_mode') = 'off' THEN '' ELSE coalesce(current_setting('archive_command', true), '') END, \
+    coalesce(current_setting('archive_library', true), ''), \
+    archived_count, extract(epoch FROM clock_timestamp() - last_archived_time)::bigint, \
+    failed_count, extract(epoch FROM clock_timestamp() - last_failed_time)::bigint \
+    FROM pg_stat_archiver";
+
 /// The oldest server that we run on.
 const OLDEST: i32 = 15;
 
@@ -92,10 +118,19 @@ impl Store {
         asked.ok()?.try_get::<_, String>(0).ok().map(std::path::PathBuf::from)
     }
 
-    /// Lock slots of the server, and relations of this database: a whole dump locks them all at once.
-    pub async fn lock_headroom(&self) -> Result<(i64, i64), Error> {
-        let facts = self.server_facts().await?;
-        Ok((facts.lock_slots, facts.relations))
+    /// Asks how the server hands its write-ahead log on, by `archive_command` or a library: what is beside us.
+    pub async fn wal_archiving(&self) -> Result<WalArchiving, Error> {
+        let connection = self.pools().owner.get().await?;
+        let row = connection.client.query_one(ARCHIVING, &[]).await?;
+        Ok(WalArchiving {
+            on: row.try_get(0)?,
+            command: row.try_get(1)?,
+            library: row.try_get(2)?,
+            archived: row.try_get(3)?,
+            last_archived_seconds: row.try_get(4)?,
+            failed: row.try_get(5)?,
+            last_failed_seconds: row.try_get(6)?,
+        })
     }
 }
 

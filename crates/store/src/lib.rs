@@ -46,7 +46,7 @@ pub use baseline::{Baseline, Stretch};
 pub use changes::Changed;
 pub use config::{Config, ConfigError, Limits};
 pub use error::{Error, count_errors};
-pub use health::ServerFacts;
+pub use health::{ServerFacts, WalArchiving};
 pub use hot::{Hot, Proof};
 pub use instance::{ControlLoad, Returning};
 pub use ledger::Replayed;

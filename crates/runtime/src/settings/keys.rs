@@ -79,6 +79,12 @@ pub const KEYS: &[Key] = &[
         "how long points stay",
     ),
     key(
+        "keep_dumps_for",
+        Shape::One,
+        Some("7"),
+        "days for which dumps of the whole database stay; the newest good one always does",
+    ),
+    key(
         "purge_keys_after",
         Shape::One,
         Some("7"),

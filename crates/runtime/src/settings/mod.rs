@@ -71,6 +71,8 @@ pub struct Settings {
     pub reports_directory: Option<PathBuf>,
     /// How long points stay, such as `within=2d,hourly=48`.
     pub retention: String,
+    /// Days for which dumps of the whole database stay; the newest good one always does.
+    pub keep_dumps_for: u32,
     /// Days after which the keys of a deleted tenant are purged.
     pub purge_keys_after: u32,
     /// Seconds after which a changed tenant gets a point by itself; 0: only by schedule.
@@ -151,6 +153,7 @@ impl Settings {
             keys_directory: layers.path("keys_directory")?,
             reports_directory: layers.path("reports_directory")?,
             retention: layers.required("retention", values::word)?,
+            keep_dumps_for: layers.required("keep_dumps_for", values::days)?,
             purge_keys_after: layers.required("purge_keys_after", values::days)?,
             backup_changed_after: layers.required("backup_changed_after", values::seconds)?,
             listen: layers.required("listen", ListenAddress::parse)?,

@@ -96,4 +96,18 @@ impl Control {
         tx.audit(Some(tenant), event).await?;
         tx.commit().await
     }
+
+    /// Puts a newer certificate in the place of the one that was, with the audit event.
+    pub async fn renew_certificate(
+        &self,
+        tenant: TenantId,
+        certificate: &str,
+        event: &AuditEvent<'_>,
+    ) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        let note = "UPDATE holdfast.tenant_deletion SET certificate = $2 WHERE tenant_id = $1";
+        tx.tx.execute_raw(statement(note, vec![tenant.0.into(), certificate.into()])).await?;
+        tx.audit(Some(tenant), event).await?;
+        tx.commit().await
+    }
 }

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod cancel;
 pub mod copies;
 pub mod drills;
+mod dumps;
 pub mod jobs;
 pub mod keys;
 pub mod mirrors;

@@ -358,17 +358,4 @@ impl Control {
             .await?;
         Ok(row.map(|row| (row.key_id, row.wrapped)))
     }
-
-    /// Remembers a finished dump, with its audit event.
-    pub async fn add_dump(&self, row: dump::Model, event: &AuditEvent<'_>) -> Result<(), Error> {
-        let tx = self.begin().await?;
-        dump::Entity::insert(dump::ActiveModel::from(row)).exec_without_returning(&tx.tx).await?;
-        tx.audit(None, event).await?;
-        tx.commit().await
-    }
-
-    /// Dumps, newest first.
-    pub async fn list_dumps(&self, limit: u64) -> Result<Vec<dump::Model>, Error> {
-        Ok(dump::Entity::find().order_by_desc(dump::Column::CreatedAt).limit(limit).all(&self.db).await?)
-    }
 }
