@@ -120,7 +120,7 @@ async fn dispatch(line: Line, printer: Printer) -> Result<Code, CommandError> {
         }
         Command::Migrate(command) => Box::pin(migrate(command, settings, printer)).await,
         Command::Config(verb) => Ok(config(&verb, &settings, printer)),
-        Command::Store(StoreVerb::Probe) => probe(settings, printer).await,
+        Command::Store(StoreVerb::Probe) => crate::stores::probe(settings, printer).await,
         Command::Doctor => Box::pin(doctor(settings, printer)).await,
         Command::Backup(noun) => Box::pin(points(noun, settings, printer)).await,
     }
@@ -155,22 +155,6 @@ fn config(verb: &ConfigVerb, settings: &Settings, printer: Printer) -> Code {
     Code::Ok
 }
 
-async fn probe(settings: Settings, printer: Printer) -> Result<Code, CommandError> {
-    let installation = Installation::open(settings, Share::Allowed).await?;
-    let clock = domain::clock::Clock::System;
-    let outcome = objects::probe(&installation.objects, &clock, &domain::chance::Chance::System).await;
-    installation.close().await;
-    let report = outcome.map_err(crate::errors::of_objects)?;
-    printer.result(&report, |report| {
-        if report.sentences.is_empty() {
-            format!("{}: all is well", report.location)
-        } else {
-            report.sentences.join("\n")
-        }
-    });
-    Ok(Code::Ok)
-}
-
 async fn points(noun: backup::cli::Noun, settings: Settings, printer: Printer) -> Result<Code, CommandError> {
     let installation = Installation::open(settings, Share::Allowed).await?;
     let opened = noun.prepare(&installation.keys()).and_then(|()| installation.backup(printer));
@@ -188,7 +172,7 @@ async fn points(noun: backup::cli::Noun, settings: Settings, printer: Printer) -
 }
 
 async fn doctor(settings: Settings, printer: Printer) -> Result<Code, CommandError> {
-    use admin::doctor::{Finding, of_archiving, of_server, of_space, of_store, verdict};
+    use admin::doctor::{Finding, of_archiving, of_server, of_space, verdict};
     let mut findings = Vec::new();
     match Installation::open(settings, Share::Allowed).await {
         Err(error) => findings.push(Finding::failed(
@@ -210,17 +194,7 @@ async fn doctor(settings: Settings, printer: Printer) -> Result<Code, CommandErr
                 Ok(seen) => findings.push(of_archiving(&seen)),
                 Err(error) => findings.push(Finding::degraded("WAL archiving", error.to_string(), "")),
             }
-            let chance = domain::chance::Chance::System;
-            match objects::probe(&installation.objects, &domain::clock::Clock::System, &chance).await {
-                Ok(report) => findings.extend(of_store(&report)),
-                Err(error) => {
-                    findings.push(Finding::failed(
-                        "backup store",
-                        error.to_string(),
-                        "check endpoint, bucket and keys",
-                    ));
-                }
-            }
+            findings.extend(crate::stores::findings(&installation).await);
             let space = installation.space().await;
             findings.extend(of_space(&space.look(), space.floor()));
             installation.close().await;

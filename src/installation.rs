@@ -359,7 +359,7 @@ fn s3_config(settings: &Settings) -> Result<Option<S3Config>, CommandError> {
 }
 
 /// A further store for points; it is locked for as long as the first one.
-fn copy_store(place: &StorePlace, settings: &Settings) -> Result<ObjectStore, CommandError> {
+pub(crate) fn copy_store(place: &StorePlace, settings: &Settings) -> Result<ObjectStore, CommandError> {
     match place {
         StorePlace::Directory(folder) => ObjectStore::directory(folder.clone()).map_err(of_objects),
         StorePlace::Bucket { endpoint, bucket, region, access_key_file, secret_key_file } => {

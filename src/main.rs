@@ -7,6 +7,7 @@ mod errors;
 mod installation;
 mod operators;
 mod serve;
+mod stores;
 mod tend;
 mod work;
 mod worker;

@@ -218,8 +218,13 @@ pub fn of_space(seen: &[Seen], floor: u64) -> Vec<Finding> {
 
 /// What the backup store can do.
 pub fn of_store(report: &ProbeReport) -> Vec<Finding> {
-    let told = if report.sentences.is_empty() { report.location.clone() } else { report.sentences.join("; ") };
-    let mut out = vec![Finding::ok("backup store", told)];
+    let place = &report.location;
+    let mut out = vec![if report.sentences.is_empty() {
+        Finding::ok("backup store", place)
+    } else {
+        let found = format!("{place}: {}", report.sentences.join("; "));
+        Finding::degraded("backup store", found, "`holdfast store probe` says what follows from it")
+    }];
     let skew = report.clock_skew_seconds;
     if skew.abs() > 60 {
         out.push(Finding::degraded(

@@ -107,9 +107,13 @@ async fn archiving_is_seen(folder: &Path, lab: &Lab) {
     assert!(seen.on && seen.command.contains("pgbackrest") && seen.last_archived_seconds.is_some(), "{seen:?}");
     set("false");
     run("SELECT pg_reload_conf()");
-    run("DROP TABLE noise");
-    run("SELECT pg_switch_wal()");
-    let seen = until(&store, |seen| seen.failed > 0).await;
+    // the archiver hears of it a little later
+    let seen = until(&store, |seen| {
+        run("SELECT pg_logical_emit_message(true, 'one', 'more')");
+        run("SELECT pg_switch_wal()");
+        seen.failed > 0
+    })
+    .await;
     assert!(seen.last_failed_seconds.is_some(), "{seen:?}");
     drop(store);
     cluster.stop().await.unwrap();

@@ -22,6 +22,9 @@ use crate::Error;
 /// What the probe writes under.
 pub const PROBE: &str = ".holdfast-probe/";
 
+/// What keys in a backup store begin with.
+pub(crate) const KINDS: [&str; 5] = ["t/", "l/", "e/", "k/", "d/"];
+
 /// Where directory stores keep unfinished writes; listings leave it out.
 pub(crate) const UNFINISHED: &str = ".holdfast-tmp";
 

@@ -13,7 +13,7 @@ mod store;
 
 pub use error::Error;
 pub use files::{FileKey, FileStore, Stored};
-pub use probe::{ProbeReport, probe};
+pub use probe::{LifecycleRule, ProbeReport, probe};
 pub use s3::S3Config;
 pub use store::{Download, Head, Listed, ObjectStore, Purged, PutOptions, Reader, Version, Written};
 

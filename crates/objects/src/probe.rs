@@ -9,6 +9,25 @@ use time::OffsetDateTime;
 use crate::store::{ObjectStore, PutOptions};
 use crate::{Error, keys};
 
+/// A rule of the bucket that removes objects by their age.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LifecycleRule {
+    /// What the store calls it.
+    pub name: String,
+    /// Which keys it is for.
+    pub prefix: String,
+    /// Among them are ours.
+    pub reaches_us: bool,
+    /// It removes objects.
+    pub expires: bool,
+    /// It removes versions that are not the newest any more.
+    pub expires_old_versions: bool,
+    /// After so many days.
+    pub old_versions_days: Option<u32>,
+    /// It ends uploads in parts that take longer than so many days.
+    pub aborts_uploads_days: Option<u32>,
+}
+
 /// What a store does, found by trying.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProbeReport {
@@ -28,8 +47,14 @@ pub struct ProbeReport {
     pub versioning: Option<bool>,
     /// The bucket is set up for object lock; `None` when the store does not say.
     pub object_lock: Option<bool>,
+    /// Days for which we lock points; `None`: we do not.
+    pub lock_days: Option<u32>,
+    /// Rules that remove objects by their age; `None` when the store does not say.
+    pub lifecycle: Option<Vec<LifecycleRule>>,
     /// The store's clock minus ours.
     pub clock_skew_seconds: i64,
+    /// What Holdfast does because of each answer, one sentence each, in the order of the answers.
+    pub therefore: Vec<String>,
     /// What an operator should know, one sentence each; empty when all is well.
     pub sentences: Vec<String>,
 }
@@ -46,6 +71,7 @@ pub async fn probe(store: &ObjectStore, clock: &Clock, chance: &Chance) -> Resul
     store.delete_many(&left).await?;
     let mut report = found?;
     report.sentences = sentences(&report);
+    report.therefore = therefore(&report);
     Ok(report)
 }
 
@@ -82,7 +108,13 @@ async fn try_out(store: &ObjectStore, clock: &Clock, place: &str) -> Result<Prob
         listing: listed && gone,
         versioning,
         object_lock,
+        lock_days: store.as_s3().and_then(|s3| s3.config.lock_days),
+        lifecycle: match store.as_s3() {
+            None => Some(Vec::new()),
+            Some(s3) => s3.probe_lifecycle().await,
+        },
         clock_skew_seconds: (head.modified - middle).whole_seconds(),
+        therefore: Vec::new(),
         sentences: Vec::new(),
     })
 }
@@ -124,11 +156,90 @@ fn sentences(report: &ProbeReport) -> Vec<String> {
         !report.listing,
         "the store's listings lag behind its writes; retention waits 24 h before it removes anything, which covers this",
     );
+    say(
+        report.lock_days.is_some() && report.object_lock == Some(false),
+        "store_lock_days is set and the bucket was made without object lock, so nothing is locked; make a bucket with it",
+    );
+    for rule in report.lifecycle.iter().flatten().filter(|rule| rule.reaches_us) {
+        let (name, prefix) = (&rule.name, &rule.prefix);
+        if rule.expires {
+            out.push(format!(
+                "the bucket's rule {name:?} removes objects under {prefix:?} by their age, ours among them: points and keys \
+                 would be lost; take it away, retention is Holdfast's"
+            ));
+        }
+        if rule.expires_old_versions && report.versioning == Some(true) {
+            let days = rule.old_versions_days.unwrap_or_default();
+            out.push(format!(
+                "the bucket's rule {name:?} removes old versions after {days} days: what somebody overwrites or deletes comes \
+                 back only until then"
+            ));
+        }
+    }
     if report.clock_skew_seconds.abs() > 60 {
         out.push(format!(
             "the store's clock is {} s away from ours; set both by NTP, since requests are refused from 15 minutes on",
             report.clock_skew_seconds
         ));
     }
+    out
+}
+
+/// What follows from each answer, whether it is a good one or not.
+fn therefore(report: &ProbeReport) -> Vec<String> {
+    let pick = |good: bool, yes: &str, no: &str| if good { yes } else { no }.to_owned();
+    let mut out = vec![
+        pick(
+            report.conditional_put,
+            "conditional writes: kept, so what must be written once is written once",
+            "conditional writes: ignored, so Postgres alone keeps two workers apart",
+        ),
+        pick(
+            report.sha256_checksums,
+            "checksums: checked on arrival, and every point is read back all the same",
+            "checksums: not checked on arrival, so reading every point back is what finds damage",
+        ),
+        pick(
+            report.ranges,
+            "ranges: served, so one note is restored from the bytes it lies in",
+            "ranges: not served, so restoring one note reads whole objects",
+        ),
+        pick(
+            report.multipart,
+            "uploads in parts: taken, so files and dumps above 8 MiB are streamed",
+            "uploads in parts: not taken, so files and dumps above 8 MiB cannot be stored",
+        ),
+        pick(
+            report.listing,
+            "listings: at once, and prune waits 24 h before it removes what nothing refers to",
+            "listings: late, which the 24 h cover that prune waits",
+        ),
+    ];
+    out.push(match report.versioning {
+        Some(true) => "versions: kept, so wrapped keys and dumps are removed in every version".to_owned(),
+        Some(false) => "versions: not kept, so what is removed or overwritten is gone at once".to_owned(),
+        None => {
+            "versions: the store does not say, so every version that it lists is removed with keys and dumps".to_owned()
+        }
+    });
+    out.push(match (report.lock_days, report.object_lock) {
+        (Some(days), Some(false)) => format!("object lock: wanted for {days} days and not to be had in this bucket"),
+        (Some(days), _) => format!("object lock: points and their log are locked for {days} days, wrapped keys never"),
+        (None, Some(true)) => "object lock: to be had, and not used; store_lock_days switches it on".to_owned(),
+        (None, _) => {
+            "object lock: not used, so credentials that may write can remove points; a second store helps".to_owned()
+        }
+    });
+    out.push(match &report.lifecycle {
+        None => "lifecycle: the store does not say; see to it that no rule removes objects here".to_owned(),
+        Some(rules) => match rules.iter().filter(|rule| rule.reaches_us).count() {
+            0 => "lifecycle: no rule reaches our objects, so retention alone decides".to_owned(),
+            count => format!("lifecycle: {count} rules reach our objects, beside retention"),
+        },
+    });
+    let skew = report.clock_skew_seconds;
+    out.push(format!(
+        "clock: {skew} s from ours; retention goes by our own, and stops where the store's times are a day apart from it"
+    ));
     out
 }

@@ -137,6 +137,7 @@ async fn tells_what_it_can(store: &ObjectStore) {
     assert!(report.conditional_put && report.sha256_checksums && report.ranges && report.multipart && report.listing);
     assert!(report.clock_skew_seconds.abs() <= 2, "{report:?}");
     assert_eq!(report.sentences, Vec::<String>::new());
+    assert_eq!(report.therefore.len(), 9, "a sentence for each answer");
 }
 
 async fn sweeps_what_never_ended(store: &ObjectStore) {

@@ -1,6 +1,7 @@
 //! Objects in an S3 bucket.
 
 mod failure;
+mod lifecycle;
 mod lock;
 mod trial;
 mod upload;
