@@ -78,9 +78,9 @@ impl Backup {
         let place = |row: &Row| stem(&layout::dump(&row.database, &row.dump, DumpPart::Description)).to_owned();
         let known: HashSet<String> = rows.iter().map(place).collect();
         let described: HashSet<&str> =
-            stored.iter().filter(|object| object.key.ends_with(".json")).map(|object| stem(&object.key)).collect();
+            stored.iter().filter(|object| is_description(&object.key)).map(|object| stem(&object.key)).collect();
         for object in stored.iter().filter(|object| !known.contains(stem(&object.key))) {
-            if object.key.ends_with(".json") {
+            if is_description(&object.key) {
                 report.warnings.push(format!(
                     "{} is a dump that this appliance does not know; it stays, and may hold rows of deleted tenants",
                     object.key
@@ -127,6 +127,10 @@ async fn purge_from(store: &ObjectStore, row: &Row) -> Result<(), Error> {
 /// What the three objects of a dump have in common: names have no dot.
 fn stem(key: &str) -> &str {
     key.split_once('.').map_or(key, |(stem, _)| stem)
+}
+
+fn is_description(key: &str) -> bool {
+    key.split_once('.').is_some_and(|(_, ending)| ending == "json")
 }
 
 /// All three objects are there, the dump with as many bytes as were sent.
