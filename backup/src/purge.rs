@@ -53,7 +53,7 @@ pub struct Statement {
 
 impl Statement {
     fn hold(&mut self, held: Held) {
-        self.state = if held.dumps.is_empty() { "deleted" } else { "deleting" }.to_owned();
+        self.state = String::from(if held.dumps.is_empty() { "deleted" } else { "deleting" });
         self.dumps = held.dumps;
         self.dumps_expire_at = held.expire_at.map(rfc3339);
         self.newer_dump_needed = held.newer_needed;
