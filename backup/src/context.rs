@@ -11,7 +11,7 @@ use domain::tenant::Tenant;
 use objects::{FileStore, ObjectStore, PutOptions, keys as layout};
 use runtime::printer::Printer;
 use serde_json::json;
-use store::{AuditEvent, Store};
+use store::{AuditEvent, Store, TenantStep};
 
 use crate::error::Error;
 use crate::format::hash::{HashCheck, Stamp};
@@ -54,6 +54,8 @@ pub struct Backup {
     pub mirrors: MirrorPlaces,
     /// How far the work is, where somebody watches a terminal.
     pub(crate) shown: Shown,
+    /// The steps of tenants' schemas, from the first one: those of this executable, outside of tests.
+    pub steps: Arc<[TenantStep]>,
     identity: Option<Identity>,
     /// Signing keys that the sheet at hand names.
     pub(crate) sheet_signers: BTreeSet<String>,
@@ -88,6 +90,7 @@ impl Backup {
             copies: Vec::new(),
             mirrors: MirrorPlaces::default(),
             shown: Shown::default(),
+            steps: TenantStep::all().into(),
             identity: None,
             sheet_signers: BTreeSet::new(),
             noted_signer: Arc::default(),

@@ -86,6 +86,19 @@ pub enum Error {
         /// Which table.
         table: String,
     },
+    /// The copy of an older point could not be brought to the present schema version.
+    #[error(
+        "the point's rows are of schema version {from}, and step {to} failed on their copy: {source}; nothing was kept, the point is as it was"
+    )]
+    Step {
+        /// The version of the point.
+        from: i32,
+        /// The step that failed.
+        to: i32,
+        /// Why.
+        #[source]
+        source: store::Error,
+    },
     /// A table has rows that cannot be cut.
     #[error("table {table}: {source}")]
     Rows {

@@ -1,10 +1,12 @@
 //! Before an upgrade: a verified point of each tenant, a canary, then waves; and the way back.
+//!
+//! Rows of an older point go the same way: into a schema of the point's version, and from there by the steps since.
 
-use domain::id::Slug;
+use domain::id::{Slug, TenantId};
 use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use serde_json::json;
-use store::{AuditEvent, Behind, TenantScope, TenantStep};
+use store::{AuditEvent, Behind, Store, TenantScope, TenantStep};
 
 use crate::context::Backup;
 use crate::diff::Difference;
@@ -63,15 +65,37 @@ pub struct RollbackReport {
 }
 
 impl Backup {
-    /// Brings every tenant to the newest of `steps`. One that fails stays as it was, and the others go on.
-    pub async fn apply_steps(&self, steps: &[TenantStep], actor: &str) -> Result<ApplyReport, Error> {
-        let version = steps.iter().map(|step| step.version).max().unwrap_or_default();
+    /// The schema version that the last step leads to.
+    pub fn newest_version(&self) -> i32 {
+        self.steps.last().map_or(0, |step| step.version)
+    }
+
+    /// The steps that lead to a version: what a schema for its rows is made by.
+    pub(crate) fn steps_to(&self, version: i32) -> Vec<TenantStep> {
+        self.steps.iter().filter(|step| step.version <= version).cloned().collect()
+    }
+
+    /// Brings the copy of a point of this version, which nobody uses yet, to the newest one.
+    pub(crate) async fn step_copy(&self, store: &Store, copy: TenantId, version: i32) -> Result<(), Error> {
+        for step in self.steps.iter().filter(|step| step.version > version) {
+            take_patiently(store, copy, step).await.map_err(|source| Error::Step {
+                from: version,
+                to: step.version,
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Brings every tenant to the newest version. One that fails stays as it was, and the others go on.
+    pub async fn apply_steps(&self, actor: &str) -> Result<ApplyReport, Error> {
+        let version = self.newest_version();
         let mut behind = self.store.tenants_behind(version).await?;
         let mut report = ApplyReport { version, tenants: Vec::new(), stopped: false };
         if behind.is_empty() {
             return Ok(report);
         }
-        let canary = self.step_one(&behind.remove(0), steps, true, actor).await?;
+        let canary = self.step_one(&behind.remove(0), true, actor).await?;
         report.stopped = canary.problem.is_some();
         report.tenants.push(canary);
         if report.stopped {
@@ -80,8 +104,8 @@ impl Backup {
         let work: Vec<_> = behind
             .into_iter()
             .map(|one| {
-                let (backup, steps, actor) = (self.clone(), steps.to_vec(), actor.to_owned());
-                async move { backup.step_one(&one, &steps, false, &actor).await }.boxed()
+                let (backup, actor) = (self.clone(), actor.to_owned());
+                async move { backup.step_one(&one, false, &actor).await }.boxed()
             })
             .collect();
         let mut done = futures_util::stream::iter(work).buffered(WAVE);
@@ -91,13 +115,7 @@ impl Backup {
         Ok(report)
     }
 
-    async fn step_one(
-        &self,
-        behind: &Behind,
-        steps: &[TenantStep],
-        canary: bool,
-        actor: &str,
-    ) -> Result<Stepped, Error> {
+    async fn step_one(&self, behind: &Behind, canary: bool, actor: &str) -> Result<Stepped, Error> {
         let mut out = Stepped {
             tenant: behind.slug.clone(),
             from: behind.version,
@@ -114,13 +132,8 @@ impl Backup {
             }
         };
         out.point = Some(point.clone());
-        for step in steps.iter().filter(|step| step.version > behind.version) {
-            let mut tries = 1;
-            let mut taken = self.store.take_step(behind.tenant, step).await;
-            while matches!(taken, Err(store::Error::TooBusy)) && tries < TRIES {
-                tries += 1;
-                taken = self.store.take_step(behind.tenant, step).await;
-            }
+        for step in self.steps.iter().filter(|step| step.version > behind.version) {
+            let taken = take_patiently(&self.store, behind.tenant, step).await;
             let problem = taken.err().map(|error| error.to_string());
             self.store.note_step(behind, step.version, &point, problem.as_deref()).await?;
             let detail = json!({ "to": step.version, "point": point, "problem": problem });
@@ -156,7 +169,10 @@ impl Backup {
         };
         let beside: Slug = self.free_slug(slug).await?;
         let options = RestoreOptions { slug: beside.clone(), dry_run: false, actor: actor.to_owned() };
-        self.restore_point(&step.point, &options).await?;
+        // by the steps of then: it is to be as it was, and not to be stepped on
+        let mut then = self.clone();
+        then.steps = self.steps_to(step.from).into();
+        then.restore_point(&step.point, &options).await?;
         let Difference { added, changed, deleted, .. } = self.compare_tenants(beside.as_str(), slug).await?.notes;
         let swap = self.swap(slug, beside.as_str(), KEPT_DAYS, actor).await?;
         let mut written_since = added;
@@ -176,5 +192,16 @@ impl Backup {
             }
         }
         Err(Error::Refused(format!("no free slug beside {slug} was found")))
+    }
+}
+
+/// One step of one tenant, tried again while its locks cannot be had.
+async fn take_patiently(store: &Store, tenant: TenantId, step: &TenantStep) -> Result<(), store::Error> {
+    let mut tries = 1;
+    loop {
+        match store.take_step(tenant, step).await {
+            Err(store::Error::TooBusy) if tries < TRIES => tries += 1,
+            outcome => return outcome,
+        }
     }
 }

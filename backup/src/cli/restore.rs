@@ -167,8 +167,12 @@ fn human(report: &RestoreReport) -> String {
     if report.dry_run {
         return format!("point {} of {} would be restored as {}: {counts}", report.from, report.of, report.tenant);
     }
+    let steps = match (report.point_version, report.schema_version) {
+        (then, now) if then == now => String::new(),
+        (then, now) => format!(", schema version {then} brought to {now}"),
+    };
     format!(
-        "point {} of {} restored as {}: {counts}, every table equal, {:.1} s\nit is closed; open it with `holdfast tenant open {}`",
+        "point {} of {} restored as {}: {counts}, every table equal{steps}, {:.1} s\nit is closed; open it with `holdfast tenant open {}`",
         report.from, report.of, report.tenant, report.seconds, report.tenant
     )
 }

@@ -3,7 +3,6 @@
 use runtime::exit::{Code, CommandError};
 use runtime::printer::Printer;
 use serde_json::json;
-use store::TenantStep;
 
 use crate::context::Backup;
 use crate::error::Error;
@@ -30,7 +29,7 @@ pub enum Verb {
 pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result<Code, CommandError> {
     match verb {
         Verb::Status => {
-            let version = store::TENANT_VERSION;
+            let version = backup.newest_version();
             let behind = backup.store.tenants_behind(version).await.map_err(Error::from)?;
             let lines: Vec<_> =
                 behind.iter().map(|one| json!({ "tenant": one.slug, "version": one.version })).collect();
@@ -42,7 +41,7 @@ pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result
             Ok(Code::Ok)
         }
         Verb::Apply => {
-            let report = backup.apply_steps(&TenantStep::all(), "command").await?;
+            let report = backup.apply_steps("command").await?;
             printer.result(&report, human_apply);
             let failed = report.tenants.iter().any(|one| one.problem.is_some());
             Ok(if failed { Code::Failed } else { Code::Ok })

@@ -144,7 +144,7 @@ impl Backup {
             .collect();
         match outcome {
             Ok(()) => report.judge(!options.faults.is_empty()),
-            Err(error @ (Error::Damaged { .. } | Error::Unequal { .. } | Error::Open { .. })) => {
+            Err(error @ (Error::Damaged { .. } | Error::Unequal { .. } | Error::Open { .. } | Error::Step { .. })) => {
                 report.verdict = Verdict::Fail;
                 report.differences.push(error.to_string());
                 if let Error::Damaged { problems, .. } = &error {
@@ -241,6 +241,7 @@ impl Run<'_> {
         holder.as_str().clone_into(&mut self.report.identity);
         let opened = self.backup.open_point(&self.backup.source(), point).await?;
         opened.must_be_of_a_tenant()?;
+        opened.must_be_known(self.backup.newest_version())?;
         self.report.notes_expected = opened.sealed.notes;
         self.report.files_expected = opened.sealed.files.len() as u64;
         let missing = &opened.sealed.missing;
@@ -272,7 +273,7 @@ impl Run<'_> {
 
     /// Restores, compares, serves and uses the copy.
     async fn rehearse(&mut self, opened: &Opened, scratch: &Scratch) -> Result<(), Error> {
-        let scope = scratch.tenant(&opened.clear.slug).await?;
+        let scope = scratch.tenant(&opened.clear.slug, &self.backup.steps_to(opened.version())).await?;
         let place = Place::Exact;
         load_files(&opened.fetch, &opened.sealed, &scratch.files, &place, &mut Vec::new()).await?;
         self.watch.lap("files");
@@ -286,6 +287,9 @@ impl Run<'_> {
         self.watch.lap("compare_tables");
         self.compare_files(opened, scratch).await?;
         self.watch.lap("compare_files");
+        // only what was compared: the point's fingerprints are of its own version, and what is served is of ours
+        self.backup.step_copy(&scratch.store, scope.tenant().id, opened.version()).await?;
+        self.watch.lap("steps");
 
         let wanted = Wanted::read(&opened.fetch, &opened.sealed).await?;
         let backup = self.backup;

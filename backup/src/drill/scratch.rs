@@ -7,7 +7,7 @@ use std::sync::Arc;
 use domain::tenant::{Tenant, TenantState};
 use objects::ObjectStore;
 use runtime::postgres::{Cluster, Spec};
-use store::{AuditEvent, Config, Store, TenantChange, TenantScope};
+use store::{AuditEvent, Config, Store, TenantChange, TenantScope, TenantStep};
 
 use super::DrillOptions;
 use crate::error::Error;
@@ -66,10 +66,10 @@ impl Scratch {
         ]
     }
 
-    /// The copy's tenant, empty and closed.
-    pub(super) async fn tenant(&self, slug: &str) -> Result<TenantScope, Error> {
+    /// The copy's tenant, empty and closed, of the version that these steps lead to.
+    pub(super) async fn tenant(&self, slug: &str, steps: &[TenantStep]) -> Result<TenantScope, Error> {
         let slug = slug.parse().map_err(|_| Error::Refused(format!("the point's slug {slug} is not valid")))?;
-        let tenant = self.store.build_tenant(&slug, TenantState::Closed).await?;
+        let tenant = self.store.build_tenant_by(&slug, TenantState::Closed, steps).await?;
         Ok(TenantScope::for_job(tenant, "drill"))
     }
 

@@ -78,8 +78,8 @@ impl Backup {
         watch: &Stopwatch,
     ) -> Result<(), Error> {
         let opened = self.open_point(&self.source(), point).await?;
-        opened.must_be_known(store::TENANT_VERSION)?;
-        let built = self.store.build_returning(tenant).await?;
+        opened.must_be_known(self.newest_version())?;
+        let built = self.store.build_returning(tenant, &self.steps_to(opened.version())).await?;
         let scope = TenantScope::for_command(built.clone(), "restore instance");
         let (mut written, mut inner) = (Vec::new(), Stopwatch::start());
         let filled = self.fill(&opened, &Place::Again, scope, &mut written, &mut inner).await;

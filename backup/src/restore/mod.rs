@@ -60,6 +60,10 @@ pub struct RestoreReport {
     pub of: String,
     /// The instant it shows.
     pub snapshot: String,
+    /// The schema version of the point.
+    pub point_version: i32,
+    /// The schema version of the new tenant: the point's rows have taken the steps in between.
+    pub schema_version: i32,
     /// Notes restored.
     pub notes: u64,
     /// Attachments restored.
@@ -93,12 +97,13 @@ pub(crate) struct Stopwatch {
 pub(crate) type Tell = Box<dyn Fn(&[Phase]) + Send + Sync>;
 
 /// The phases of a restore in their order, and what they do.
-pub(crate) const PHASES: [(&str, &str); 6] = [
+pub(crate) const PHASES: [(&str, &str); 7] = [
     ("verify", "reading every object back"),
     ("build", "making an empty tenant"),
     ("files", "bringing files"),
     ("rows", "loading rows"),
     ("compare", "comparing every table with the point"),
+    ("steps", "taking the schema steps since"),
     ("ledger", "doing again what was revoked since"),
 ];
 
@@ -148,9 +153,14 @@ impl Opened {
         )))
     }
 
+    /// The schema version of its rows.
+    pub(crate) fn version(&self) -> i32 {
+        self.clear.snapshot.schema_version
+    }
+
     /// A point of a schema version that this executable does not know yet is not guessed at.
     pub(crate) fn must_be_known(&self, newest: i32) -> Result<(), Error> {
-        let version = self.clear.snapshot.schema_version;
+        let version = self.version();
         if version <= newest {
             return Ok(());
         }
@@ -218,14 +228,14 @@ impl Backup {
         let opened = run.unless_cancelled(self.open_point(&self.source(), point)).await?;
         watch.lap("verify");
         opened.must_be_of_a_tenant()?;
-        opened.must_be_known(store::TENANT_VERSION)?;
-        let mut report = report_of(&opened, options);
+        opened.must_be_known(self.newest_version())?;
+        let mut report = report_of(&opened, options, self.newest_version());
         if options.dry_run {
             report.seconds = watch.total();
             report.phases = watch.phases;
             return Ok(report);
         }
-        let (tenant, _held) = self.store.build_restoring(&options.slug).await?;
+        let (tenant, _held) = self.store.build_restoring(&options.slug, &self.steps_to(opened.version())).await?;
         watch.lap("build");
         let place = Place::beside(tenant.id);
         let mut written = Vec::new();
@@ -242,7 +252,9 @@ impl Backup {
             self.undo(tenant.id, &written).await;
             return Err(error);
         }
-        let detail = json!({ "point": point, "notes": report.notes, "files": report.files });
+        let detail = json!({
+            "point": point, "notes": report.notes, "files": report.files, "schema_version": report.schema_version,
+        });
         let event = AuditEvent { actor: &options.actor, event: "tenant.restored", object: &report.tenant, detail };
         let change = TenantChange::State(TenantState::Closed);
         if let Err(error) = self.store.registry().change(tenant.id, &change, &event).await {
@@ -255,6 +267,7 @@ impl Backup {
         Ok(report)
     }
 
+    /// Files and rows of a point into an empty tenant of the point's version, which is compared and only then stepped on.
     pub(crate) async fn fill(
         &self,
         opened: &Opened,
@@ -272,6 +285,8 @@ impl Backup {
         if let Some(table) = tables.iter().find(|table| !table.equal) {
             return Err(Error::Unequal { table: table.name.clone() });
         }
+        self.step_copy(&self.store, scope.tenant().id, opened.version()).await?;
+        watch.lap("steps");
         let shown = OffsetDateTime::parse(&opened.clear.snapshot.at, &Rfc3339)
             .map_err(|_| Error::Refused(format!("the time in point {} cannot be read", opened.clear.point)))?;
         // what was revoked, erased or archived since must not come back
@@ -298,7 +313,7 @@ impl Backup {
     }
 }
 
-fn report_of(opened: &Opened, options: &RestoreOptions) -> RestoreReport {
+fn report_of(opened: &Opened, options: &RestoreOptions, newest: i32) -> RestoreReport {
     let rows = |name: &str| opened.sealed.tables.iter().find(|table| table.name == name).map_or(0, |table| table.rows);
     RestoreReport {
         tenant: options.slug.to_string(),
@@ -306,6 +321,8 @@ fn report_of(opened: &Opened, options: &RestoreOptions) -> RestoreReport {
         from: opened.clear.point.to_string(),
         of: opened.clear.slug.clone(),
         snapshot: opened.clear.snapshot.at.clone(),
+        point_version: opened.version(),
+        schema_version: newest,
         notes: opened.sealed.notes,
         attachments: rows("attachment"),
         files: opened.sealed.files.len() as u64,

@@ -200,8 +200,7 @@ impl Backup {
 
         let mut report = PointReport::new(clear, &sealed, measure);
         (report.bytes_sent, report.requests, report.rows_read) = (writer.bytes_sent, writer.requests, rows_read);
-        report.seconds = begun.elapsed().as_secs_f64();
-        (report.warnings, report.rests_on) = (warnings, rests_on);
+        (report.warnings, report.rests_on, report.seconds) = (warnings, rests_on, begun.elapsed().as_secs_f64());
         self.remember_point(&report, created_at, &info, options).await?;
         metrics::histogram!("holdfast_backup_duration_seconds").record(report.seconds);
         metrics::histogram!("holdfast_backup_bytes").record(report.bytes_sent as f64);

@@ -12,7 +12,7 @@ use crate::keys::{KeyDirectory, read_sheet};
 use crate::snapshot::PointOptions;
 use crate::{Backup, Error, RestoreOptions};
 
-fn options() -> PointOptions {
+pub(super) fn options() -> PointOptions {
     PointOptions { trigger: "command", actor: "command".to_owned(), markdown: false }
 }
 

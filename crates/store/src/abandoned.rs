@@ -8,6 +8,7 @@ use domain::tenant::{Tenant, TenantState};
 use crate::error::Error;
 use crate::pool::Pooled;
 use crate::store::Store;
+use crate::upgrade::TenantStep;
 
 /// Held while a restore runs; whoever dies lets go of it.
 pub struct Held {
@@ -17,15 +18,15 @@ pub struct Held {
 const KEY: &str = "hashtextextended($1::uuid::text, 7235419882)";
 
 impl Store {
-    /// A tenant in the making that is a restore's, and its mark, held for as long as the answer lives. The lock is there
+    /// A tenant in the making that is a restore's, of the version that these steps lead to, and its mark, held for as long as the answer lives. The lock is there
     /// before the row and the row is marked from the first: whenever a restore is killed, its tenant is known for half.
-    pub async fn build_restoring(&self, slug: &Slug) -> Result<(Arc<Tenant>, Held), Error> {
+    pub async fn build_restoring(&self, slug: &Slug, steps: &[TenantStep]) -> Result<(Arc<Tenant>, Held), Error> {
         let id = TenantId(self.chance().uuid());
         let connection = self.pools().owner.get().await?;
         connection.client.execute(&format!("SELECT pg_advisory_lock({KEY})"), &[&id.0]).await?;
         let held = Held { connection: Some(connection) };
         let origin = serde_json::json!({ "restoring": true });
-        let tenant = self.build_tenant_of(id, slug, TenantState::Provisioning, &origin).await?;
+        let tenant = self.build_tenant_of((id, slug), TenantState::Provisioning, &origin, steps).await?;
         Ok((tenant, held))
     }
 

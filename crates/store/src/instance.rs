@@ -12,6 +12,7 @@ use crate::load::CopySink;
 use crate::pool::Pooled;
 use crate::snapshot::{Snapshot, SnapshotInfo, Table, names, quoted};
 use crate::store::Store;
+use crate::upgrade::TenantStep;
 
 /// What a machine of its own makes anew: roles with their passwords, schemas in stock, work in the queue, sign-ins.
 const LEFT_OUT: &[&str] = &[
@@ -128,8 +129,8 @@ impl Store {
             .collect()
     }
 
-    /// Makes the empty schema of a tenant that comes back; what an interrupted try left of it goes first.
-    pub async fn build_returning(&self, tenant: &Returning) -> Result<Arc<Tenant>, Error> {
+    /// Makes the empty schema of a tenant that comes back, of the version that these steps lead to; what an interrupted try left of it goes first.
+    pub async fn build_returning(&self, tenant: &Returning, steps: &[TenantStep]) -> Result<Arc<Tenant>, Error> {
         let slug: Slug = tenant.slug.parse().map_err(|_| Error::Corrupt {
             table: "tenant_return",
             id: tenant.id.to_string(),
@@ -141,7 +142,8 @@ impl Store {
             }
             self.drop_half(&left).await?;
         }
-        self.build_tenant_as(tenant.id, &slug, TenantState::Provisioning).await
+        let origin = serde_json::json!({});
+        self.build_tenant_of((tenant.id, &slug), TenantState::Provisioning, &origin, steps).await
     }
 
     /// Removes the rows of a tenant whose return failed; it stays among those to come back.

@@ -11,8 +11,9 @@ use domain::tenant::{Tenant, TenantState};
 use crate::audit::{APPEND, AuditEvent};
 use crate::error::Error;
 use crate::pool::Shard;
-use crate::schema::{TENANT_STEPS, TENANT_VERSION, tables_made};
+use crate::schema::{TENANT_VERSION, tables_made};
 use crate::store::Store;
+use crate::upgrade::{TenantStep, version_of};
 
 /// Tenants a login role may enter: 0.7 ms per membership check at 100, 200 ms at 10,000 (measured).
 const TENANTS_PER_SHARD: i64 = 1_000;
@@ -41,7 +42,7 @@ impl Store {
             if waiting >= self.pools().config().limits.stock as i64 {
                 return Ok(made);
             }
-            self.build_schema().await?;
+            self.build_schema(&TenantStep::all()).await?;
             made += 1;
         }
     }
@@ -56,22 +57,38 @@ impl Store {
 
     /// The same under an id that is known already: a tenant that comes back.
     pub async fn build_tenant_as(&self, id: TenantId, slug: &Slug, state: TenantState) -> Result<Arc<Tenant>, Error> {
-        self.build_tenant_of(id, slug, state, &serde_json::json!({})).await
+        self.build_tenant_of((id, slug), state, &serde_json::json!({}), &TenantStep::all()).await
     }
 
-    /// The same, with what is to be known of its origin from the first moment.
-    pub(crate) async fn build_tenant_of(
+    /// A tenant whose schema is made by these steps and no others: for rows of an older version.
+    ///
+    /// # Errors
+    /// `Refused` when there are no steps.
+    pub async fn build_tenant_by(
         &self,
-        id: TenantId,
         slug: &Slug,
         state: TenantState,
-        origin: &serde_json::Value,
+        steps: &[TenantStep],
     ) -> Result<Arc<Tenant>, Error> {
+        let id = TenantId(self.chance().uuid());
+        self.build_tenant_of((id, slug), state, &serde_json::json!({}), steps).await
+    }
+
+    /// The same, with what is to be known of its origin from the first moment. Stock is of the newest version; a schema of
+    /// an older one is made now.
+    pub(crate) async fn build_tenant_of(
+        &self,
+        (id, slug): (TenantId, &Slug),
+        state: TenantState,
+        origin: &serde_json::Value,
+        steps: &[TenantStep],
+    ) -> Result<Arc<Tenant>, Error> {
+        let version = version_of(steps)?;
         loop {
-            if self.claim(id, slug, state, origin).await? {
+            if self.claim((id, slug), state, origin, version).await? {
                 break;
             }
-            self.build_schema().await?;
+            self.build_schema(steps).await?;
         }
         self.registry().forget().await;
         let tenant = self.registry().by_id(id).await?.ok_or(Error::NotFound("tenant"))?;
@@ -83,10 +100,10 @@ impl Store {
 
     async fn claim(
         &self,
-        id: TenantId,
-        slug: &Slug,
+        (id, slug): (TenantId, &Slug),
         state: TenantState,
         origin: &serde_json::Value,
+        version: i32,
     ) -> Result<bool, Error> {
         let connection = self.pools().owner.get().await?;
         let claimed = connection
@@ -97,22 +114,23 @@ impl Store {
                  told AS (SELECT pg_notify('holdfast_registry', ($1::uuid)::text)) \
                  INSERT INTO holdfast.tenant (id, slug, schema_id, shard, version, state, origin) \
                  SELECT $1::uuid, $2, schema_id, shard, version, $3, $5 FROM taken, told",
-                &[&id.0, &slug.as_str(), &state.as_str(), &TENANT_VERSION, origin],
+                &[&id.0, &slug.as_str(), &state.as_str(), &version, origin],
             )
             .await?;
         Ok(claimed == 1)
     }
 
-    /// Makes one schema with its role and puts it into stock, in one transaction.
-    async fn build_schema(&self) -> Result<(), Error> {
+    /// Makes one schema by these steps with its role and puts it into stock, in one transaction.
+    async fn build_schema(&self, taken: &[TenantStep]) -> Result<(), Error> {
+        let version = version_of(taken)?;
         let (shard, login) = self.shard_with_room().await?;
         let schema = SchemaId::draw(self.chance());
         let mut steps = String::new();
         let mut tables = Vec::new();
-        for (_, text) in TENANT_STEPS {
-            steps.push_str(text);
+        for step in taken {
+            steps.push_str(&step.sql);
             steps.push('\n');
-            tables.extend(tables_made(text).into_iter().map(|table| format!("{schema}.{table}")));
+            tables.extend(tables_made(&step.sql).into_iter().map(|table| format!("{schema}.{table}")));
         }
         let tables = tables.join(", ");
         let script = format!(
@@ -120,7 +138,7 @@ impl Store {
              SET LOCAL search_path TO {schema};\n{steps}\n\
              GRANT USAGE ON SCHEMA {schema} TO {schema}; GRANT USAGE, SELECT ON SEQUENCE {schema}.id_seq TO {schema}; \
              GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {schema}; \
-             INSERT INTO holdfast.stock_schema (schema_id, shard, version) VALUES ('{schema}', {shard}, {TENANT_VERSION}); COMMIT"
+             INSERT INTO holdfast.stock_schema (schema_id, shard, version) VALUES ('{schema}', {shard}, {version}); COMMIT"
         );
         let connection = self.pools().owner.get().await?;
         if let Err(error) = connection.client.batch_execute(&script).await {

@@ -157,10 +157,15 @@ async fn move_files(client: &Client, from: &Tenant, to: &Tenant, ready: &[String
 
 /// Sign-ins and newer tokens go along; numbers are never given twice; what was held by points is held no more.
 async fn carry_over(client: &Client, old: &SchemaId, new: &SchemaId) -> Result<(), Error> {
+    let sessions = shared_columns(client, "session", old, new).await?;
+    let tokens = shared_columns(client, "access_token", old, new).await?;
+    let of = |row: &str, columns: &[String]| columns.iter().map(|name| format!("{row}.{name}")).collect::<Vec<_>>();
+    let (from_session, from_token) = (of("s", &sessions).join(", "), of("t", &tokens).join(", "));
+    let (sessions, tokens) = (sessions.join(", "), tokens.join(", "));
     let script = format!(
         "DELETE FROM {new}.session; \
-         INSERT INTO {new}.session SELECT s.* FROM {old}.session s WHERE EXISTS (SELECT 1 FROM {new}.member m WHERE m.id = s.member_id); \
-         INSERT INTO {new}.access_token SELECT t.* FROM {old}.access_token t WHERE EXISTS (SELECT 1 FROM {new}.member m WHERE m.id = t.member_id) ON CONFLICT DO NOTHING; \
+         INSERT INTO {new}.session ({sessions}) SELECT {from_session} FROM {old}.session s WHERE EXISTS (SELECT 1 FROM {new}.member m WHERE m.id = s.member_id); \
+         INSERT INTO {new}.access_token ({tokens}) SELECT {from_token} FROM {old}.access_token t WHERE EXISTS (SELECT 1 FROM {new}.member m WHERE m.id = t.member_id) ON CONFLICT DO NOTHING; \
          SELECT setval('{new}.id_seq', greatest(a.last_value, b.last_value)), setval('{old}.id_seq', greatest(a.last_value, b.last_value)) \
            FROM {old}.id_seq a, {new}.id_seq b; \
          CREATE TEMPORARY TABLE swapped ON COMMIT DROP AS SELECT greatest(a.generation, b.generation) + 1 AS generation \
@@ -170,6 +175,15 @@ async fn carry_over(client: &Client, old: &SchemaId, new: &SchemaId) -> Result<(
          INSERT INTO {old}.change_mark (generation) SELECT generation FROM swapped; INSERT INTO {new}.change_mark (generation) SELECT generation FROM swapped"
     );
     Ok(client.batch_execute(&script).await?)
+}
+
+/// Columns of a table that both have, ready for SQL: the way back from a schema step leads to rows of an older version.
+async fn shared_columns(client: &Client, table: &str, old: &SchemaId, new: &SchemaId) -> Result<Vec<String>, Error> {
+    let of = "SELECT attname FROM pg_catalog.pg_attribute WHERE attnum > 0 AND NOT attisdropped AND attrelid";
+    let sql = format!(
+        "SELECT quote_ident(attname) FROM ({of} = '{old}.{table}'::regclass INTERSECT {of} = '{new}.{table}'::regclass) shared ORDER BY 1"
+    );
+    client.query(&sql, &[]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// The registry, and a fence: a request that was led to the old rows before and writes only now must fail and not be lost.

@@ -49,6 +49,11 @@ impl TenantStep {
     }
 }
 
+/// The version that a schema has after these steps.
+pub(crate) fn version_of(steps: &[TenantStep]) -> Result<i32, Error> {
+    steps.last().map(|step| step.version).ok_or_else(|| Error::Refused("no schema step leads there".to_owned()))
+}
+
 impl Store {
     /// Tenants below `version`, by slug; one query, whatever their number.
     pub async fn tenants_behind(&self, version: i32) -> Result<Vec<Behind>, Error> {

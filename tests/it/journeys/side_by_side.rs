@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use backup::{Backup, KeyDirectory};
+use backup::{Backup, DrillOptions, KeyDirectory, Verdict};
 use objects::{FileStore, ObjectStore};
 use serde_json::json;
 use store::TenantStep;
@@ -85,9 +85,11 @@ fn tenants_of_two_versions_are_served_by_two_servers() {
         store.attach().await.unwrap();
         let files = FileStore::over(ObjectStore::directory(place.path("files")).unwrap());
         let objects = ObjectStore::directory(place.path("store")).unwrap();
-        Backup::new(store, objects, files, KeyDirectory::open(&place.data().join("keys")).unwrap().0)
+        let mut backup = Backup::new(store, objects, files, KeyDirectory::open(&place.data().join("keys")).unwrap().0);
+        backup.steps = one_more().into();
+        backup
     });
-    let report = runtime.block_on(backup.apply_steps(&one_more(), "test")).unwrap();
+    let report = runtime.block_on(backup.apply_steps("test")).unwrap();
     let failed: Vec<_> =
         report.tenants.iter().filter(|one| one.problem.is_some()).map(|one| one.tenant.as_str()).collect();
     assert_eq!((report.tenants.len(), failed), (4, vec!["cherry"]), "{report:?}");
@@ -123,6 +125,13 @@ fn tenants_of_two_versions_are_served_by_two_servers() {
     let versions = database.sql("SELECT slug || ' ' || version FROM holdfast.tenant WHERE slug IN ('apple','berry','cherry','zebra') ORDER BY slug");
     let (old, new) = (store::TENANT_VERSION, store::TENANT_VERSION + 1);
     assert_eq!(versions, format!("apple {new}\nberry {old}\ncherry {old}\nzebra {new}"));
+    // a point from before the step is proven on the version after it
+    let options = DrillOptions {
+        faults: Vec::new(),
+        ..DrillOptions::full(env!("CARGO_BIN_EXE_holdfast").into(), place.path("reports"))
+    };
+    let drill = runtime.block_on(backup.drill(&before.point, &options)).unwrap();
+    assert_eq!(drill.verdict, Verdict::Pass, "{:?}", drill.differences);
     println!("{} answers, {at_swap} of berry refused while it was swapped", all.len());
     servers.into_iter().for_each(super::process::Service::stop);
 }

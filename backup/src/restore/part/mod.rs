@@ -86,6 +86,7 @@ impl Backup {
         run.tell("reading the point back", 0.0);
         let opened = run.unless_cancelled(self.open_point(&self.source(), point)).await?;
         opened.must_be_of_a_tenant()?;
+        opened.must_be_known(self.newest_version())?;
         if opened.clear.tenant != tenant.id {
             return Err(Error::Refused(format!("point {point} is not of tenant {slug} but of {}", opened.clear.slug)));
         }
