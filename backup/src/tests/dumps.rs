@@ -98,7 +98,7 @@ async fn archiving_is_seen(folder: &Path, lab: &Lab) {
     let run = |sql: &str| {
         let mut command = Command::new("psql");
         command.arg("-h").arg(&address.socket_dir).args(["-p", &address.port.to_string(), "-U", &address.superuser]);
-        assert!(command.args(["-qXd", "postgres", "-c", sql]).status().unwrap().success());
+        assert!(command.args(["-qXo", "/dev/null", "-d", "postgres", "-c", sql]).status().unwrap().success());
     };
     let store = Store::connect(config).await.unwrap();
     run("CREATE TABLE noise AS SELECT 1 AS one");
