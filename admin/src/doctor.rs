@@ -253,6 +253,8 @@ mod tests {
             checksums: true,
             extensions: vec!["pg_trgm".to_owned()],
             clock: NOW,
+            may_vacuum_catalogues: true,
+            catalogues_vacuumed: Some(3600),
         }
     }
 
@@ -271,7 +273,7 @@ mod tests {
         let good = of_server(&facts(), CONTROL_VERSION, NOW + 5);
         assert_eq!(verdict(&good), Code::Ok, "{good:?}");
         type Change = fn(&mut ServerFacts);
-        let rungs: [(Change, &str, &str); 10] = [
+        let rungs: [(Change, &str, &str); 11] = [
             (|f| f.version = 140_012, "failed: server version", "15 to 18"),
             (|f| f.version = 190_000, "failed: server version", "15 to 18"),
             (|f| f.may_create_roles = false, "failed: role rights", "CREATEROLE"),
@@ -286,6 +288,11 @@ mod tests {
             ),
             (|f| f.extensions.clear(), "degraded: extensions", "CREATE EXTENSION pg_trgm"),
             (|f| f.clock = NOW - 6, "degraded: clock", "NTP"),
+            (
+                |f| (f.may_vacuum_catalogues, f.catalogues_vacuumed) = (false, None),
+                "degraded: catalogues",
+                "vacuumdb --analyze",
+            ),
         ];
         for (change, expected, next) in rungs {
             let (told, advice) = rung(change);
