@@ -1,5 +1,7 @@
 //! The whole appliance comes back from a store and the escrow sheet.
 
+use std::path::Path;
+
 use domain::chance::Chance;
 use domain::tenant::TenantState;
 use jobs::Runner;
@@ -10,7 +12,7 @@ use tokio::sync::watch;
 use super::Lab;
 use crate::keys::{KeyDirectory, read_sheet};
 use crate::snapshot::PointOptions;
-use crate::{Backup, Error, RestoreOptions};
+use crate::{Backup, Error, RestoreOptions, TenantBack};
 
 pub(super) fn options() -> PointOptions {
     PointOptions { trigger: "command", actor: "command".to_owned(), markdown: false }
@@ -109,6 +111,71 @@ async fn an_appliance_comes_back_with_its_tenants_and_what_it_remembers() {
 
     let twice = place.restore_instance("command", |_| ()).await.unwrap_err();
     assert!(matches!(&twice, Error::Refused(what) if what.contains("empty database")), "{twice}");
+}
+
+/// Another process at the same machine: nothing is remembered but what lies in the database and in files.
+async fn process_at(place: Backup, sheet: &Path) -> Backup {
+    let store = store::Store::connect(place.store.config().clone()).await.unwrap();
+    store.attach().await.unwrap();
+    Backup::new(store, place.objects, place.files, place.keys).with_sheet(read_sheet(sheet).unwrap())
+}
+
+/// A restore of the appliance whose process is killed as soon as `when` is there: all of it ends where it is.
+async fn killed(place: &Backup, sheet: &Path, when: impl AsyncFn() -> bool, told: fn(&TenantBack)) {
+    let doomed = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (place, sheet) = (place.clone(), sheet.to_owned());
+    let running = doomed.spawn(async move {
+        let process = process_at(place, &sheet).await;
+        process.restore_instance("command", told).await.map(drop)
+    });
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !running.is_finished() && !when().await {
+        assert!(std::time::Instant::now() < limit, "the restore went on for a minute");
+        tokio::task::yield_now().await;
+    }
+    doomed.shutdown_background();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_of_the_appliance_that_is_killed_twice_goes_on_with_those_that_are_missing() {
+    let lab = Lab::new().await;
+    lab.fill(9, &Chance::seeded(63)).await;
+    lab.point().await;
+    for slug in ["apple", "berry", "cherry", "zebra"] {
+        lab.backup.store.build_tenant(&slug.parse().unwrap(), TenantState::Active).await.unwrap();
+        lab.point_of(slug).await;
+    }
+    lab.backup.take_control_point(&options()).await.unwrap();
+    let place = empty_machine(&lab, "killed").await;
+    let sheet = lab.folder.path().join("sheet");
+
+    // once when the control plane has come back, once when the first tenant has
+    killed(&place, &sheet, async || !place.store.returning().await.unwrap().is_empty(), |_| ()).await;
+    assert!(!place.store.returning().await.unwrap().is_empty(), "it had ended before it was killed");
+    killed(&place, &sheet, async || false, |_| panic!("killed")).await;
+    let missing = place.store.returning().await.unwrap().len();
+    assert!((1..5).contains(&missing), "{missing} are missing");
+
+    let process = process_at(place, &sheet).await;
+    let report = process.restore_instance("command", |_| ()).await.unwrap();
+    assert!(report.control_point.is_none() && report.warnings[0].contains("carried on"), "{report:?}");
+    assert!(report.tenants.iter().all(|one| one.problem.is_none()), "{report:?}");
+    assert_eq!(report.tenants.len(), missing);
+    let tenants = control_rows(&process, "tenant", "slug, state").await;
+    assert_eq!(tenants, ["apple|active", "berry|active", "cherry|active", "team|active", "zebra|active"]);
+    let team = store::TenantScope::for_command(process.tenant("team").await.unwrap(), "test");
+    let counts = "SELECT concat_ws(' ', (SELECT count(*) FROM note), (SELECT count(*) FROM attachment))";
+    let counts: String = process.store.begin(&team).read_once(counts, &[]).await.unwrap()[0].get(0);
+    assert_eq!(counts, "9 2");
+    let stray = "SELECT count(*) FROM pg_namespace n WHERE n.nspname ~ '^t_[a-z0-9]{13}$' \
+                 AND n.nspname NOT IN (SELECT schema_id FROM holdfast.tenant UNION ALL SELECT schema_id FROM holdfast.stock_schema)";
+    let stray: i64 = superuser_of(&process).await.query_one(stray, &[]).await.unwrap().get(0);
+    assert_eq!(stray, 0, "what was half there is gone");
+    let events = control_rows(&process, "audit_event", "event, object").await;
+    let noted = |what: &str| events.iter().filter(|one| one.starts_with(what)).count();
+    assert_eq!((noted("tenant.returned"), noted("instance.restored")), (5, 1), "each once: {events:?}");
+    let twice = process.restore_instance("command", |_| ()).await.unwrap_err();
+    assert!(matches!(&twice, Error::Refused(_)), "{twice}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,9 +65,14 @@ async fn every_event_arrives_once_taken_in_order_whoever_is_killed() {
     for content in ["two", "three"] {
         must(&http, &token, "PATCH", "/api/v1/memos/hooked", Some(&json!({"content": content})));
     }
-    // A copy of the workspace, with the same messages waiting, stays quiet.
+    // A copy of the workspace, with the same messages waiting, stays quiet, whoever asks for them.
     installation.must(&["backup", "run", "--tenant", "team"]);
     installation.must(&["restore", "run", "latest", "--tenant", "team", "--as", "copy"]);
+    let client = installation.database.superuser().await;
+    let ask = "INSERT INTO holdfast.job (kind, tenant_id, payload) SELECT 'webhook', c.id, \
+        jsonb_build_object('tenant', c.id, 'id', j.payload->'id') FROM holdfast.job j, holdfast.tenant c \
+        WHERE j.kind = 'webhook' AND c.slug = 'copy'";
+    assert_eq!(client.execute(ask, &[]).await.unwrap(), 3);
 
     let worker = installation.work("webhook");
     let patience = Duration::from_secs(60);
@@ -82,6 +87,13 @@ async fn every_event_arrives_once_taken_in_order_whoever_is_killed() {
     assert!(all.iter().all(|one| is_signed(one, secret)), "{all:#?}");
     assert_eq!(all[0].json()["memo"]["visibility"], 1);
     assert_eq!(all[0].json()["creator"], "users/ann");
+    let skipped = "SELECT count(*) FROM holdfast.job j JOIN holdfast.tenant c ON c.id = j.tenant_id AND c.slug = 'copy' \
+        WHERE j.kind = 'webhook' AND j.state = 'done' AND j.result->>'skipped' = 'the tenant is quiet'";
+    let began = std::time::Instant::now();
+    while client.query_one(skipped, &[]).await.unwrap().get::<_, i64>(0) < 3 {
+        assert!(began.elapsed() < patience, "the copy's messages are looked at and not sent");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 
     // The worker is killed while the receiver, which has read everything, has not answered yet.
     sink.behave(Mode::Hold);
@@ -95,12 +107,21 @@ async fn every_event_arrives_once_taken_in_order_whoever_is_killed() {
     assert_eq!(all[7].header("webhook-id"), held[6].header("webhook-id"));
 
     let schema = installation.must(&["tenant", "show", "team"])["schema"].as_str().unwrap().to_owned();
-    let client = installation.database.superuser().await;
     let sql = format!("SELECT state, attempts FROM {schema}.webhook_delivery ORDER BY id");
     let log: Vec<(String, i32)> =
         client.query(sql.as_str(), &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
     assert_eq!(log, [2, 2, 2, 2].map(|tries| ("delivered".to_owned(), tries)), "the log shows it");
     println!("webhooks: 4 events, {} tries, each event under one id, in order", all.len());
+
+    // Once the copy is opened, it tells what happens in it, to the same receiver.
+    installation.must(&["tenant", "open", "copy"]);
+    let copy = server.by_path("copy");
+    let (token, _) = copy.sign_in(OWNER.0, OWNER.1);
+    must(&copy, &token, "POST", "/api/v1/memos?memoId=opened", Some(&json!({"content": "from the copy"})));
+    let of_copy =
+        |received: &[Received]| taken(received).iter().filter(|one| **one == told("created", "from the copy")).count();
+    let all = sink.wait("what happened in the opened copy", patience, |received| of_copy(received) > 0);
+    assert_eq!(of_copy(&all), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

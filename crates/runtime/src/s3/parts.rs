@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use s3s::dto::{CompletedPart, ETag, Timestamp};
-use s3s::{S3Result, s3_error};
+use s3s::{S3Error, S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
@@ -65,7 +65,7 @@ impl Disk {
         }
         let path = self.upload(bucket, key, id)?.join(part_name(number));
         let facts = draft.as_file().metadata().map_err(|e| failed(&path, e))?;
-        draft.persist(&path).map_err(|e| failed(&path, e.error))?;
+        draft.persist(&path).map_err(|e| gone_or_failed(&path, e.error))?;
         Ok(Facts::from(&facts).etag)
     }
 
@@ -117,13 +117,13 @@ impl Disk {
             io::copy(&mut file, draft.as_file_mut()).map_err(|e| failed(&path, e))?;
         }
         let facts = self.publish(draft, bucket, key, condition)?;
-        fs::remove_dir_all(&folder).map_err(|e| failed(&folder, e))?;
+        discard(&folder)?;
         Ok(facts)
     }
 
     pub(super) fn abort_upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<()> {
         let folder = self.upload(bucket, key, id)?;
-        fs::remove_dir_all(&folder).map_err(|e| failed(&folder, e))
+        discard(&folder)
     }
 
     /// The unfinished uploads of a bucket whose keys begin with `prefix`, by key.
@@ -145,6 +145,21 @@ impl Disk {
         found.sort_unstable_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
         Ok(found)
     }
+}
+
+/// Takes an upload away as a whole: a part that arrives meanwhile finds it gone, and does not stay behind in half of it.
+fn discard(folder: &Path) -> S3Result<()> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    // no upload has such a name
+    let aside = folder.with_file_name(format!("gone-{name}"));
+    fs::rename(folder, &aside).map_err(|e| gone_or_failed(folder, e))?;
+    // a part may still have been on its way into the folder when that got its new name
+    fs::remove_dir_all(&aside).or_else(|_| fs::remove_dir_all(&aside)).map_err(|e| failed(&aside, e))
+}
+
+/// What is not there any more was aborted or completed by somebody else.
+fn gone_or_failed(path: &Path, error: io::Error) -> S3Error {
+    if is_absence(&error) { s3_error!(NoSuchUpload) } else { failed(path, error) }
 }
 
 fn part_name(number: i32) -> String {
