@@ -161,8 +161,8 @@ pub fn of_archiving(seen: &WalArchiving) -> Finding {
     if !seen.on {
         return Finding::ok(CHECK, "off: nothing keeps the write-ahead log beside us");
     }
-    let told = format!("{} {}", seen.command, seen.library).to_lowercase();
-    let by = ARCHIVERS.iter().find(|(word, _)| told.contains(word)).map_or("a command or library", |(_, name)| *name);
+    let told = format!("{} {}", seen.command, seen.module).to_lowercase();
+    let by = ARCHIVERS.iter().find(|(word, _)| told.contains(word)).map_or("a command or module", |(_, name)| *name);
     let age = seen.last_archived_seconds.map_or_else(
         || "no segment was handed on yet".to_owned(),
         |seconds| format!("the last of {} segments was handed on {} ago", seen.archived, span(seconds)),
@@ -176,7 +176,7 @@ pub fn of_archiving(seen: &WalArchiving) -> Finding {
             "look at the server's log and mend archive_command: until then the log fills the database's disk",
         );
     }
-    if seen.command.is_empty() && seen.library.is_empty() {
+    if seen.command.is_empty() && seen.module.is_empty() {
         return Finding::degraded(
             CHECK,
             "on, and neither archive_command nor archive_library is set, as far as our role may see",

@@ -14,10 +14,8 @@ use time::{Duration, OffsetDateTime};
 use crate::context::Backup;
 use crate::error::Error;
 use crate::keys::{Signature, Signer};
+use crate::retention::MANY;
 use crate::snapshot::rfc3339;
-
-/// Dumps and points looked at.
-const MANY: u64 = 1_000_000;
 
 /// What was done, as it is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -175,6 +175,7 @@ impl Handler for Prunes {
                 "removed": report.removed.len(),
                 "kept": report.kept.len(),
                 "dumps_removed": report.dumps_removed.len(),
+                "dumps_removed": report.dumps_removed.len(),
                 "dumps_kept": report.dumps_kept.len(),
                 "swept": report.swept,
                 "warnings": report.warnings,

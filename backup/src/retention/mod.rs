@@ -5,7 +5,7 @@ mod dumps;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::id::TenantId;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use objects::{ObjectStore, keys as layout};
 use serde::Serialize;
 use serde_json::json;
@@ -26,7 +26,7 @@ const YOUNG: Duration = Duration::hours(24);
 /// Points removed at the same time.
 const TOGETHER: usize = 4;
 /// Points looked at per tenant.
-const MANY: u64 = 1_000_000;
+pub(crate) const MANY: u64 = 1_000_000;
 
 /// What `backup prune` tells.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -136,13 +136,10 @@ impl Backup {
                 removals.push(self.remove_point(tenant, row, actor).boxed());
             }
             self.shown.begin("removing points", Some(removals.len() as u64));
-            let mut removals = futures_util::stream::iter(removals).buffer_unordered(TOGETHER);
-            while let Some(removed) = removals.next().await {
-                self.shown.advance(1);
-                removed?;
-            }
-            drop(removals);
+            let removals = futures_util::stream::iter(removals).buffer_unordered(TOGETHER);
+            let removed = removals.inspect(|_| self.shown.advance(1)).try_collect::<()>().await;
             self.shown.end();
+            removed?;
             self.sweep(tenant, report).await?;
         }
         Ok(())

@@ -49,8 +49,8 @@ pub struct WalArchiving {
     pub on: bool,
     /// `archive_command`; empty where none is set or it is not shown to our role. May hold secrets.
     pub command: String,
-    /// `archive_library`.
-    pub library: String,
+    /// The archive module, `archive_library`.
+    pub module: String,
     /// Segments handed on since the server's statistics began.
     pub archived: i64,
     /// How long ago the last one was.
@@ -118,14 +118,14 @@ impl Store {
         asked.ok()?.try_get::<_, String>(0).ok().map(std::path::PathBuf::from)
     }
 
-    /// Asks how the server hands its write-ahead log on, by `archive_command` or a library: what is beside us.
+    /// Asks how the server hands its write-ahead log on, by `archive_command` or a module: what is beside us.
     pub async fn wal_archiving(&self) -> Result<WalArchiving, Error> {
         let connection = self.pools().owner.get().await?;
         let row = connection.client.query_one(ARCHIVING, &[]).await?;
         Ok(WalArchiving {
             on: row.try_get(0)?,
             command: row.try_get(1)?,
-            library: row.try_get(2)?,
+            module: row.try_get(2)?,
             archived: row.try_get(3)?,
             last_archived_seconds: row.try_get(4)?,
             failed: row.try_get(5)?,

@@ -129,7 +129,8 @@ impl Store {
             .collect()
     }
 
-    /// Makes the empty schema of a tenant that comes back, of the version that these steps lead to; what an interrupted try left of it goes first.
+    /// Makes the empty schema of a tenant that comes back, of the version that these steps lead to; what an interrupted try left
+    /// of it goes first.
     pub async fn build_returning(&self, tenant: &Returning, steps: &[TenantStep]) -> Result<Arc<Tenant>, Error> {
         let slug: Slug = tenant.slug.parse().map_err(|_| Error::Corrupt {
             table: "tenant_return",

@@ -1,6 +1,8 @@
 //! A progress line on stderr, or nothing at all.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::Write;
+
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// How far a long run is. Ends, and leaves the screen, when dropped.
 #[derive(Debug)]
@@ -16,13 +18,15 @@ impl Progress {
 
     pub(super) fn drawn(what: &str, total: Option<u64>) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-        let template = if total.is_some() {
-            "{msg} {wide_bar} {human_pos}/{human_len} {eta}"
-        } else {
-            "{spinner} {msg} {human_pos}"
-        };
+        let template =
+            if total.is_some() { "{msg} {wide_bar} {human_pos}/{human_len} {eta}" } else { "{spinner} {msg} {done}" };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            // what is not counted shows no number
+            bar.set_style(style.with_key("done", |state: &ProgressState, out: &mut dyn Write| {
+                if state.pos() > 0 {
+                    let _ = write!(out, "{}", HumanCount(state.pos()));
+                }
+            }));
         }
         bar.set_message(what.to_owned());
         Self { bar }
