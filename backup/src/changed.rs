@@ -1,18 +1,21 @@
 //! Points without a schedule: of what has changed, every few seconds one question for all tenants together; and once a day of
 //! every tenant, with everything in it.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use domain::clock::Clock;
 use domain::id::TenantId;
 use jobs::{BackupTenant, Failure, Trigger, enqueue};
-use store::Store;
+use store::{Changed, Store};
 use time::OffsetDateTime;
 
 use crate::snapshot::CONTROL_POINT;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(5);
+/// Who was not written to since the look before is quiet; looks are [`LOOK`] apart, give or take.
+const QUIET: Duration = Duration::from_secs(4);
 /// A point is not taken again before this many times the time that the last one took: a large tenant written all the time
 /// must not keep the worker and the store busy with itself alone.
 const REST: f64 = 10.0;
@@ -50,9 +53,10 @@ pub async fn pick_up_nightly(store: &Store, clock: &Clock) -> Result<usize, Fail
 pub async fn pick_up_changed(store: Store, clock: Clock, after: Duration) {
     let mut ticks = tokio::time::interval(LOOK.min(after));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looks = Looks::default();
     loop {
         ticks.tick().await;
-        if let Err(error) = pick_up_once(&store, &clock, after).await {
+        if let Err(error) = pick_up_once(&store, &clock, after, &mut looks).await {
             tracing::warn!(%error, "changed tenants cannot be found");
         }
         if let Err(error) = pick_up_control(&store, &clock).await {
@@ -61,17 +65,39 @@ pub async fn pick_up_changed(store: Store, clock: Clock, after: Duration) {
     }
 }
 
-/// Asks for a point of each tenant whose oldest unheld change is older than `after`. Tenants with a schedule of their own
-/// are left to it. Returns how many were asked for.
-pub async fn pick_up_once(store: &Store, clock: &Clock, after: Duration) -> Result<usize, Failure> {
+/// How often each changed tenant had been written to when it was looked, and since when it is so.
+#[derive(Debug, Default)]
+pub struct Looks(HashMap<TenantId, (i64, OffsetDateTime)>);
+
+impl Looks {
+    /// Takes a look; those that nobody has written to for a while.
+    fn quiet(&mut self, all: &[Changed], now: OffsetDateTime) -> HashSet<TenantId> {
+        let present: HashSet<TenantId> = all.iter().map(|changed| changed.tenant).collect();
+        self.0.retain(|tenant, _| present.contains(tenant));
+        let quiet = all.iter().filter(|changed| {
+            let seen = self.0.entry(changed.tenant).or_insert((changed.written, now));
+            if seen.0 != changed.written {
+                *seen = (changed.written, now);
+            }
+            now - seen.1 >= QUIET
+        });
+        quiet.map(|changed| changed.tenant).collect()
+    }
+}
+
+/// Asks for a point of each tenant whose oldest unheld change is older than `after`, or that has become quiet. Tenants with a
+/// schedule of their own are left to it. Returns how many were asked for.
+pub async fn pick_up_once(store: &Store, clock: &Clock, after: Duration, looks: &mut Looks) -> Result<usize, Failure> {
     let (now, control) = (clock.now(), store.control());
     let schedules = control.list_schedules().await?;
     let mut asked = 0;
-    for changed in store.changed_tenants().await? {
+    let all = store.changed_tenants().await?;
+    let quiet = looks.quiet(&all, now);
+    for changed in all {
         let scheduled = schedules.iter().any(|schedule| {
             schedule.kind == "backup" && !schedule.paused && schedule.tenant.is_none_or(|id| id == changed.tenant)
         });
-        if scheduled || now - changed.since < after {
+        if scheduled || (now - changed.since < after && !quiet.contains(&changed.tenant)) {
             continue;
         }
         let newest = control.newest_point(changed.tenant, &[]).await?;

@@ -32,7 +32,7 @@ mod upgrade;
 pub mod verify;
 mod work;
 
-pub use changed::{keep_nightly, pick_up_changed, pick_up_control, pick_up_nightly, pick_up_once};
+pub use changed::{Looks, keep_nightly, pick_up_changed, pick_up_control, pick_up_nightly, pick_up_once};
 pub use compare::TableResult;
 pub use context::Backup;
 pub use copies::{CopyReport, keep_copies};

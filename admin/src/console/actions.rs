@@ -61,8 +61,8 @@ pub(super) async fn ask<K: Kind>(
 ) -> Result<Option<i64>> {
     let once = message.once_key();
     let payload = serde_json::to_value(message).map_err(Error::internal)?;
-    let job =
-        NewJob { kind: K::NAME, tenant: message.tenant(), payload, once_key: once.as_deref(), max_attempts: K::TRIES };
+    let (tenant, once_key) = (message.tenant(), once.as_deref());
+    let job = NewJob { kind: K::NAME, tenant, payload, once_key, max_attempts: K::TRIES, not_before: None };
     let actor = visit.operator.audit_actor();
     let tx = admin.store.control().begin().await?;
     let added = tx.enqueue(&job).await?;

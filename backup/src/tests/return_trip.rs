@@ -226,15 +226,57 @@ async fn a_store_whose_times_are_other_than_ours_stops_retention() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changed_tenants_are_found_and_unchanged_ones_are_not() {
     let (lab, _) = lab(3).await;
-    let (store, clock) = (&lab.backup.store, Clock::System);
+    let (store, clock, mut looks) = (&lab.backup.store, Clock::System, crate::Looks::default());
     let other = store.build_tenant(&"other".parse().unwrap(), TenantState::Active).await.unwrap();
-    assert_eq!(crate::pick_up_once(store, &clock, Duration::ZERO).await.unwrap(), 0);
+    assert_eq!(crate::pick_up_once(store, &clock, Duration::ZERO, &mut looks).await.unwrap(), 0);
     let mut tx = store.begin(&TenantScope::for_request(other.clone()));
     tx.touch().await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(crate::pick_up_once(store, &clock, Duration::from_secs(60)).await.unwrap(), 0, "not old enough");
-    assert_eq!(crate::pick_up_once(store, &clock, Duration::ZERO).await.unwrap(), 1);
-    assert_eq!(crate::pick_up_once(store, &clock, Duration::ZERO).await.unwrap(), 0, "asked for once");
+    assert_eq!(
+        crate::pick_up_once(store, &clock, Duration::from_secs(60), &mut looks).await.unwrap(),
+        0,
+        "not old enough"
+    );
+    assert_eq!(crate::pick_up_once(store, &clock, Duration::ZERO, &mut looks).await.unwrap(), 1);
+    assert_eq!(crate::pick_up_once(store, &clock, Duration::ZERO, &mut looks).await.unwrap(), 0, "asked for once");
     let jobs = store.control().list_jobs(&["backup".to_owned()], Some(other.id), 10).await.unwrap();
     assert_eq!(jobs.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_become_quiet_does_not_wait_for_the_age_of_a_change() {
+    let (lab, _) = lab(3).await;
+    let (store, tenant) = (&lab.backup.store, lab.tenant.id);
+    let long = Duration::from_secs(600);
+    let begun = Clock::System.seconds();
+    let mut looks = crate::Looks::default();
+    let mut look =
+        async |after: i64| crate::pick_up_once(store, &Clock::fixed(begun + after), long, &mut looks).await.unwrap();
+    let write = async || {
+        let before = store.changed_tenants().await.unwrap();
+        let before = before.first().map_or(-1, |changed| changed.written);
+        let mut tx = store.begin(&TenantScope::for_request(lab.tenant.clone()));
+        tx.touch().await.unwrap();
+        tx.commit().await.unwrap();
+        let superuser = lab.database.superuser().await;
+        let schema = &lab.tenant.schema;
+        superuser.execute(&format!("UPDATE {schema}.note SET updated_ts = updated_ts + 1"), &[]).await.unwrap();
+        drop(superuser);
+        // the count is told when a connection has nothing else to do
+        for _ in 0..400 {
+            let now = store.changed_tenants().await.unwrap();
+            if now.iter().any(|changed| changed.tenant == tenant && changed.written > before) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("Postgres does not count what was written");
+    };
+    write().await;
+    assert_eq!(look(0).await, 0, "seen for the first time");
+    write().await;
+    assert_eq!(look(5).await, 0, "written to since");
+    assert_eq!(look(7).await, 0, "not for long enough");
+    assert_eq!(look(10).await, 1, "quiet, though its oldest change is young");
+    assert_eq!(look(15).await, 0, "asked for once");
 }

@@ -8,6 +8,7 @@ mod cron;
 mod message;
 mod runner;
 mod schedule;
+mod spread;
 #[cfg(test)]
 mod tests;
 

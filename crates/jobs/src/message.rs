@@ -173,6 +173,9 @@ pub struct EachTenant {
     pub kind: String,
     /// Who asked.
     pub trigger: Trigger,
+    /// Over so many milliseconds the tenants are spread, from when it was due.
+    #[serde(default)]
+    pub span: i64,
 }
 
 impl Kind for EachTenant {

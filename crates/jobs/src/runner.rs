@@ -10,10 +10,12 @@ use serde_json::Value;
 use store::Store;
 use store::control::cancel::Hold;
 use store::control::jobs::{JobRow, NewJob};
+use time::OffsetDateTime;
 use tokio::sync::{Semaphore, watch};
 
 use crate::context::{Context, Held};
-use crate::message::{EachTenant, Kind, kind};
+use crate::message::{EachTenant, Kind, Trigger, kind};
+use crate::spread::wait_of;
 
 /// Seconds a job is held without a sign of life.
 const LEASE: i64 = 30;
@@ -276,6 +278,13 @@ impl Handler for Each {
                     continue;
                 }
                 let payload = serde_json::json!({ "tenant": tenant.id, "trigger": message.trigger });
+                // by when it was due: a run that is caught up waits for nothing
+                let not_before = match message.trigger {
+                    Trigger::Schedule { schedule, due } => OffsetDateTime::from_unix_timestamp(due)
+                        .ok()
+                        .map(|due| due + wait_of(schedule, tenant.id, time::Duration::milliseconds(message.span))),
+                    _ => None,
+                };
                 let once = format!("{}:{}", message.kind, tenant.id);
                 let new = NewJob {
                     kind: &message.kind,
@@ -283,6 +292,7 @@ impl Handler for Each {
                     payload,
                     once_key: Some(&once),
                     max_attempts: 3,
+                    not_before,
                 };
                 asked += i64::from(store.control().enqueue(&new).await?.is_some());
             }
@@ -295,7 +305,7 @@ impl Handler for Each {
 pub async fn enqueue<K: Kind>(store: &Store, message: &K) -> Result<Option<i64>, Failure> {
     let once = message.once_key();
     let payload = serde_json::to_value(message)?;
-    let new =
-        NewJob { kind: K::NAME, tenant: message.tenant(), payload, once_key: once.as_deref(), max_attempts: K::TRIES };
+    let (tenant, once_key) = (message.tenant(), once.as_deref());
+    let new = NewJob { kind: K::NAME, tenant, payload, once_key, max_attempts: K::TRIES, not_before: None };
     Ok(store.control().enqueue(&new).await?)
 }

@@ -13,6 +13,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::cron::Cron;
 use crate::message::kind;
+use crate::spread::span_of;
 
 /// Later than this after its due time, a run is a catch-up.
 const LATE: Duration = Duration::from_secs(5);
@@ -97,21 +98,30 @@ async fn run_due(
         tx.note_missed(schedule.id, &missed, until).await?;
     }
     let outcome = if now - due > LATE || due != schedule.next_at { "caught_up" } else { "enqueued" };
-    let job = enqueue(tx, schedule, due).await?;
-    tx.note_run(schedule.id, due, outcome, job).await?;
     let next = next.unwrap_or(due + Duration::from_secs(366 * 24 * 3600));
+    let job = enqueue(tx, schedule, due, span_of(next - due)).await?;
+    tx.note_run(schedule.id, due, outcome, job).await?;
     tx.set_next(schedule.id, next).await?;
     Ok(job.is_some())
 }
 
-async fn enqueue(tx: &ControlTx, schedule: &ScheduleRow, due: OffsetDateTime) -> Result<Option<i64>, store::Error> {
+async fn enqueue(
+    tx: &ControlTx,
+    schedule: &ScheduleRow,
+    due: OffsetDateTime,
+    span: time::Duration,
+) -> Result<Option<i64>, store::Error> {
     let trigger = json!({ "by": "schedule", "schedule": schedule.id, "due": due.unix_timestamp() });
     let once = format!("schedule:{}:{}", schedule.id, due.unix_timestamp());
     let (kind, payload) = match (schedule.kind.as_str(), schedule.tenant) {
         ("dump", _) => (kind::DUMP, json!({ "trigger": trigger })),
         ("prune", _) => (kind::PRUNE, json!({ "trigger": trigger })),
         (kind, Some(tenant)) => (kind, json!({ "tenant": tenant, "trigger": trigger })),
-        (kind, None) => (kind::EACH, json!({ "kind": kind, "trigger": trigger })),
+        (kind, None) => {
+            let span = i64::try_from(span.whole_milliseconds()).unwrap_or_default();
+            (kind::EACH, json!({ "kind": kind, "trigger": trigger, "span": span }))
+        }
     };
-    tx.enqueue(&NewJob { kind, tenant: schedule.tenant, payload, once_key: Some(&once), max_attempts: 3 }).await
+    let (tenant, once_key) = (schedule.tenant, Some(once.as_str()));
+    tx.enqueue(&NewJob { kind, tenant, payload, once_key, max_attempts: 3, not_before: None }).await
 }

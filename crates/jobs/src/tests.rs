@@ -150,7 +150,7 @@ async fn a_run_can_be_cancelled_until_its_point_of_no_return() {
     let store = database.store().await;
     let ask = async |kind: &str, settles: bool| {
         let payload = json!({ "settles": settles });
-        let new = NewJob { kind, tenant: None, payload, once_key: None, max_attempts: 1 };
+        let new = NewJob { kind, tenant: None, payload, once_key: None, max_attempts: 1, not_before: None };
         store.control().enqueue(&new).await.unwrap().unwrap()
     };
     let waiting = ask(kind::VERIFY, false).await;
@@ -175,6 +175,80 @@ async fn a_run_can_be_cancelled_until_its_point_of_no_return() {
     assert_eq!(cancel(&store, settled).await, Cancelling::TooLate);
     may_end.send(true).unwrap();
     assert_eq!(reaches(&store, settled, "its end", |row| row.state != "running").await.state, "done");
+    stop.send(true).unwrap();
+    running.await.unwrap();
+}
+
+/// What a schedule asks of all tenants: when each is to begin, by the tenants' slugs.
+async fn asked_at(database: &TestDatabase) -> Vec<(String, i64)> {
+    let sql = "SELECT t.slug, (extract(epoch FROM j.run_at) * 1000)::bigint FROM holdfast.job j \
+               JOIN holdfast.tenant t ON t.id = j.tenant_id WHERE j.kind = 'backup' AND j.state = 'queued' ORDER BY t.slug";
+    let rows = database.superuser().await.query(sql, &[]).await.unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_of_all_tenants_is_spread_and_what_is_caught_up_is_not() {
+    let database = TestDatabase::create().await;
+    let store = database.store().await;
+    for number in 0..6 {
+        let slug = format!("team-{number}").parse().unwrap();
+        store.build_tenant(&slug, domain::tenant::TenantState::Active).await.unwrap();
+    }
+    // every hour: a tenth would be six minutes, five are the most. The next full hour, so that nobody begins before we have looked
+    let hour = OffsetDateTime::now_utc().unix_timestamp() / 3600 + 1;
+    let due = OffsetDateTime::from_unix_timestamp(hour * 3600).unwrap();
+    let schedule = store.control().set_schedule("backup", None, "0 0 * * * *", due).await.unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(Runner::new(store.clone(), Vec::new(), 1, &Chance::System).run(stopped));
+    let six = async || {
+        for _ in 0..600 {
+            let all = asked_at(&database).await;
+            if all.len() == 6 {
+                return all;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("not every tenant was asked");
+    };
+    let ask = async |due: OffsetDateTime| {
+        let trigger = json!({ "by": "schedule", "schedule": schedule.id, "due": due.unix_timestamp() });
+        let payload = json!({ "kind": "backup", "trigger": trigger, "span": 300_000 });
+        let new = NewJob { kind: kind::EACH, tenant: None, payload, once_key: None, max_attempts: 3, not_before: None };
+        store.control().enqueue(&new).await.unwrap().unwrap()
+    };
+    assert_eq!(enqueue_due(&store, due).await.unwrap(), 1);
+    let first = six().await;
+    let began = due.unix_timestamp() * 1000;
+    assert!(first.iter().all(|(_, at)| (began..began + 300_000).contains(at)), "{began}: {first:?}");
+    let apart: std::collections::BTreeSet<i64> = first.iter().map(|(_, at)| *at).collect();
+    assert!(apart.len() == 6 && apart.last().unwrap() - apart.first().unwrap() > 30_000, "{first:?}");
+    // asked once more, as after a crash: nobody twice, nobody moved
+    let again = ask(due).await;
+    reaches(&store, again, "the second asking", |row| row.state == "done").await;
+    assert_eq!(six().await, first);
+
+    // an operator who asks for one does not wait for its turn, and takes it
+    let message = crate::BackupTenant {
+        tenant: store.registry().by_slug("team-3").await.unwrap().unwrap().id,
+        trigger: crate::Trigger::Operator { name: "olga".to_owned() },
+    };
+    let hers = crate::enqueue(&store, &message).await.unwrap().expect("asked for, and it is to come about now");
+    let row = store.control().find_job(hers).await.unwrap().unwrap();
+    assert_eq!(row.payload["trigger"]["by"], "operator");
+    let now = OffsetDateTime::now_utc().unix_timestamp() * 1000 + 1000;
+    let moved = six().await;
+    assert!(
+        moved[3].1 <= now && moved.iter().zip(&first).filter(|(one, other)| one != other).count() == 1,
+        "{moved:?}"
+    );
+    assert_eq!(crate::enqueue(&store, &message).await.unwrap(), None, "once");
+
+    // what was missed while nobody was there begins at once, whatever the span
+    database.superuser().await.execute("DELETE FROM holdfast.job", &[]).await.unwrap();
+    ask(due - time::Duration::hours(3)).await;
+    let caught_up = six().await;
+    assert!(caught_up.iter().all(|(_, at)| *at < now), "{now}: {caught_up:?}");
     stop.send(true).unwrap();
     running.await.unwrap();
 }

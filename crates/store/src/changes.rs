@@ -20,6 +20,9 @@ pub struct Changed {
     pub tenant: TenantId,
     /// When the oldest of them happened.
     pub since: OffsetDateTime,
+    /// How often notes were ever written, by Postgres' own count: another number means that somebody wrote since. It may be
+    /// some seconds behind, and counts what was rolled back, too.
+    pub written: i64,
 }
 
 impl Store {
@@ -35,14 +38,26 @@ impl Store {
             let (id, schema): (uuid::Uuid, String) = (row.try_get(0)?, row.try_get(1)?);
             if schema.parse::<domain::id::SchemaId>().is_ok() {
                 let part = id.as_u128() as usize % parts;
-                texts[part].push(format!("SELECT '{id}'::uuid AS id, since FROM {schema}.change_mark"));
+                // marks are made once per point, so they do not say when the newest change was; asked only where there is one
+                let note = format!("'{schema}.note'::regclass");
+                let written =
+                    ["inserted", "updated", "deleted"].map(|what| format!("pg_stat_get_tuples_{what}({note})"));
+                texts[part].push(format!(
+                    "SELECT '{id}'::uuid AS id, since, {} AS written FROM {schema}.change_mark",
+                    written.join(" + ")
+                ));
             }
         }
         let mut out = Vec::new();
         for some in texts.iter().filter(|some| !some.is_empty()) {
-            let sql = format!("SELECT id, min(since) FROM ({}) marks GROUP BY id", some.join(" UNION ALL "));
+            let sql =
+                format!("SELECT id, min(since), max(written) FROM ({}) marks GROUP BY id", some.join(" UNION ALL "));
             for row in planned(&mut connection, &sql).await? {
-                out.push(Changed { tenant: TenantId(row.try_get(0)?), since: row.try_get(1)? });
+                out.push(Changed {
+                    tenant: TenantId(row.try_get(0)?),
+                    since: row.try_get(1)?,
+                    written: row.try_get(2)?,
+                });
             }
         }
         Ok(out)

@@ -51,13 +51,19 @@ pub struct NewJob<'a> {
     pub once_key: Option<&'a str>,
     /// Tries in all.
     pub max_attempts: i32,
+    /// Nobody takes it before; none: at once.
+    pub not_before: Option<OffsetDateTime>,
 }
 
 pub(super) const COLUMNS: &str =
     "id, kind, tenant_id, payload, state, attempts, progress, result, error, created_at, cancel_by, settled";
 
-const ENQUEUE: &str = "INSERT INTO holdfast.job (kind, tenant_id, payload, once_key, max_attempts) VALUES ($1, $2, $3, $4, $5) \
-    ON CONFLICT (once_key) WHERE once_key IS NOT NULL AND state IN ('queued', 'running') DO NOTHING RETURNING id";
+/// The same work that only waits for its time is done now where it is asked for now: whoever asks shall not wait for a schedule.
+const ENQUEUE: &str = "INSERT INTO holdfast.job (kind, tenant_id, payload, once_key, max_attempts, run_at) \
+    VALUES ($1, $2, $3, $4, $5, coalesce($6, now())) \
+    ON CONFLICT (once_key) WHERE once_key IS NOT NULL AND state IN ('queued', 'running') \
+    DO UPDATE SET payload = excluded.payload, run_at = excluded.run_at \
+    WHERE job.state = 'queued' AND job.attempts = 0 AND job.run_at > excluded.run_at RETURNING id";
 
 async fn enqueue(db: &impl ConnectionTrait, job: &NewJob<'_>) -> Result<Option<i64>, Error> {
     let values = vec![
@@ -66,6 +72,7 @@ async fn enqueue(db: &impl ConnectionTrait, job: &NewJob<'_>) -> Result<Option<i
         job.payload.clone().into(),
         job.once_key.map(ToOwned::to_owned).into(),
         job.max_attempts.into(),
+        job.not_before.into(),
     ];
     let row = db.query_one_raw(statement(ENQUEUE, values)).await?;
     row.map(|row| row.try_get("", "id").map_err(Error::from)).transpose()
