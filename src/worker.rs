@@ -97,6 +97,7 @@ pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result
     }
     if only.is_empty() || only.iter().any(|kind| kind == "backup") {
         tokio::spawn(backup::keep_reading(installation.backup(Printer::new(true))?));
+        tokio::spawn(backup::keep_locked(installation.backup(Printer::new(true))?));
         tokio::spawn(backup::keep_nightly(installation.store.clone(), Clock::System));
     }
     if only.is_empty() || only.iter().any(|kind| kind == "mirror") {

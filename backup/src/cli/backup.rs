@@ -4,7 +4,7 @@ use domain::retention::FOREVER;
 use runtime::exit::{Code, CommandError};
 use runtime::printer::Printer;
 use serde_json::json;
-use store::{AuditEvent, TenantScope};
+use store::TenantScope;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -13,10 +13,11 @@ use crate::context::Backup;
 use crate::copies::CopyReport;
 use crate::dump::DumpReport;
 use crate::error::Error;
+use crate::keep::KeepReport;
 use crate::lineage::Lineage;
 use crate::list::PointLine;
 use crate::retention::PruneReport;
-use crate::snapshot::{CONTROL_SLUG, PointOptions, PointReport, rfc3339};
+use crate::snapshot::{CONTROL_SLUG, PointOptions, PointReport};
 use crate::verify::{Problem, VerifyReport};
 
 /// What to do.
@@ -74,7 +75,7 @@ pub enum Verb {
         #[arg(long)]
         yes: bool,
     },
-    /// Keep a point from being removed.
+    /// Keep a point from being removed; where stores lock, lock all that it needs until then.
     Keep {
         /// The point.
         point: String,
@@ -267,15 +268,17 @@ fn human_prune(report: &PruneReport) -> String {
 }
 
 async fn keep(backup: &Backup, point: &str, reason: &str, until: &str, printer: Printer) -> Result<Code, CommandError> {
-    let (expected, _) = backup.expected(point).await?;
     let until = moment(until, backup.clock.now())?;
-    let detail = json!({ "until": rfc3339(until), "reason": reason });
-    let event = AuditEvent { actor: "command", event: "point.kept", object: point, detail };
-    let control = backup.store.control();
-    control.keep_point(expected.tenant, point, Some(until), Some(reason), &event).await.map_err(Error::from)?;
-    let document = json!({ "point": point, "kept_until": rfc3339(until), "reason": reason });
-    printer.result(&document, |_| format!("{point} is kept until {}", rfc3339(until)));
-    Ok(Code::Ok)
+    let report = backup.keep_point(point, until, reason, "command").await?;
+    for warning in &report.warnings {
+        printer.note(&format!("warning: {warning}"));
+    }
+    printer.result(&report, |report: &KeepReport| {
+        let kept = format!("{} is kept until {}", report.point, report.kept_until);
+        let locks = report.locked.iter().map(|at| format!("locked in {} until {}", at.store, at.until));
+        std::iter::once(kept).chain(locks).collect::<Vec<_>>().join("\n")
+    });
+    Ok(if report.warnings.is_empty() { Code::Ok } else { Code::Warnings })
 }
 
 /// `30d`, a date and time, or `forever`.

@@ -115,6 +115,7 @@ impl Backup {
         let known: Vec<Known> = rows.iter().map(Row::known).collect();
         let mut reasons = plan(&known, &self.policy, self.clock.now());
         self.distrust(tenant, &rows, &mut reasons, report).await?;
+        self.await_locks(tenant, &rows, &mut reasons).await?;
         if self.store.control().is_purged(tenant).await? {
             // nobody will ever open them again
             reasons.values_mut().for_each(Vec::clear);
@@ -170,6 +171,43 @@ impl Backup {
                     reasons.push(why.clone());
                 }
                 return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// A point that was kept is locked in the store until the day that was said then, and no store lets that be taken back: its
+    /// bytes stay whatever we do, so it stays in the books with them. Locks that every point has do not count here: what goes
+    /// in spite of them is out of the books and of listings, and the store forgets it in its time.
+    async fn await_locks(
+        &self,
+        tenant: TenantId,
+        rows: &[Row],
+        reasons: &mut BTreeMap<String, Vec<String>>,
+    ) -> Result<(), Error> {
+        let Some(days) = self.objects.lock_days() else { return Ok(()) };
+        let now = self.clock.now();
+        let mut asked = Vec::new();
+        for row in rows.iter().filter(|row| reasons.get(&row.point).is_some_and(Vec::is_empty)) {
+            let (store, at) = (self.objects.clone(), layout::manifest(tenant, &row.point));
+            asked.push(async move { (row, store.locked_until(&at).await) }.boxed());
+        }
+        let locks: Vec<_> = futures_util::stream::iter(asked).buffer_unordered(TOGETHER).collect().await;
+        for (row, lock) in locks {
+            let until = match lock {
+                Ok(until) => until,
+                // who may not look finds out by removing
+                Err(objects::Error::NotFound { .. } | objects::Error::Denied { .. }) => None,
+                Err(other) => return Err(other.into()),
+            };
+            let usual = row.created_at + Duration::days(i64::from(days) + 1);
+            if let Some(until) = until.filter(|until| *until > now && *until > usual) {
+                let why = format!(
+                    "locked in {} until {}, since it was kept; the store does not let it go before",
+                    self.objects.location(),
+                    until.date()
+                );
+                reasons.entry(row.point.clone()).or_default().push(why);
             }
         }
         Ok(())

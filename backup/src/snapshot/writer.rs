@@ -15,6 +15,7 @@ use crate::format::buffers::Buffers;
 use crate::format::hash::{Hash, Measure, Stamp};
 use crate::format::manifest::{Kind, Member, Object};
 use crate::format::name::PointName;
+use crate::keep::lock_all;
 use crate::keys::TenantKey;
 use crate::seal::{Packing, SealStream, SealedBytes};
 
@@ -256,9 +257,9 @@ impl Writer {
 
     /// Sends the manifest: from now on the point counts. What it refers to is locked for as long as itself, where stores lock.
     pub(super) async fn send_manifest(&mut self, manifest: Vec<u8>) -> Result<Measure, Error> {
-        for object in self.objects.iter().filter(|object| object.referenced) {
-            self.requests += u64::from(self.store.extend_lock(&object.key).await?);
-        }
+        let referred =
+            self.objects.iter().filter(|object| object.referenced).map(|object| object.key.clone()).collect();
+        self.requests += lock_all(&self.store, referred, None).await?;
         let measure = Measure::of(&manifest);
         let key = layout::manifest(self.tenant, self.point.as_str());
         self.put(&key, manifest.into(), measure.sha256).await?;

@@ -302,12 +302,36 @@ impl ObjectStore {
         }
     }
 
-    /// Where objects are locked: locks one that is there already for as long as one that is written now. Whether it was
-    /// asked for.
-    pub async fn extend_lock(&self, key: &str) -> Result<bool, Error> {
+    /// Days for which what is written is locked; none where nothing is.
+    pub fn lock_days(&self) -> Option<u32> {
+        self.as_s3().and_then(|s3| s3.config.lock_days)
+    }
+
+    /// Where objects are locked: locks one that is there already for as long as one that is written now, and never for less
+    /// than it is locked already. How many requests that took.
+    pub async fn extend_lock(&self, key: &str) -> Result<u32, Error> {
         match &self.0 {
             Kind::S3(store) => store.extend_lock(key).await,
-            Kind::Directory(_) => Ok(false),
+            Kind::Directory(_) => Ok(0),
+        }
+    }
+
+    /// The same until a moment.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] or [`Error::Refused`] when the store does not let itself be told.
+    pub async fn lock_until(&self, key: &str, until: OffsetDateTime) -> Result<u32, Error> {
+        match &self.0 {
+            Kind::S3(store) => store.lock_until(key, until).await,
+            Kind::Directory(_) => Ok(0),
+        }
+    }
+
+    /// Until when an object cannot be removed; none when it can.
+    pub async fn locked_until(&self, key: &str) -> Result<Option<OffsetDateTime>, Error> {
+        match &self.0 {
+            Kind::S3(store) => store.locked_until(key).await,
+            Kind::Directory(_) => Ok(None),
         }
     }
 

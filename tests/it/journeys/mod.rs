@@ -15,6 +15,7 @@ mod instance;
 mod interrupted;
 mod journey;
 mod kills;
+mod locks;
 mod memos;
 mod metrics;
 mod mirror;

@@ -78,6 +78,28 @@ impl SeaweedFs {
         objects::ObjectStore::s3(objects::S3Config::new(endpoint, bucket, "test-access", "test-secret-key")).unwrap()
     }
 
+    /// Another bucket of the same server, with versions and locks, to which every point is brought.
+    pub(super) fn further_bucket(place: &mut Installation, name: &str) {
+        let value = |name: &str| place.settings.iter().find(|(known, _)| known == name).unwrap().1.clone();
+        let endpoint = value("HOLDFAST_STORE_ENDPOINT");
+        let files = (value("HOLDFAST_STORE_ACCESS_KEY_FILE"), value("HOLDFAST_STORE_SECRET_KEY_FILE"));
+        place.set("store_copies", format!("{endpoint}/{name}?access_key_file={}&secret_key_file={}", files.0, files.1));
+        let config = objects::S3Config::new(endpoint, name, "test-access", "test-secret-key");
+        let bucket = objects::ObjectStore::s3(objects::S3Config { lock_days: Some(1), ..config }).unwrap();
+        running().block_on(bucket.create()).unwrap();
+    }
+
+    fn other(place: &Installation, bucket: &str) -> objects::ObjectStore {
+        let endpoint = place.settings.iter().find(|(known, _)| known == "HOLDFAST_STORE_ENDPOINT").unwrap().1.clone();
+        objects::ObjectStore::s3(objects::S3Config::new(endpoint, bucket, "test-access", "test-secret-key")).unwrap()
+    }
+
+    /// Until when the server itself holds an object, in seconds since 1970.
+    pub(super) fn locked_until(place: &Installation, bucket: &str, key: &str) -> Option<i64> {
+        let until = running().block_on(Self::other(place, bucket).locked_until(key)).unwrap();
+        until.map(time::OffsetDateTime::unix_timestamp)
+    }
+
     /// Names and lengths of all objects.
     pub(super) fn listed(place: &Installation) -> Vec<(String, u64)> {
         let bucket = Self::bucket(place);
@@ -102,7 +124,12 @@ impl SeaweedFs {
 
     /// Tries to remove every version of an object; whether that was refused.
     pub(super) fn refuses_to_purge(place: &Installation, key: &str) -> bool {
-        let bucket = Self::bucket(place);
+        Self::refuses_to_purge_in(place, "holdfast-journey", key)
+    }
+
+    /// The same in one of several buckets.
+    pub(super) fn refuses_to_purge_in(place: &Installation, bucket: &str, key: &str) -> bool {
+        let bucket = Self::other(place, bucket);
         running().block_on(async {
             match bucket.purge(key).await {
                 Ok(purged) => purged.left > 0,

@@ -310,6 +310,12 @@ impl Control {
         tx.commit().await
     }
 
+    /// Points that are not to be removed now.
+    pub async fn kept_points(&self, now: OffsetDateTime) -> Result<Vec<point::Model>, Error> {
+        let kept = point::Entity::find().filter(point::Column::KeptUntil.gt(now)).order_by_asc(point::Column::Seq);
+        Ok(kept.all(&self.db).await?)
+    }
+
     /// Forgets a point that is about to be removed, with its audit event. Its entry in the log in the store stays.
     pub async fn remove_point(&self, tenant: TenantId, name: &str, event: &AuditEvent<'_>) -> Result<(), Error> {
         let tx = self.begin().await?;
