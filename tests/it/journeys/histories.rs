@@ -1,22 +1,28 @@
-//! Histories drawn by a seed: notes and files change, points are taken while others are pruned, commands are killed, what lies
-//! in the store grows old. After each step every point that is left reads back whole, and what the rules keep is there.
+//! Histories drawn by a seed: notes and files change, points are taken while others are pruned, commands are killed, time passes,
+//! rules change, what lies in the store grows old. After each step every point that is left reads back whole, what the rules of
+//! then keep is there, and after a prune that nobody disturbed nothing else is. The rules are worked out by the test (`rules`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
 use backup::{Backup, KeyDirectory};
 use domain::chance::Chance;
 use domain::clock::Clock;
 use objects::{FileStore, ObjectStore};
+use time::OffsetDateTime;
 
 use super::process::{Installation, program, until, wait};
 use super::reading::{Superuser, database};
+use super::rules::{Point, Points, Rules, all_free_ones_went, only_free_ones_went};
 use super::weed::SeaweedFs;
 
 /// So many that the tenant is above 4 MiB.
 const NOTES: u64 = 2900;
+
+/// A foreign server's times cannot be set, and prune stops where they are a day from ours.
+const HOURS_BEFORE_A_SERVER: u64 = 20;
 
 /// What runs through a history.
 struct History {
@@ -29,17 +35,30 @@ struct History {
     backup: Backup,
     runtime: tokio::runtime::Runtime,
     counts: BTreeMap<&'static str, u32>,
+    rules: Rules,
+    /// Points that were ever kept: a store that locks holds them longer than the rules do.
+    kept: BTreeSet<String>,
+    /// Hours that have passed before a foreign server.
+    passed: u64,
 }
 
-/// A point as the control plane knows it: order, state, whether it is kept.
-type Known = BTreeMap<String, (i64, String, bool)>;
+/// What a step was about, for those who look at what it did.
+struct Step {
+    what: &'static str,
+    /// When it began, and the latest moment that a prune in it can have thought it was.
+    began: OffsetDateTime,
+    latest: OffsetDateTime,
+}
 
 impl History {
     fn new(seed: u64, objects: impl FnOnce(&mut Installation) -> (ObjectStore, Option<std::path::PathBuf>)) -> Self {
         let (url, database) = database();
         let mut place = Installation::on(&url);
         let (objects, folder) = objects(&mut place);
-        place.set("retention", "within=0m");
+        let chance = Chance::seeded(seed);
+        let rules = Rules::draw(&chance);
+        place.set("retention", rules.text());
+        println!("seed {seed}: {}", rules.text());
         place.tenant("acme");
         let schema = place.run(&["tenant", "show", "acme"]).ok()["schema"].as_str().unwrap().to_owned();
         // above 4 MiB after compression: rows become objects of their own that points share
@@ -60,18 +79,40 @@ impl History {
             let files = FileStore::over(ObjectStore::directory(place.path("files")).unwrap());
             Backup::new(store, objects, files, KeyDirectory::open(&keys).unwrap().0)
         });
-        Self { place, database, schema, chance: Chance::seeded(seed), folder, backup, runtime, counts: BTreeMap::new() }
+        Self {
+            place,
+            database,
+            schema,
+            chance,
+            folder,
+            backup,
+            runtime,
+            counts: BTreeMap::new(),
+            rules,
+            kept: BTreeSet::new(),
+            passed: 0,
+        }
     }
 
-    fn known(&self) -> Known {
-        let sql =
-            "SELECT concat_ws(' ', point, seq, state, kept_until IS NOT NULL) FROM holdfast.point WHERE slug = 'acme'";
+    fn known(&self) -> Points {
+        let micros = |column: &str| format!("(extract(epoch FROM {column}) * 1000000)::bigint");
+        let sql = format!(
+            "SELECT concat_ws(' ', point, seq, state, {}, {}) FROM holdfast.point WHERE slug = 'acme'",
+            micros("created_at"),
+            micros("kept_until")
+        );
+        let moment = |text: &str| {
+            let micros: i128 = text.parse().unwrap();
+            OffsetDateTime::from_unix_timestamp_nanos(micros * 1000).unwrap()
+        };
         self.database
-            .sql(sql)
+            .sql(&sql)
             .lines()
             .map(|line| {
                 let words: Vec<&str> = line.split(' ').collect();
-                (words[0].to_owned(), (words[1].parse().unwrap(), words[2].to_owned(), words[3] == "t"))
+                let kept = words.get(4).map(|text| moment(text));
+                let (seq, state) = (words[1].parse().unwrap(), words[2].to_owned());
+                (words[0].to_owned(), Point { seq, state, at: moment(words[3]), kept })
             })
             .collect()
     }
@@ -81,7 +122,7 @@ impl History {
         self.place.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
-    fn end(&mut self, mut child: Child, kill_after: Option<Duration>) {
+    fn end(&mut self, mut child: Child, kill_after: Option<Duration>) -> Option<ExitStatus> {
         let ended = wait(&mut child, kill_after.unwrap_or(Duration::from_secs(180)));
         if ended.is_none() {
             assert!(kill_after.is_some(), "a command has no end");
@@ -89,6 +130,7 @@ impl History {
             child.kill().ok();
             child.wait().unwrap();
         }
+        ended
     }
 
     fn edit(&self) {
@@ -103,19 +145,69 @@ impl History {
     }
 
     /// Everything that may be swept looks older than a day, and what a killed command had begun is given up. Times of a
-    /// foreign server cannot be set: there a prune looks from three days ahead, while nothing is in the making.
-    fn grow_old(&mut self) {
+    /// foreign server cannot be set: there a prune looks from three days ahead, while nothing is in the making. How far ahead.
+    fn grow_old(&mut self) -> time::Duration {
         self.database.sql("UPDATE holdfast.point_running SET started_at = now() - interval '3 days'");
         if let Some(folder) = &self.folder {
             age(folder);
-            return;
+            return time::Duration::ZERO;
         }
-        let ahead = Clock::fixed(Clock::System.seconds() + 3 * 86_400);
+        let ahead = time::Duration::days(3);
         let mut pruning = self.backup.clone();
-        pruning.clock = ahead;
-        pruning.policy = backup::Policy { within: time::Duration::ZERO, buckets: [0; 5] };
+        pruning.clock = Clock::fixed(Clock::System.seconds() + ahead.whole_seconds());
+        pruning.policy = self.rules.text().parse().unwrap();
         let report = self.runtime.block_on(pruning.prune(None, false, "test")).unwrap();
         *self.counts.entry("objects swept").or_default() += u32::try_from(report.swept).unwrap();
+        ahead
+    }
+
+    /// Hours or weeks pass: the books and what the store says of manifests move into the past together.
+    fn pass(&mut self, hours: u64) {
+        self.database.sql(&format!(
+            "UPDATE holdfast.point SET created_at = created_at - interval '{hours} hours', \
+             kept_until = kept_until - interval '{hours} hours' WHERE slug = 'acme'"
+        ));
+        match &self.folder {
+            Some(folder) => {
+                let tenant = "SELECT replace(id::text, '-', '') FROM holdfast.tenant WHERE slug = 'acme'";
+                let points = folder.join("t").join(self.database.sql(tenant).trim()).join("p");
+                move_manifests(&points, Duration::from_secs(hours * 3600));
+            }
+            None => self.passed += hours,
+        }
+    }
+
+    fn let_time_pass(&mut self) {
+        let most = if self.folder.is_some() {
+            [3, 30, 24 * 20, 24 * 200][self.chance.below(4) as usize]
+        } else {
+            HOURS_BEFORE_A_SERVER - self.passed
+        };
+        let hours = self.chance.below(most + 1);
+        self.pass(hours);
+    }
+
+    fn change_the_rules(&mut self) {
+        self.rules = Rules::draw(&self.chance);
+        self.place.set("retention", self.rules.text());
+    }
+
+    /// Keeps some point for hours or days, perhaps one that was kept for longer.
+    fn keep(&mut self) {
+        let points: Vec<String> = self.known().into_keys().collect();
+        let point = points[self.chance.below(points.len() as u64) as usize].clone();
+        let hours = 1 + self.chance.below([10, 24 * 60][self.chance.below(2) as usize]);
+        let day = OffsetDateTime::now_utc() + time::Duration::hours(hours.cast_signed());
+        let day = day.format(&time::format_description::well_known::Rfc3339).unwrap();
+        self.place.run(&["backup", "keep", &point, "--reason", "a whim", "--until", &day]).ok();
+        self.kept.insert(point);
+    }
+
+    fn prove(&self) {
+        self.database.sql(
+            "UPDATE holdfast.point SET state = 'proven', proven_at = now() WHERE state = 'verified' AND slug = 'acme' \
+             AND seq % 2 = 0",
+        );
     }
 
     /// A worker takes what is due, and is killed in the middle; what it had begun another one takes up.
@@ -142,20 +234,47 @@ impl History {
         assert!(failed.is_empty(), "{failed}");
     }
 
-    fn step(&mut self) {
+    /// What the dice say; points and prunes most of all, so that there is something to prune.
+    fn step(&mut self) -> Step {
+        let all = [
+            "edit",
+            "point",
+            "point",
+            "point killed",
+            "point killed",
+            "prune",
+            "prune",
+            "both",
+            "both",
+            "both, killed",
+            "proof",
+            "proof",
+            "old",
+            "keep",
+            "worker killed",
+            "time",
+            "time",
+            "rules",
+        ];
+        let what = all[self.chance.below(all.len() as u64) as usize];
+        self.take_step(what)
+    }
+
+    fn take_step(&mut self, what: &'static str) -> Step {
         let point: &[&str] = &["backup", "run", "--tenant", "acme"];
         let prune: &[&str] = &["backup", "prune", "--tenant", "acme", "--yes"];
         let soon = Duration::from_millis(50 + self.chance.below(900));
-        let what =
-            ["edit", "point", "point killed", "prune", "both", "both, killed", "proof", "old", "keep", "worker killed"];
-        // points most of all, so that there is something to prune
-        let what = what[[1, 1, 4, 4, 2, 5, 3, 6, 6, 7, 8, 0, 9][self.chance.below(13) as usize]];
+        let (began, mut ahead) = (OffsetDateTime::now_utc(), time::Duration::ZERO);
         *self.counts.entry(what).or_default() += 1;
         self.edit();
         match what {
-            "point" => self.end(self.start(point), None),
-            "point killed" => self.end(self.start(point), Some(soon)),
-            "prune" => self.end(self.start(prune), None),
+            "point" | "point killed" => {
+                self.end(self.start(point), (what != "point").then_some(soon));
+            }
+            "prune" => {
+                let ended = self.end(self.start(prune), None);
+                assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+            }
             "both" | "both, killed" => {
                 let taking = self.start(point);
                 std::thread::sleep(soon / 3);
@@ -164,16 +283,31 @@ impl History {
                 self.end(pruning, kill);
                 self.end(taking, kill.map(|_| soon / 4));
             }
-            "proof" => drop(self.database.sql(
-                "UPDATE holdfast.point SET state = 'proven', proven_at = now() WHERE state = 'verified' AND slug = 'acme' \
-                 AND seq % 2 = 0",
-            )),
-            "old" => self.grow_old(),
+            "proof" => self.prove(),
+            "old" => ahead = self.grow_old(),
             "worker killed" => self.kill_a_worker(soon * 3),
-            "keep" => drop(self.database.sql(
-                "UPDATE holdfast.point SET kept_until = now() + interval '30 days' WHERE seq = (SELECT min(seq) FROM holdfast.point WHERE slug = 'acme' AND state <> 'complete')",
-            )),
+            "keep" => self.keep(),
+            "time" => self.let_time_pass(),
+            "rules" => self.change_the_rules(),
             _ => {}
+        }
+        Step { what, began, latest: OffsetDateTime::now_utc() + ahead }
+    }
+
+    /// What must not have gone in a step has not, and what nothing held has.
+    fn rules_hold(&mut self, before: &Points, step: &Step) {
+        // time moves points, not only the clock
+        if step.what == "time" {
+            return;
+        }
+        let after = self.known();
+        let gone = only_free_ones_went(&self.rules, before, &after, step.latest);
+        *self.counts.entry("points gone").or_default() += u32::try_from(gone).unwrap();
+        if step.what == "prune" {
+            let nobody = BTreeSet::new();
+            let held = if self.folder.is_some() { &nobody } else { &self.kept };
+            all_free_ones_went(&self.rules, before, &after, step.began, held);
+            *self.counts.entry("points left by a prune").or_default() += u32::try_from(after.len()).unwrap();
         }
     }
 
@@ -189,26 +323,6 @@ impl History {
     }
 }
 
-/// What must not have gone between two looks.
-fn rules_hold(before: &Known, after: &Known) {
-    let gone: Vec<&String> = before.keys().filter(|point| !after.contains_key(*point)).collect();
-    if gone.is_empty() {
-        return;
-    }
-    let mut order: Vec<(&String, &(i64, String, bool))> = before.iter().collect();
-    order.sort_by_key(|(_, known)| std::cmp::Reverse(known.0));
-    let proven: Vec<&String> = order.iter().filter(|(_, known)| known.1 == "proven").map(|(point, _)| *point).collect();
-    assert!(!proven.is_empty(), "{gone:?} went without a proof");
-    let mut stay: BTreeSet<&String> = proven.into_iter().take(3).collect();
-    // the newest good one, unless a step took a newer one before it pruned
-    let newest = order.iter().find(|(_, known)| known.1 != "complete");
-    let newer = |seq: i64| after.values().any(|known| known.0 > seq && known.1 != "complete");
-    stay.extend(newest.filter(|(_, known)| !newer(known.0)).map(|(point, _)| *point));
-    stay.extend(order.iter().filter(|(_, known)| known.2).map(|(point, _)| *point));
-    let wrong: Vec<_> = gone.iter().filter(|point| stay.contains(**point)).collect();
-    assert!(wrong.is_empty(), "{wrong:?} had to stay");
-}
-
 pub(super) fn age(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
@@ -221,12 +335,29 @@ pub(super) fn age(folder: &Path) {
     }
 }
 
-fn live(mut history: History, steps: u32, seed: u64) {
-    println!("seed {seed}, {steps} steps");
-    for _ in 0..steps {
+/// The same files as before, so much earlier.
+fn move_manifests(folder: &Path, by: Duration) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            move_manifests(&path, by);
+        } else if path.ends_with("manifest.json") {
+            let then = path.metadata().unwrap().modified().unwrap() - by;
+            std::fs::File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
+        }
+    }
+}
+
+/// Steps that the dice choose, then those named; gives back how many points went by the rules.
+fn live(mut history: History, steps: u32, then: &[&'static str]) -> u32 {
+    for number in 0..steps as usize + then.len() {
         let before = history.known();
-        history.step();
-        rules_hold(&before, &history.known());
+        let named = number.checked_sub(steps as usize).map(|at| then[at]);
+        let step = match named {
+            Some(what) => history.take_step(what),
+            None => history.step(),
+        };
+        history.rules_hold(&before, &step);
         history.all_read_back();
     }
     // the next run is clean, and what nobody needs goes
@@ -238,6 +369,7 @@ fn live(mut history: History, steps: u32, seed: u64) {
     let live = history.place.run(&["tenant", "show", "acme"]).ok();
     assert_eq!(latest["notes"], live["notes"]);
     println!("{:?}; {left} points are left", history.counts);
+    history.counts.get("points gone").copied().unwrap_or_default()
 }
 
 #[test]
@@ -247,7 +379,8 @@ fn a_history_of_points_prunes_and_kills_leaves_every_point_whole() {
         let folder = place.path("store");
         (ObjectStore::directory(folder.clone()).unwrap(), Some(folder))
     });
-    live(history, 5, seed);
+    let gone = live(history, 3, &["proof", "point", "proof", "time", "both", "prune"]);
+    assert!(gone > 0, "something went by the rules");
 }
 
 #[test]
@@ -258,7 +391,7 @@ fn soak_a_long_history_leaves_every_point_whole() {
         let folder = place.path("store");
         (ObjectStore::directory(folder.clone()).unwrap(), Some(folder))
     });
-    live(history, 300, seed);
+    assert!(live(history, 300, &[]) > 20);
 }
 
 #[test]
@@ -271,7 +404,7 @@ fn soak_a_history_with_versions_and_locks_leaves_every_point_whole() {
         running = Some(SeaweedFs::start_locked(&weed, place));
         (SeaweedFs::bucket(place), None)
     });
-    live(history, 100, seed);
+    assert!(live(history, 100, &[]) > 5);
     drop(running);
 }
 

@@ -25,6 +25,7 @@ mod process;
 mod read_only;
 mod reading;
 mod roundtrip;
+mod rules;
 mod schedules;
 mod side_by_side;
 mod store_faults;
