@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// What goes wrong.
@@ -31,7 +31,33 @@ pub enum Fault {
     },
     /// Listings are without the keys that hold these words, as if a page had been left out.
     Forget(String),
+    /// The n-th request of this method whose address holds these words goes no further, and is answered by nobody, until the
+    /// client is gone: so that it can be ended there. Others pass.
+    Stop {
+        /// Such as `PUT`.
+        method: &'static str,
+        /// Such as `/pack`.
+        words: &'static str,
+        /// From 1.
+        nth: u64,
+        /// How far it gets.
+        stage: Stage,
+    },
 }
+
+/// How far a request gets that is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The store hears nothing of it.
+    Before,
+    /// The store hears half of its body.
+    Half,
+    /// The store has done it, and its answer is not passed on.
+    After,
+}
+
+/// The request that was stopped.
+type Stopped = Arc<(Mutex<Option<String>>, Condvar)>;
 
 /// A running relay.
 #[derive(Debug)]
@@ -41,6 +67,16 @@ pub struct FaultyStore {
     fault: Arc<Mutex<Fault>>,
     spoiled: Arc<AtomicU64>,
     requests: Arc<AtomicU64>,
+    stopped: Stopped,
+}
+
+/// What all requests share.
+#[derive(Clone)]
+struct Shared {
+    fault: Arc<Mutex<Fault>>,
+    spoiled: Arc<AtomicU64>,
+    requests: Arc<AtomicU64>,
+    stopped: Stopped,
 }
 
 impl FaultyStore {
@@ -48,28 +84,38 @@ impl FaultyStore {
     pub fn before(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port for the relay");
         let address = listener.local_addr().expect("the relay's port");
-        let (fault, spoiled) = (Arc::new(Mutex::new(Fault::None)), Arc::new(AtomicU64::new(0)));
-        let requests = Arc::new(AtomicU64::new(0));
-        let (present, counted, numbered) = (Arc::clone(&fault), Arc::clone(&spoiled), Arc::clone(&requests));
+        let shared = Shared {
+            fault: Arc::new(Mutex::new(Fault::None)),
+            spoiled: Arc::default(),
+            requests: Arc::default(),
+            stopped: Arc::default(),
+        };
+        let Shared { fault, spoiled, requests, stopped } = shared.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (present, counted, requests) = (Arc::clone(&present), Arc::clone(&counted), Arc::clone(&numbered));
+                let shared = shared.clone();
                 std::thread::spawn(move || {
-                    let number = requests.fetch_add(1, Ordering::SeqCst) + 1;
-                    let fault = present.lock().unwrap().clone();
                     // a client or server that goes away in the middle is none of our business
-                    relay(client, target, &fault, number, &counted).ok();
+                    relay(client, target, &shared).ok();
                 });
             }
         });
-        Self { address, fault, spoiled, requests }
+        Self { address, fault, spoiled, requests, stopped }
     }
 
     /// What goes wrong from now on; gives back how many answers were spoiled before.
     pub fn set(&self, fault: Fault) -> u64 {
         *self.fault.lock().unwrap() = fault;
         self.requests.store(0, Ordering::SeqCst);
+        *self.stopped.0.lock().unwrap() = None;
         self.spoiled.swap(0, Ordering::SeqCst)
+    }
+
+    /// Waits until the request of [`Fault::Stop`] is there; its method and address.
+    pub fn stopped(&self, patience: Duration) -> Option<String> {
+        let (request, there) = &*self.stopped;
+        let waiting = request.lock().unwrap();
+        there.wait_timeout_while(waiting, patience, |request| request.is_none()).unwrap().0.clone()
     }
 }
 
@@ -79,14 +125,19 @@ struct Message {
     body: Vec<u8>,
 }
 
-fn relay(
-    mut client: TcpStream,
-    target: SocketAddr,
-    fault: &Fault,
-    number: u64,
-    spoiled: &AtomicU64,
-) -> std::io::Result<()> {
+fn relay(mut client: TcpStream, target: SocketAddr, shared: &Shared) -> std::io::Result<()> {
     let Some(request) = read_request(&mut client)? else { return Ok(()) };
+    let fault = &shared.fault.lock().unwrap().clone();
+    let spoiled = &shared.spoiled;
+    let mut line = request.head.split(' ');
+    let (asked, path) = (line.next().unwrap_or_default(), line.next().unwrap_or_default());
+    let counts = !matches!(fault, Fault::Stop { method, words, .. } if asked != *method || !path.contains(words));
+    let number = if counts { shared.requests.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
+    if let Fault::Stop { nth, stage, .. } = fault
+        && number == *nth
+    {
+        return stop(client, target, &request, *stage, &shared.stopped);
+    }
     let refused = match fault {
         Fault::Busy(every) if number.is_multiple_of(*every) => Some((503, "SlowDown")),
         Fault::Refuse { after, status, code } if number > *after => Some((*status, *code)),
@@ -120,6 +171,34 @@ fn relay(
             write(&mut client, &answer)
         }
     }
+}
+
+/// Lets a request go as far as it shall, says so, and waits until the client is gone.
+fn stop(
+    mut client: TcpStream,
+    target: SocketAddr,
+    request: &Message,
+    stage: Stage,
+    stopped: &Stopped,
+) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(target)?;
+    match stage {
+        Stage::Before => {}
+        Stage::Half => {
+            server.write_all(request.head.as_bytes())?;
+            server.write_all(&request.body[..request.body.len() / 2])?;
+        }
+        Stage::After => {
+            server.write_all(request.head.as_bytes())?;
+            server.write_all(&request.body)?;
+            server.read_to_end(&mut Vec::new())?;
+        }
+    }
+    let line: Vec<&str> = request.head.split(' ').take(2).collect();
+    *stopped.0.lock().unwrap() = Some(line.join(" "));
+    stopped.1.notify_all();
+    client.set_read_timeout(Some(Duration::from_secs(120)))?;
+    client.read(&mut [0; 1]).map(drop)
 }
 
 fn write(client: &mut TcpStream, answer: &Message) -> std::io::Result<()> {

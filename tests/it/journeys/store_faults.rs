@@ -11,10 +11,10 @@ use super::process::Installation;
 use super::reading::{Superuser, database};
 
 /// An appliance whose store is our own S3 server, behind a relay.
-struct Place {
-    place: Installation,
-    database: Superuser,
-    relay: FaultyStore,
+pub(super) struct Place {
+    pub(super) place: Installation,
+    pub(super) database: Superuser,
+    pub(super) relay: FaultyStore,
     _server: runtime::s3::S3Server,
     _running: tokio::runtime::Runtime,
 }
@@ -31,7 +31,7 @@ fn by_store(place: &mut Installation, address: SocketAddr) {
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (url, database) = database();
         let mut place = Installation::on(&url);
         let running = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -25,6 +25,15 @@ impl Control {
         Ok(())
     }
 
+    /// Points of a tenant that were begun so long ago that nobody is at them any more, and never entered the books: whoever
+    /// took them was ended in the middle.
+    pub async fn abandoned_points(&self, tenant: TenantId, now: OffsetDateTime) -> Result<Vec<String>, Error> {
+        let sql = "SELECT point FROM holdfast.point_running r WHERE tenant_id = $1 AND started_at <= $2 \
+            AND NOT EXISTS (SELECT FROM holdfast.point p WHERE p.point = r.point)";
+        let rows = self.db.query_all_raw(statement(sql, vec![tenant.0.into(), (now - LONGEST).into()])).await?;
+        rows.iter().map(|row| Ok(row.try_get("", "point")?)).collect()
+    }
+
     /// When the oldest point of a tenant that is in the making was begun.
     pub async fn oldest_running(&self, tenant: TenantId, now: OffsetDateTime) -> Result<Option<OffsetDateTime>, Error> {
         let sql = "SELECT min(started_at) AS at FROM holdfast.point_running WHERE tenant_id = $1 AND started_at > $2";
