@@ -68,7 +68,7 @@ const COMMANDS: &[(&str, Audit)] = &[
     ("backup list", Reads),
     ("backup show", Reads),
     ("backup verify", Events(&["point.verified"])),
-    ("backup prune", Events(&["point.removed", "dump.removed", "key.certificate_renewed"])),
+    ("backup prune", Events(&["point.removed", "dump.found", "dump.removed", "key.certificate_renewed"])),
     ("backup keep", Events(&["point.kept"])),
     ("backup dump", Events(&["dump.taken"])),
     ("restore run", Events(&["tenant.restored"])),

@@ -184,7 +184,7 @@ impl Installation {
             backup.copies.push(copy_store(place, &self.settings)?);
         }
         backup.mirrors = self.mirror_places();
-        backup.keep_dumps_days = self.settings.keep_dumps_for;
+        (backup.keep_dumps_days, backup.lock_dumps) = (self.settings.keep_dumps_for, self.settings.store_lock_dumps);
         backup.purge_after_days = self.settings.purge_keys_after;
         backup.configuration = serde_json::to_value(self.settings.shown()).ok();
         backup.policy = self

@@ -44,6 +44,8 @@ pub struct Backup {
     pub policy: Policy,
     /// For how many days dumps of the whole database stay; the newest good one always does.
     pub keep_dumps_days: u32,
+    /// Whether dumps are locked for those days in stores that lock.
+    pub lock_dumps: bool,
     /// How many days after its deletion the keys of a tenant stay, for those who deleted the wrong one.
     pub purge_after_days: u32,
     /// The settings in force, without secrets: they go along with the control plane.
@@ -85,6 +87,7 @@ impl Backup {
             reader: None,
             policy: Policy::default(),
             keep_dumps_days: 7,
+            lock_dumps: false,
             purge_after_days: 7,
             configuration: None,
             copies: Vec::new(),

@@ -151,7 +151,12 @@ impl Handler for Dumps {
             let message: DumpDatabase = serde_json::from_value(job.payload)?;
             let (_, actor) = who(&message.trigger);
             let report = backup.dump(&source, &actor).await.map_err(again)?;
-            Ok(json!({ "dump": report.dump, "key": report.key, "bytes": report.bytes }))
+            Ok(json!({
+                "dump": report.dump,
+                "key": report.key,
+                "bytes": report.bytes,
+                "warnings": report.warnings,
+            }))
         })
     }
 }
@@ -175,7 +180,7 @@ impl Handler for Prunes {
                 "removed": report.removed.len(),
                 "kept": report.kept.len(),
                 "dumps_removed": report.dumps_removed.len(),
-                "dumps_removed": report.dumps_removed.len(),
+                "dumps_found": report.dumps_found.len(),
                 "dumps_kept": report.dumps_kept.len(),
                 "swept": report.swept,
                 "warnings": report.warnings,

@@ -254,7 +254,9 @@ fn human_prune(report: &PruneReport) -> String {
         .iter()
         .map(|kept| format!("keep dump {} of {}: {}", kept.dump, kept.database, kept.reasons.join(", ")));
     let dumps_gone = report.dumps_removed.iter().map(|gone| format!("{verb} dump {} of {}", gone.dump, gone.database));
-    let mut lines: Vec<String> = kept.chain(gone).chain(dumps).chain(dumps_gone).collect();
+    let again = if report.dry_run { "would be in the books again" } else { "is in the books again" };
+    let found = report.dumps_found.iter().map(|found| format!("dump {} of {} {again}", found.dump, found.database));
+    let mut lines: Vec<String> = kept.chain(gone).chain(found).chain(dumps).chain(dumps_gone).collect();
     lines.push(format!("{} points stay, {} {verb}", report.kept.len(), report.removed.len()));
     if report.dumps_kept.len() + report.dumps_removed.len() > 0 {
         lines.push(format!("{} dumps stay, {} {verb}", report.dumps_kept.len(), report.dumps_removed.len()));
@@ -296,10 +298,13 @@ fn moment(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, CommandErro
 async fn dump(backup: &Backup, place: &Place, printer: Printer) -> Result<Code, CommandError> {
     let source = place.dump.as_ref().ok_or_else(|| CommandError::usage("it is not known where the database is"))?;
     let report = backup.dump(source, "command").await?;
+    for warning in &report.warnings {
+        printer.note(&format!("warning: {warning}"));
+    }
     printer.result(&report, |report: &DumpReport| {
         format!("dumped {} to {} ({}, {:.1} s)", report.database, report.key, size(report.bytes), report.seconds)
     });
-    Ok(Code::Ok)
+    Ok(if report.warnings.is_empty() { Code::Ok } else { Code::Warnings })
 }
 
 fn human_point(report: &PointReport) -> String {

@@ -1,4 +1,5 @@
-//! Removing dumps of the whole database: each stays for so many days, and the newest good one of a database always.
+//! Removing dumps of the whole database: each stays for so many days, and the newest good one of a database always. Before
+//! that, what the books have lost comes back into them.
 //!
 //! A dump does not follow a tenant's key: it opens for whoever has the escrow sheet, so it goes in every version.
 
@@ -14,8 +15,12 @@ use time::{Duration, OffsetDateTime};
 
 use super::{MANY, PruneReport, YOUNG};
 use crate::context::Backup;
+use crate::dump::{is_whole, sizes};
 use crate::error::Error;
 use crate::snapshot::rfc3339;
+
+/// A description is younger than this while its dump is about to enter the books.
+const UNDER_WAY: Duration = Duration::hours(1);
 
 /// A dump that stays.
 #[derive(Clone, Debug, Serialize)]
@@ -28,7 +33,7 @@ pub struct KeptDump {
     pub reasons: Vec<String>,
 }
 
-/// A dump that goes.
+/// A dump that goes, or comes back.
 #[derive(Clone, Debug, Serialize)]
 pub struct GoneDump {
     /// Its name.
@@ -40,9 +45,13 @@ pub struct GoneDump {
 impl Backup {
     /// Plans, and carries out unless the report is dry; then certificates are brought to what is left.
     pub(super) async fn prune_dumps(&self, actor: &str, report: &mut PruneReport) -> Result<(), Error> {
-        let rows = self.store.control().list_dumps(MANY).await?;
+        let mut rows = self.store.control().list_dumps(MANY).await?;
         let stored = self.objects.list(layout::DUMPS).await?;
-        let sizes: HashMap<&str, u64> = stored.iter().map(|object| (object.key.as_str(), object.size)).collect();
+        let sizes = sizes(&stored);
+        let unknown = self.take_back(&rows, &stored, actor, report).await?;
+        if !report.dry_run && !report.dumps_found.is_empty() {
+            rows = self.store.control().list_dumps(MANY).await?;
+        }
         let whole: HashSet<&str> =
             rows.iter().filter(|row| is_whole(row, &sizes)).map(|row| row.dump.as_str()).collect();
         let reasons = plan(&rows, &whole, self.keep_dumps_days, self.clock.now());
@@ -66,29 +75,65 @@ impl Backup {
                 }
             }
         }
-        self.look_for_strays(&rows, &stored, report).await?;
+        self.sweep_halves(&rows, &stored, &unknown, report).await?;
         if !report.dry_run {
+            report.warnings.extend(self.bring_dumps().await?.1);
             self.renew_certificates(actor, &mut report.warnings).await?;
         }
         Ok(())
     }
 
-    /// What no row tells of: half a dump goes after a day, a whole one is another appliance's or from before a loss.
-    async fn look_for_strays(&self, rows: &[Row], stored: &[Listed], report: &mut PruneReport) -> Result<(), Error> {
-        let place = |row: &Row| stem(&layout::dump(&row.database, &row.dump, DumpPart::Description)).to_owned();
-        let known: HashSet<String> = rows.iter().map(place).collect();
-        let described: HashSet<&str> =
-            stored.iter().filter(|object| is_description(&object.key)).map(|object| stem(&object.key)).collect();
-        for object in stored.iter().filter(|object| !known.contains(stem(&object.key))) {
-            if is_description(&object.key) {
-                report.warnings.push(format!(
-                    "{} is a dump that this appliance does not know; it stays, and may hold rows of deleted tenants",
-                    object.key
-                ));
-            } else if !described.contains(stem(&object.key))
-                && object.modified < self.clock.now() - YOUNG
-                && !report.dry_run
-            {
+    /// Dumps that lie whole in the store and that no row tells of: those that this appliance signed are from before a loss and
+    /// come back into the books; others are another appliance's, or older than signatures, and are named. What all of them
+    /// have in common with their objects.
+    async fn take_back(
+        &self,
+        rows: &[Row],
+        stored: &[Listed],
+        actor: &str,
+        report: &mut PruneReport,
+    ) -> Result<HashSet<String>, Error> {
+        let known = places_of(rows);
+        let strange = |key: &str| is_description(key) && !known.contains(stem(key));
+        let sizes = sizes(stored);
+        let mut unknown = HashSet::new();
+        for object in stored.iter().filter(|object| strange(&object.key)) {
+            unknown.insert(stem(&object.key).to_owned());
+            if object.modified > self.clock.now() - UNDER_WAY {
+                continue;
+            }
+            match self.unknown_dump(&object.key, &sizes).await {
+                Ok(row) => {
+                    report.dumps_found.push(GoneDump { dump: row.dump.clone(), database: row.database.clone() });
+                    if !report.dry_run {
+                        self.take_back_dump(row, actor).await?;
+                    }
+                }
+                Err(error @ (Error::Refused(_) | Error::Objects(objects::Error::NotFound { .. }))) => {
+                    report.warnings.push(format!(
+                        "{} is a dump that this appliance does not know ({error}); it stays, and may hold rows of deleted tenants",
+                        object.key
+                    ));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// Half a dump of a killed process goes after a day.
+    async fn sweep_halves(
+        &self,
+        rows: &[Row],
+        stored: &[Listed],
+        unknown: &HashSet<String>,
+        report: &mut PruneReport,
+    ) -> Result<(), Error> {
+        let known = places_of(rows);
+        let young = self.clock.now() - YOUNG;
+        for object in stored.iter().filter(|object| object.modified < young && !report.dry_run) {
+            let place = stem(&object.key);
+            if !known.contains(place) && !unknown.contains(place) {
                 self.objects.purge(&object.key).await?;
                 report.swept += 1;
                 report.swept_bytes += object.size;
@@ -133,12 +178,10 @@ fn is_description(key: &str) -> bool {
     key.split_once('.').is_some_and(|(_, ending)| ending == "json")
 }
 
-/// All three objects are there, the dump with as many bytes as were sent.
-fn is_whole(row: &Row, sizes: &HashMap<&str, u64>) -> bool {
-    let size = |part| sizes.get(layout::dump(&row.database, &row.dump, part).as_str()).copied();
-    size(DumpPart::Dump) == u64::try_from(row.bytes).ok()
-        && size(DumpPart::Globals).is_some()
-        && size(DumpPart::Description).is_some()
+/// What the objects of these dumps have in common.
+fn places_of(rows: &[Row]) -> HashSet<String> {
+    let place = |row: &Row| stem(&layout::dump(&row.database, &row.dump, DumpPart::Description)).to_owned();
+    rows.iter().map(place).collect()
 }
 
 /// Why each of `rows`, newest first, stays; without a reason it may go.

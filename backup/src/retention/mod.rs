@@ -38,6 +38,9 @@ pub struct PruneReport {
     /// Dumps of whole databases that went, or would go.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dumps_removed: Vec<GoneDump>,
+    /// Dumps of ours that the books had lost and that are in them again, or would be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dumps_found: Vec<GoneDump>,
     /// Dumps that stay, each with its reasons.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dumps_kept: Vec<KeptDump>,

@@ -237,3 +237,93 @@ async fn a_pg_dump_older_than_the_server_is_refused_before_anything_is_sent() {
     assert!(refused.to_string().contains("pg_dump is of PostgreSQL 9 and the server of PostgreSQL 1"), "{refused}");
     assert!(lab.backup.objects.list("d/").await.unwrap().is_empty());
 }
+
+/// As if an object had been written some days earlier.
+fn aged(lab: &Lab, key: &str) {
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 86_400);
+    std::fs::File::options().write(true).open(lab.file_of(key)).unwrap().set_modified(old).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_is_brought_to_every_store_and_goes_from_all() {
+    let mut lab = Lab::new().await;
+    let nas = tempfile::tempdir().unwrap();
+    let (folder, second) = (objects::ObjectStore::directory(nas.path()).unwrap(), ThroughS3::before(&lab).await);
+    lab.backup.copies = vec![folder.clone(), second.store.clone()];
+    second.relay.set(testkit::faults::Fault::Refuse { after: 0, status: 403, code: "AccessDenied" });
+    let first = lab.backup.dump(&source(&lab), "test").await.unwrap();
+    assert!(first.warnings.len() == 1 && first.warnings[0].contains(&second.store.location()), "{:?}", first.warnings);
+    let same = async |store: &objects::ObjectStore, key: &str| {
+        store.get(key).await.ok() == Some(lab.backup.objects.get(key).await.unwrap())
+    };
+    let description = layout::dump(&first.database, &first.dump, layout::DumpPart::Description);
+    let all = [&first.key, &first.globals_key, &description];
+    for key in all {
+        assert!(same(&folder, key).await, "{key}");
+    }
+    // the store that was away gets it with the next prune, and what a store holds in part is brought again
+    second.relay.set(testkit::faults::Fault::None);
+    folder.put(&first.key, "half", objects::PutOptions::default()).await.unwrap();
+    let pruned = lab.backup.prune(None, false, "test").await.unwrap();
+    assert!(pruned.warnings.is_empty(), "{pruned:?}");
+    for key in all {
+        assert!(same(&folder, key).await && same(&second.store, key).await, "{key}");
+    }
+    // what arrives damaged is told, and does not count
+    second.relay.set(testkit::faults::Fault::Flip(".dump.age"));
+    let damaged = lab.backup.dump(&source(&lab), "test").await.unwrap();
+    assert!(damaged.warnings.len() == 1 && damaged.warnings[0].contains("read back"), "{:?}", damaged.warnings);
+    let described = layout::dump(&damaged.database, &damaged.dump, layout::DumpPart::Description);
+    assert!(!second.store.exists(&described).await.unwrap());
+    second.relay.set(testkit::faults::Fault::None);
+    // and it goes from all of them
+    back_in_time(&lab, &first.dump, 8).await;
+    let pruned = lab.backup.prune(None, false, "test").await.unwrap();
+    assert_eq!(pruned.dumps_removed.len(), 1, "{pruned:?}");
+    for store in [&lab.backup.objects, &folder, &second.store] {
+        let left: Vec<String> = store.list("d/").await.unwrap().into_iter().map(|object| object.key).collect();
+        assert!(left.len() == 3 && left.iter().all(|key| key.contains(&damaged.dump)), "{left:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_that_the_books_have_lost_comes_back_into_them_and_nobody_elses_does() {
+    let lab = Lab::new().await;
+    let (ours, other) =
+        (lab.backup.dump(&source(&lab), "test").await.unwrap(), lab.backup.dump(&source(&lab), "test").await.unwrap());
+    let books = async || lab.backup.store.control().list_dumps(9).await.unwrap();
+    let before = books().await.into_iter().find(|row| row.dump == ours.dump).unwrap();
+    // as after a loss, when the control plane came back from an older point; the other's description was changed since
+    lab.sql("DELETE FROM holdfast.dump").await;
+    let described = |dump: &str| layout::dump(&lab.database.name, dump, layout::DumpPart::Description);
+    let changed = described(&other.dump);
+    let text = String::from_utf8(lab.backup.objects.get(&changed).await.unwrap().to_vec()).unwrap();
+    let later = text.replace(&other.created_at, "2031-01-01T00:00:00Z");
+    assert_ne!(text, later);
+    lab.backup.objects.put(&changed, later, objects::PutOptions::default()).await.unwrap();
+    let young = lab.backup.prune(None, false, "test").await.unwrap();
+    assert!(young.dumps_found.is_empty() && young.warnings.is_empty(), "it may be about to enter the books: {young:?}");
+    for dump in [&ours.dump, &other.dump] {
+        aged(&lab, &described(dump));
+    }
+    let dry = lab.backup.prune(None, true, "test").await.unwrap();
+    assert_eq!((dry.dumps_found.len(), books().await.len()), (1, 0), "{dry:?}");
+    let done = lab.backup.prune(None, false, "test").await.unwrap();
+    assert_eq!(done.dumps_found[0].dump, ours.dump);
+    assert_eq!(done.dumps_kept[0].reasons[0], "the newest good one", "and the rules go for it: {done:?}");
+    assert!(done.warnings.len() == 1 && done.warnings[0].contains("signed by somebody else"), "{done:?}");
+    assert!(lab.file_of(&other.key).exists(), "what is not ours stays");
+    let row = books().await.pop().unwrap();
+    assert_eq!(
+        (&row.dump, &row.key, row.bytes, &row.sha256_stored),
+        (&before.dump, &before.key, before.bytes, &before.sha256_stored)
+    );
+    assert!((row.created_at - before.created_at).abs() < time::Duration::seconds(1));
+    let events = lab.sql_text("SELECT string_agg(event, ' ') FROM holdfast.audit_event").await;
+    assert_eq!(events.matches("dump.found").count(), 1, "{events}");
+    // its objects are not all there: named, and not taken
+    lab.sql("DELETE FROM holdfast.dump").await;
+    lab.backup.objects.delete(&ours.globals_key).await.unwrap();
+    let done = lab.backup.prune(None, false, "test").await.unwrap();
+    assert!(done.dumps_found.is_empty() && done.warnings.len() == 2, "{done:?}");
+}

@@ -140,6 +140,22 @@ fn a_kept_point_is_locked_in_every_store_and_stays_as_long_as_its_locks() {
     assert_eq!(BTreeSet::from_iter(gone), BTreeSet::from([name(&second), name(&third)]), "{pruned}");
     place.run(&["backup", "verify", name(&first)]).ok();
 
+    // dumps of the whole database are locked only when that is asked for, and until prune may remove them
+    let dumped = |place: &Installation| {
+        let dump = place.run(&["backup", "dump"]).ok();
+        ["key", "globals_key"].map(|key| dump[key].as_str().unwrap().to_owned())
+    };
+    let free = dumped(&place);
+    assert!(free.iter().all(|key| SeaweedFs::locked_until(&place, buckets[0], key).is_none()), "nobody asked");
+    place.set("store_lock_dumps", "true");
+    for key in dumped(&place) {
+        for bucket in buckets {
+            let day = SeaweedFs::locked_until(&place, bucket, &key).unwrap_or(0) - now();
+            assert!((6 * DAY..=7 * DAY).contains(&day), "{key} in {bucket}: {day}");
+            assert!(SeaweedFs::refuses_to_purge_in(&place, bucket, &key));
+        }
+    }
+
     // asked for in the console, it is noted at once and locked by the worker; for ever is a day at a time
     let asked = "UPDATE holdfast.point SET kept_until = ";
     database.sql(&format!("{asked}now() + interval '500 days' WHERE point = '{}'", name(&newest)));

@@ -52,6 +52,12 @@ pub const KEYS: &[Key] = &[
         Some("0"),
         "days for which points cannot be removed from the store (S3 object lock, governance mode); 0: not locked",
     ),
+    key(
+        "store_lock_dumps",
+        Shape::One,
+        Some("false"),
+        "lock dumps of whole databases, too, for keep_dumps_for, in stores that lock",
+    ),
     key("store_access_key_file", Shape::Path, None, "file with the store's access key"),
     key("store_secret_key_file", Shape::Path, None, "file with the store's secret key"),
     key(

@@ -49,6 +49,8 @@ pub struct Settings {
     pub store_path_style: bool,
     /// Days for which points are locked in the store; 0: not at all.
     pub store_lock_days: u32,
+    /// Whether dumps of whole databases are locked, too, for as long as they are kept.
+    pub store_lock_dumps: bool,
     /// File with the access key.
     pub store_access_key_file: Option<PathBuf>,
     /// File with the secret key.
@@ -142,6 +144,7 @@ impl Settings {
             store_region: layers.required("store_region", values::word)?,
             store_path_style: layers.required("store_path_style", values::boolean)?,
             store_lock_days: layers.required("store_lock_days", values::days)?,
+            store_lock_dumps: layers.required("store_lock_dumps", values::boolean)?,
             store_access_key_file: layers.path("store_access_key_file")?,
             store_secret_key_file: layers.path("store_secret_key_file")?,
             drill_store_access_key_file: layers.path("drill_store_access_key_file")?,

@@ -1,7 +1,10 @@
 //! `pg_dump` of a whole database into the backup store: streamed, encrypted for both holders, never half there.
 //!
 //! A dump is three objects: the dump itself (`pg_dump -Fc`), roles (`pg_dumpall --globals-only`), and last a description;
-//! without the description nothing counts. The exit status of each tool is seen before its upload is completed.
+//! without the description nothing counts. The exit status of each tool is seen before its upload is completed. Then it is
+//! brought to every further store.
+
+mod places;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,10 +13,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use objects::PutOptions;
 use objects::keys::{self as layout, DumpPart};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::AuditEvent;
 use store::control::points::dump::Model;
+use time::OffsetDateTime;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -25,6 +29,7 @@ use crate::format::name::PointName;
 use crate::keys::Holder;
 use crate::seal::{END, Packing, seal_stream, until_end};
 use crate::snapshot::{rfc3339, upload};
+pub(crate) use places::{is_whole, sizes};
 
 /// What is read from a tool at once.
 const PORTION: usize = 64 * 1024;
@@ -53,7 +58,7 @@ pub struct DumpSource {
 }
 
 /// What `backup dump` tells.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DumpReport {
     /// Its name.
     pub dump: String,
@@ -73,6 +78,24 @@ pub struct DumpReport {
     pub created_at: String,
     /// How long it took.
     pub seconds: f64,
+    /// What someone should look at, such as a store that is without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl DumpReport {
+    /// As the books have it.
+    fn row(&self, created_at: OffsetDateTime) -> Model {
+        Model {
+            dump: self.dump.clone(),
+            database: self.database.clone(),
+            created_at,
+            key: self.key.clone(),
+            bytes: self.bytes as i64,
+            sha256_stored: self.sha256_stored.to_string(),
+            seconds: self.seconds,
+        }
+    }
 }
 
 impl Backup {
@@ -111,7 +134,7 @@ impl Backup {
         let tool = source.tool("pg_dumpall", &arguments, password.as_ref());
         let globals =
             upload(&self.objects, &globals_key, seal_stream(packing, output_of("pg_dumpall", tool)?, None)).await?;
-        let report = DumpReport {
+        let mut report = DumpReport {
             dump: name,
             database: source.database.clone(),
             key,
@@ -121,22 +144,19 @@ impl Backup {
             globals_sha256_stored: globals.stored.measure.sha256,
             created_at: rfc3339(created_at),
             seconds: begun.elapsed().as_secs_f64(),
+            warnings: Vec::new(),
         };
-        let description = serde_json::to_vec(&report).unwrap_or_default();
+        let description = self.description(&report)?;
         let at = layout::dump(&source.database, &report.dump, DumpPart::Description);
         self.objects.put(&at, description, PutOptions::default()).await?;
-        let row = Model {
-            dump: report.dump.clone(),
-            database: report.database.clone(),
-            created_at,
-            key: report.key.clone(),
-            bytes: report.bytes as i64,
-            sha256_stored: report.sha256_stored.to_string(),
-            seconds: report.seconds,
-        };
+        let row = report.row(created_at);
         let detail = json!({ "database": report.database, "bytes": report.bytes });
         let event = AuditEvent { actor, event: "dump.taken", object: &report.dump, detail };
-        self.store.control().add_dump(row, &event).await?;
+        self.store.control().add_dump(row.clone(), &event).await?;
+        if let Err(error) = self.lock_dump(&self.objects, &row).await {
+            report.warnings.push(format!("{} does not let it be locked: {error}", self.objects.location()));
+        }
+        report.warnings.extend(self.bring_dumps().await?.1);
         Ok(report)
     }
 }
