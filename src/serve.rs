@@ -270,7 +270,6 @@ pub(crate) async fn run(arguments: ServeArguments, settings: Settings, printer: 
         installation.settings.default_tenant = only_tenant(&installation).await?;
     }
     let outcome = serve(&installation, &shutdown, !arguments.no_worker, printer).await;
-    runtime::notify::stopping();
     installation.close().await;
     outcome.map(|()| Code::Ok)
 }
@@ -295,6 +294,7 @@ async fn serve(
     let watchdog =
         tokio::spawn(runtime::notify::watch(shutdown.token(), async move || store.control().ping().await.is_ok()));
     shutdown.asked_for().await;
+    runtime::notify::stopping();
     let worker = async {
         if let Some(working) = working {
             working.stop().await;

@@ -27,6 +27,7 @@ mod reading;
 mod roundtrip;
 mod rules;
 mod schedules;
+mod service_manager;
 mod side_by_side;
 mod store_faults;
 mod weed;
