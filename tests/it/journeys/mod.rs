@@ -3,6 +3,7 @@
 //! The long counts have `soak` in their name and are left out of `make test`; `make soak` runs them.
 
 mod bad_input;
+mod certificates;
 mod changes;
 mod cluster;
 mod console;
