@@ -31,5 +31,6 @@ mod schedules;
 mod service_manager;
 mod side_by_side;
 mod store_faults;
+mod under_units;
 mod weed;
 mod writers;

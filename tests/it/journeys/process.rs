@@ -167,11 +167,16 @@ impl Installation {
         Service::start(self.command(&line), true)
     }
 
+    /// Starts what stays and says nothing when it is ready.
+    pub(super) fn start(&self, words: &[&str]) -> Service {
+        Service::start(self.command(words), false).unwrap()
+    }
+
     /// Starts a worker.
     pub(super) fn worker(&self, words: &[&str]) -> Service {
         let mut line = vec!["worker"];
         line.extend(words);
-        Service::start(self.command(&line), false).unwrap()
+        self.start(&line)
     }
 
     /// A tenant with its owner `maria`, open; gives back the owner's token.
