@@ -91,3 +91,41 @@ fn two_workers_do_every_run_once() {
 fn soak_two_workers_do_every_run_once() {
     exactly_once(60);
 }
+
+/// Drills by their schedule, with two workers: one drill for each due time, each a whole one of its own.
+#[test]
+fn a_schedule_of_drills_has_every_drill_done_once() {
+    let (url, database) = database();
+    let mut place = Installation::on(&url);
+    place.set("backup_changed_after", 0);
+    place.tenant("acme");
+    let point = place.run(&["backup", "run", "--tenant", "acme"]).ok();
+    let workers: Vec<Service> = (0..2).map(|_| place.worker(&[])).collect();
+    let set = place.run(&["schedule", "set", "drill", "--tenant", "acme", "--cron", "*/4 * * * * *"]).ok();
+    until(Duration::from_secs(30), "it was due twice", || runs(&place).len() >= 2);
+    place.run(&["schedule", "pause", &set["id"].to_string()]).ok();
+    let ran = runs(&place);
+    for pair in ran.windows(2) {
+        assert_eq!(pair[1].0 - pair[0].0, 4, "each due time once, none left out: {ran:?}");
+    }
+    assert!(ran.iter().all(|(_, outcome)| outcome == "enqueued"), "{ran:?}");
+
+    let left = "SELECT count(*) FROM holdfast.job WHERE kind = 'drill' AND state IN ('queued', 'running')";
+    until(Duration::from_secs(120), "every drill has ended", || database.sql(left) == "0");
+    let drills = place.run(&["drill", "list", "--tenant", "acme"]).ok()["drills"].as_array().unwrap().clone();
+    assert_eq!(drills.len(), ran.len(), "one drill for each due time: {drills:?}");
+    for drill in &drills {
+        assert_eq!((&drill["verdict"], &drill["point"]), (&"pass".into(), &point["point"]), "{drill}");
+        let report = place.run(&["drill", "show", drill["drill"].as_str().unwrap()]).ok();
+        assert_eq!(report["trigger"], "job:schedule");
+        let refused = report["faults"].as_array().unwrap().iter().filter(|fault| fault["detected"] == true).count();
+        assert_eq!((refused, &report["control_accepted"]), (6, &true.into()), "{}", report["faults"]);
+    }
+    // each due time has its own job, which was begun once and is one of these drills
+    let jobs = "SELECT count(DISTINCT run.job_id) || ' ' || count(DISTINCT job.result ->> 'drill') || ' ' || max(job.attempts) \
+                FROM holdfast.schedule_run run JOIN holdfast.job job ON job.id = run.job_id WHERE job.state = 'done'";
+    assert_eq!(database.sql(jobs), format!("{0} {0} 1", ran.len()));
+    let shown = place.run(&["backup", "list", "--tenant", "acme"]).ok();
+    assert_eq!(shown["points"][0]["state"], "proven", "{shown}");
+    workers.into_iter().for_each(Service::stop);
+}
