@@ -20,7 +20,11 @@ pub(crate) fn of_store(error: store::Error) -> CommandError {
 
 /// An object store's error with the code its class has.
 pub(crate) fn of_objects(error: objects::Error) -> CommandError {
-    CommandError::unreachable(error.to_string()).next("see `holdfast store probe`").caused_by(error)
+    let code = match &error {
+        objects::Error::Denied { .. } => Code::Unauthorised,
+        _ => Code::Unreachable,
+    };
+    CommandError::of(code, error.to_string()).next("see `holdfast store probe`").caused_by(error)
 }
 
 /// Anything else that fails.

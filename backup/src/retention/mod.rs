@@ -258,6 +258,13 @@ impl Backup {
         let Some(referred) = self.referred(tenant, report).await? else { return Ok(()) };
         let mut whole: BTreeSet<String> =
             points.iter().filter_map(|object| object.key.strip_suffix("manifest.json").map(str::to_owned)).collect();
+        for left in self.left_whole(tenant, &whole).await? {
+            let own = points.iter().filter(|object| folder(&object.key) == layout::point(tenant, &left));
+            let (count, bytes) = own.fold((0, 0), |(count, bytes), object| (count + 1, bytes + object.size));
+            remove_from(store, tenant, &left).await?;
+            report.swept += count;
+            report.swept_bytes += bytes;
+        }
         // its manifest was sent and its row never came; one that nobody here began stays: it may be from before a loss
         for point in self.store.control().abandoned_points(tenant, self.clock.now()).await? {
             whole.remove(&layout::point(tenant, &point));
@@ -277,6 +284,17 @@ impl Backup {
         Ok(())
     }
 
+    /// Points that lie whole in a store although the books say that they were removed: a removal that the store stopped,
+    /// or that was killed. One that the books never heard of is not touched.
+    async fn left_whole(&self, tenant: TenantId, whole: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+        let control = self.store.control();
+        let known: BTreeSet<String> =
+            control.list_points(Some(tenant), MANY).await?.into_iter().map(|row| row.point).collect();
+        let names = whole.iter().filter_map(|folder| folder.trim_end_matches('/').rsplit('/').next());
+        let unknown: Vec<String> = names.filter(|name| !known.contains(*name)).map(str::to_owned).collect();
+        Ok(if unknown.is_empty() { unknown } else { control.removed_points(tenant, unknown).await? })
+    }
+
     /// Every object that a point of the tenant needs; none when that cannot be said of all of them.
     async fn referred(&self, tenant: TenantId, report: &mut PruneReport) -> Result<Option<BTreeSet<String>>, Error> {
         let mut referred = BTreeSet::new();
@@ -286,11 +304,14 @@ impl Backup {
                 Err(objects::Error::NotFound { .. }) => continue,
                 Err(error) => return Err(error.into()),
             };
-            let manifest =
-                Manifest::read(&stored).ok().filter(|_| Hash::of(&stored).to_string() == row.manifest_sha256);
-            let Some(manifest) = manifest else {
-                let warning =
-                    format!("the manifest of {} is not as it was written; nothing of its tenant was swept", row.point);
+            let read = Manifest::read(&stored);
+            let why = match &read {
+                _ if Hash::of(&stored).to_string() != row.manifest_sha256 => "it is not as it was written".to_owned(),
+                Err(error) => error.to_string(),
+                Ok(_) => String::new(),
+            };
+            let Some(manifest) = read.ok().filter(|_| why.is_empty()) else {
+                let warning = format!("the manifest of {}: {why}; nothing of its tenant was swept", row.point);
                 report.warnings.push(warning);
                 return Ok(None);
             };

@@ -25,6 +25,7 @@ mod plan;
 mod process;
 mod read_only;
 mod reading;
+mod revoked;
 mod roundtrip;
 mod rules;
 mod schedules;

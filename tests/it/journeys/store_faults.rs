@@ -47,17 +47,17 @@ impl Place {
         Self { place, database, relay, _server: server, _running: running }
     }
 
-    fn points(&self) -> Vec<Value> {
+    pub(super) fn points(&self) -> Vec<Value> {
         let all = self.place.run(&["backup", "list", "--tenant", "acme"]).ok();
         all["points"].as_array().unwrap().clone()
     }
 
-    fn backup(&self) -> Value {
+    pub(super) fn backup(&self) -> Value {
         self.place.run(&["backup", "run", "--tenant", "acme"]).ok()
     }
 }
 
-fn name(point: &Value) -> &str {
+pub(super) fn name(point: &Value) -> &str {
     point["point"].as_str().unwrap()
 }
 

@@ -324,6 +324,15 @@ impl Control {
         tx.commit().await
     }
 
+    /// Those of these points of a tenant that were removed, as the audit knows.
+    pub async fn removed_points(&self, tenant: TenantId, names: Vec<String>) -> Result<Vec<String>, Error> {
+        let sql = "SELECT DISTINCT object FROM holdfast.audit_event \
+                   WHERE tenant_id = $1 AND event = 'point.removed' AND object = ANY($2) ORDER BY object";
+        let values = vec![tenant.0.into(), names.into()];
+        let rows = sea_orm::ConnectionTrait::query_all_raw(&self.db, super::statement(sql, values)).await?;
+        rows.iter().map(|row| row.try_get("", "object").map_err(Error::from)).collect()
+    }
+
     /// Tenants that have points, whether they are still there or not.
     pub async fn owners_of_points(&self) -> Result<Vec<TenantId>, Error> {
         let sql = "SELECT DISTINCT tenant_id FROM holdfast.point ORDER BY tenant_id";
