@@ -54,6 +54,11 @@ pub async fn keep_copies(backup: Backup) {
     }
 }
 
+/// Whether the next point may do better, or the store is at fault.
+fn is_of_one_point(error: &Error) -> bool {
+    matches!(error, Error::Objects(objects::Error::NotFound { .. }) | Error::Manifest { .. } | Error::Refused(_))
+}
+
 impl Backup {
     /// Brings one point to every further store now; what could not be brought, in sentences.
     pub async fn copy_now(&self, point: &str) -> Result<Vec<String>, Error> {
@@ -109,12 +114,11 @@ impl Backup {
             for row in self.store.control().points_without_copy(&place, AT_ONCE).await? {
                 match self.copy_point(store, &row).await {
                     Ok(report) => reports.push(report),
-                    Err(error @ Error::Objects(objects::Error::NotFound { .. })) => {
-                        failures.push(format!("point {} cannot be brought to {place}: {error}", row.point));
-                    }
                     Err(error) => {
                         failures.push(format!("point {} cannot be brought to {place}: {error}", row.point));
-                        break;
+                        if !is_of_one_point(&error) {
+                            break;
+                        }
                     }
                 }
             }

@@ -156,7 +156,10 @@ impl Error {
             | Self::Objects(objects::Error::NotFound { .. }) => Code::NotFound,
             Self::ReadsBadly { .. } => Code::Negative,
             Self::Cancelled => Code::Cancelled,
-            Self::Damaged { .. } | Self::Refused(_) | Self::Store(store::Error::Refused(_)) => Code::Refused,
+            Self::Damaged { .. }
+            | Self::Refused(_)
+            | Self::Manifest { source: ManifestError::Newer(_), .. }
+            | Self::Store(store::Error::Refused(_)) => Code::Refused,
             Self::MirrorBusy(_) | Self::Store(store::Error::Conflict { .. } | store::Error::TooBusy) => Code::Conflict,
             Self::Store(store::Error::Unavailable(_))
             | Self::Objects(objects::Error::Unreachable { .. } | objects::Error::NoBucket { .. }) => Code::Unreachable,

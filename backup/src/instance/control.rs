@@ -8,7 +8,7 @@ use objects::keys as layout;
 use super::{ControlTable, InstanceReport};
 use crate::context::Backup;
 use crate::error::Error;
-use crate::format::manifest::{Clear, Manifest};
+use crate::format::manifest::{Clear, Manifest, ManifestError};
 use crate::format::sealed::Sealed;
 use crate::restore::{Fetch, table_of};
 use crate::verify::{Expected, Problem, ReadBack, read_back};
@@ -67,8 +67,12 @@ impl Backup {
         names.extend(self.left_out_of_the_list(TenantId::CONTROL, &names, warnings).await?);
         for name in names {
             let stored = self.objects.get(&layout::manifest(TenantId::CONTROL, &name)).await?;
-            if let Ok(manifest) = Manifest::read(&stored) {
-                found.push(manifest.clear);
+            match Manifest::read(&stored) {
+                Ok(manifest) => found.push(manifest.clear),
+                Err(newer @ ManifestError::Newer(_)) => {
+                    warnings.push(format!("control point {name} was passed over: {newer}"));
+                }
+                Err(_) => {}
             }
         }
         found.sort_by(|a, b| b.created_at.cmp(&a.created_at));

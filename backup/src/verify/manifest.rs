@@ -25,14 +25,42 @@ impl Refused {
 }
 
 /// The manifest, if it may be looked into. `logged` is what the log of points says of it.
+///
+/// # Errors
+/// A newer product wrote it, as the log says: whether anything is wrong with it cannot be told.
 pub(super) fn judge(
     stored: &[u8],
     expected: &Expected,
     logged: Option<&Measure>,
     check: HashCheck,
-) -> Result<Manifest, Refused> {
+) -> Result<Result<Manifest, Refused>, ManifestError> {
     let read = Manifest::read(stored);
-    if let Ok(manifest) = &read {
+    if let Err(refused) = compare(stored, &read, expected, logged, check) {
+        return Ok(Err(refused));
+    }
+    let manifest = match read {
+        Ok(manifest) => manifest,
+        Err(newer @ ManifestError::Newer(_)) => return Err(newer),
+        Err(error) => return Ok(Err(Refused::new(ProblemKind::Altered, error.to_string()))),
+    };
+    Ok(match manifest.signed(expected.signers.as_ref(), check) {
+        Ok(()) => Ok(manifest),
+        Err(why) => {
+            let message = why.to_string();
+            Err(Refused { kind: ProblemKind::Altered, message, manifest: Some(Box::new(manifest)) })
+        }
+    })
+}
+
+/// Whether it is the one that was written under this name, by its hash.
+fn compare(
+    stored: &[u8],
+    read: &Result<Manifest, ManifestError>,
+    expected: &Expected,
+    logged: Option<&Measure>,
+    check: HashCheck,
+) -> Result<(), Refused> {
+    if let Ok(manifest) = read {
         let clear = &manifest.clear;
         if clear.point.as_str() != expected.point || clear.tenant != expected.tenant {
             let message = format!("it is the manifest of point {} of tenant {}", clear.point, clear.tenant);
@@ -47,17 +75,10 @@ pub(super) fn judge(
             Mismatch::Truncated => "it is shorter than what the log of points says",
             Mismatch::Altered => "it is not the manifest that the log of points knows",
         };
-        let manifest = read.ok().map(Box::new);
+        let manifest = read.as_ref().ok().cloned().map(Box::new);
         return Err(Refused { kind: mismatch.into(), message: message.to_owned(), manifest });
     }
-    let manifest = read.map_err(|error| Refused::new(ProblemKind::Altered, error.to_string()))?;
-    match manifest.signed(expected.signers.as_ref(), check) {
-        Ok(()) => Ok(manifest),
-        Err(why) => {
-            let message = why.to_string();
-            Err(Refused { kind: ProblemKind::Altered, message, manifest: Some(Box::new(manifest)) })
-        }
-    }
+    Ok(())
 }
 
 /// The sealed part, if the key is right and the seal matches.

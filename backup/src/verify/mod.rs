@@ -135,7 +135,8 @@ pub async fn read_back(
     out.objects += 1;
     out.bytes += stored.len() as u64;
     let logged = known_measure(source, expected, check, &mut out).await?;
-    let manifest = match manifest::judge(&stored, expected, logged.as_ref(), check) {
+    let judged = manifest::judge(&stored, expected, logged.as_ref(), check);
+    let manifest = match judged.map_err(|source| Error::Manifest { point: expected.point.clone(), source })? {
         Ok(manifest) => manifest,
         Err(refused) => {
             let (kind, message) = Box::pin(or_forged(source, expected, refused, holder, check)).await?;

@@ -20,6 +20,7 @@ mod locks;
 mod memos;
 mod metrics;
 mod mirror;
+mod newer;
 mod offline;
 mod plan;
 mod process;
