@@ -81,7 +81,8 @@ async fn work_whose_lease_cannot_be_renewed_is_dropped() {
     let runner = Runner::new(store.clone(), vec![handler], 1, &Chance::System).with_lease(2);
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(runner.run_with(stopped, Duration::from_millis(200)));
-    let new = NewJob { kind: "dump", tenant: None, payload: json!({}), once_key: None, max_attempts: 3 };
+    let new =
+        NewJob { kind: "dump", tenant: None, payload: json!({}), once_key: None, max_attempts: 3, not_before: None };
     let id = store.control().enqueue(&new).await.unwrap().unwrap();
     until("the work", || begun.load(Ordering::SeqCst) == 1).await;
     // the database does not answer for longer than the lease

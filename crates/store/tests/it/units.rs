@@ -187,7 +187,8 @@ async fn a_job_that_ends_its_workers_fails_in_the_end() {
     let store = database.store().await;
     let control = store.control();
     let kinds = ["deadly".to_owned()];
-    let new = NewJob { kind: "deadly", tenant: None, payload: json!({}), once_key: None, max_attempts: 2 };
+    let new =
+        NewJob { kind: "deadly", tenant: None, payload: json!({}), once_key: None, max_attempts: 2, not_before: None };
     let id = control.enqueue(&new).await.unwrap().unwrap();
     for attempt in 1..=2 {
         let job = control.claim_job(&kinds, "worker", 0).await.unwrap().unwrap();
