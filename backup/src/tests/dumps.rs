@@ -244,11 +244,30 @@ fn aged(lab: &Lab, key: &str) {
     std::fs::File::options().write(true).open(lab.file_of(key)).unwrap().set_modified(old).unwrap();
 }
 
+/// A store of its own behind a relay.
+struct Elsewhere {
+    store: objects::ObjectStore,
+    relay: testkit::faults::FaultyStore,
+}
+
+async fn bucket_elsewhere(root: &Path) -> (Elsewhere, runtime::s3::S3Server) {
+    std::fs::create_dir(root).unwrap();
+    let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = runtime::s3::S3Server::start(root, listen, "access", "not so secret").await.unwrap();
+    let target = server.url().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    let relay = testkit::faults::FaultyStore::before(target);
+    let config = objects::S3Config::new(format!("http://{}", relay.address), "copies", "access", "not so secret");
+    let store = objects::ObjectStore::s3(objects::S3Config { attempts: 1, ..config }).unwrap();
+    store.create().await.unwrap();
+    (Elsewhere { store, relay }, server)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dump_is_brought_to_every_store_and_goes_from_all() {
     let mut lab = Lab::new().await;
     let nas = tempfile::tempdir().unwrap();
-    let (folder, second) = (objects::ObjectStore::directory(nas.path()).unwrap(), ThroughS3::before(&lab).await);
+    let folder = objects::ObjectStore::directory(nas.path().join("folder")).unwrap();
+    let (second, _server) = bucket_elsewhere(&nas.path().join("s3")).await;
     lab.backup.copies = vec![folder.clone(), second.store.clone()];
     second.relay.set(testkit::faults::Fault::Refuse { after: 0, status: 403, code: "AccessDenied" });
     let first = lab.backup.dump(&source(&lab), "test").await.unwrap();

@@ -227,12 +227,9 @@ impl Aim {
 fn give_work(site: &Place, client: &Client, what: &str, chance: &Chance, schema: &str) {
     match what {
         "point" => {
-            let from = 10_000 + chance.below(2600);
-            site.database.sql(&format!(
-                "UPDATE {schema}.note SET content = md5('{}' || id) || content WHERE id BETWEEN {from} AND {}",
-                chance.u64(),
-                from + 200
-            ));
+            // all of it: what has changed goes into the pack unless it is above 4 MiB
+            let sql = format!("UPDATE {schema}.note SET content = md5('{}' || id) || content", chance.u64());
+            site.database.sql(&format!("{sql} WHERE id BETWEEN 10000 AND 13000"));
             let noise = chance.text(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/", 100_000);
             let body =
                 serde_json::json!({"filename": "noise.bin", "type": "application/octet-stream", "content": noise});

@@ -173,7 +173,7 @@ fn a_drill_passes_under_the_restrictions_of_the_units() {
 
     let point = machine.run(&["backup", "run", "--tenant", "acme"]);
     assert_eq!((&point["state"], &point["notes"], &point["files"]), (&"verified".into(), &12.into(), &1.into()));
-    let set = machine.run(&["schedule", "set", "drill", "--tenant", "acme", "--cron", "*/2 * * * * *"]);
+    let set = machine.run(&["schedule", "set", "drill", "--tenant", "acme", "--cron", "*/10 * * * * *"]);
     until(Duration::from_secs(30), "a drill is due", || {
         machine.database.sql("SELECT count(*) FROM holdfast.job WHERE kind = 'drill'") != "0"
     });
