@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::cluster::{Cluster, programs_of};
 use super::http::Client;
+use super::offline::without_network;
 use super::process::{Installation, program, skipped, until};
 use super::reading::{assert_same, database, everybodys, sample};
 use super::weed::SeaweedFs;
@@ -65,17 +66,21 @@ fn there_and_back(place: &Installation, seed: u64) {
 }
 
 #[test]
-fn embedded_default() {
-    there_and_back(&Installation::embedded(), 12);
+fn embedded_default_without_a_network() {
+    without_network("journeys::journey::embedded_default_without_a_network", || {
+        there_and_back(&Installation::embedded(), 12);
+    });
 }
 
 #[test]
-fn external_database_and_seaweedfs() {
-    let Some(weed) = program("weed") else { return };
-    let (url, _) = database();
-    let mut place = Installation::on(&url);
-    let _weed = SeaweedFs::start(&weed, &mut place);
-    there_and_back(&place, 13);
+fn external_database_and_seaweedfs_without_a_network() {
+    without_network("journeys::journey::external_database_and_seaweedfs_without_a_network", || {
+        let Some(weed) = program("weed") else { return };
+        let (url, _) = database();
+        let mut place = Installation::on(&url);
+        let _weed = SeaweedFs::start(&weed, &mut place);
+        there_and_back(&place, 13);
+    });
 }
 
 /// A role that may make roles, and schemas in one database, and no more; over TLS with full verification where these

@@ -143,12 +143,12 @@ impl Installation {
     pub(super) fn run_within(&self, words: &[&str], patience: Duration) -> Ran {
         let mut words = words.to_vec();
         words.push("--json");
-        finish(self.command(&words), &words.join(" "), patience)
+        finish(&mut self.command(&words), &words.join(" "), patience)
     }
 
     /// Runs it as people do, without `--json`.
     pub(super) fn say(&self, words: &[&str]) -> Ran {
-        finish(self.command(words), &words.join(" "), PATIENCE)
+        finish(&mut self.command(words), &words.join(" "), PATIENCE)
     }
 
     /// Starts a server and waits until it says that it is ready.
@@ -196,13 +196,14 @@ impl Installation {
 /// Of owners that tests make.
 pub(super) const PASSWORD: &str = "correct horse battery";
 
-fn finish(mut command: Command, what: &str, patience: Duration) -> Ran {
+/// Runs a command to its end.
+pub(super) fn finish(command: &mut Command, what: &str, patience: Duration) -> Ran {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let out = gather(child.stdout.take().unwrap());
     let err = gather(child.stderr.take().unwrap());
     let status = wait(&mut child, patience).unwrap_or_else(|| {
         child.kill().ok();
-        panic!("`holdfast {what}` did not end in {patience:?}")
+        panic!("`{what}` did not end in {patience:?}")
     });
     let text = |from: Receiver<String>| from.recv_timeout(Duration::from_secs(10)).unwrap_or_default();
     Ran { code: status.code().unwrap_or(-1), out: text(out), err: text(err) }
