@@ -10,3 +10,4 @@ pub mod oidc;
 pub mod pg;
 pub mod proxy;
 pub mod smtp;
+pub mod tls;

@@ -1,18 +1,17 @@
 //! A mail server that keeps what is sent to it: plain, with STARTTLS, or with TLS from the first byte.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+pub use crate::tls::Authority;
 
 /// How a conversation is kept from listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,49 +41,6 @@ impl Mail {
         let head = self.text.split("\r\n\r\n").next().unwrap_or_default().replace("\r\n ", " ");
         let found = head.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         found.unwrap_or_default().to_owned()
-    }
-}
-
-/// Its own authority, for `SSL_CERT_FILE`, and a certificate for localhost.
-#[derive(Debug)]
-pub struct Authority {
-    folder: tempfile::TempDir,
-    acceptor: Arc<ServerConfig>,
-}
-
-impl Authority {
-    /// A fresh one.
-    pub fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority_key = KeyPair::generate().expect("a key");
-        let authority = params.self_signed(&authority_key).expect("an authority");
-        let issuer = Issuer::new(params, authority_key);
-        let key = KeyPair::generate().expect("a key");
-        let leaf = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
-        let leaf = leaf.signed_by(&key, &issuer).expect("a certificate");
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("ca.pem"), authority.pem()).expect("written");
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![leaf.der().clone()], secret)
-            .expect("a certificate that fits its key");
-        Self { folder, acceptor: Arc::new(config) }
-    }
-
-    /// The authority's certificate in PEM.
-    pub fn file(&self) -> PathBuf {
-        Path::join(self.folder.path(), "ca.pem")
-    }
-}
-
-impl Default for Authority {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -3,17 +3,33 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use testkit::tls::{Authority, PostgresDoor};
+
 use super::process::{program, tool};
 use super::reading::Superuser;
 
 /// A server that ends with this value.
 pub(super) struct Cluster {
     pub(super) superuser: Superuser,
-    /// The certificate authority, of clusters that take nothing but TLS on loopback.
-    pub(super) authority: Option<PathBuf>,
+    /// How it is reached from elsewhere, where it is.
+    pub(super) abroad: Option<Abroad>,
     data: PathBuf,
     programs: PathBuf,
     _folder: tempfile::TempDir,
+}
+
+/// A way in over loopback: with a password, and through TLS alone.
+pub(super) struct Abroad {
+    pub(super) port: u16,
+    pub(super) authority: Authority,
+    /// Before programs that know no TLS, as providers do it.
+    pub(super) door: Option<PostgresDoor>,
+}
+
+/// Whether these programs were built with TLS.
+pub(super) fn know_tls(programs: &Path) -> bool {
+    let configured = tool(Command::new(programs.join("pg_config")).arg("--configure"));
+    String::from_utf8_lossy(&configured).contains("ssl")
 }
 
 /// Who may run Postgres: not root.
@@ -63,16 +79,15 @@ pub(super) fn newest_programs() -> PathBuf {
 impl Cluster {
     /// An empty one on a Unix socket.
     pub(super) fn start(programs: &Path) -> Self {
-        Self::start_with(programs, None)
+        Self::start_with(programs, false)
     }
 
-    /// One that also listens on loopback (its socket has the same port) and asks for passwords there. It takes only TLS
-    /// where these programs know it.
+    /// One that is reached over loopback, too, and takes nothing but TLS and passwords there.
     pub(super) fn start_on_loopback(programs: &Path) -> Self {
-        Self::start_with(programs, Some(super::journey::free_port(20_000)))
+        Self::start_with(programs, true)
     }
 
-    fn start_with(programs: &Path, port: Option<u16>) -> Self {
+    fn start_with(programs: &Path, abroad: bool) -> Self {
         let folder = tempfile::Builder::new().prefix("hf-pg-").tempdir_in("/tmp").unwrap();
         let mode = |path: &Path, mode| {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
@@ -92,24 +107,24 @@ impl Cluster {
             "--no-sync",
         ]);
         tool(&mut initdb);
-        let socket_port = port.unwrap_or(5433);
+        let authority = abroad.then(Authority::new);
+        let listens = abroad && know_tls(programs);
+        let port = if listens { super::journey::free_port(20_000) } else { 5433 };
         let mut options = format!(
-            "-F -c unix_socket_directories={} -p {socket_port} -c max_locks_per_transaction=1024 -c max_connections=200",
+            "-F -c unix_socket_directories={} -p {port} -c max_locks_per_transaction=1024 -c max_connections=200",
             folder.path().display()
         );
-        let configured = tool(Command::new(programs.join("pg_config")).arg("--configure"));
-        let with_tls = String::from_utf8_lossy(&configured).contains("ssl");
-        let authority = (port.is_some() && with_tls).then(|| certify(&data));
-        if port.is_some() {
-            let kind = if with_tls { "hostssl" } else { "host" };
-            let access = format!("local all all trust\n{kind} all all 127.0.0.1/32 scram-sha-256\n");
+        if abroad {
+            // The superuser is the test's own; behind a door everybody else comes by the socket, too.
+            let access =
+                "local all postgres trust\nlocal all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
             std::fs::write(data.join("pg_hba.conf"), access).unwrap();
-            options.push_str(" -c listen_addresses=127.0.0.1");
+        }
+        if let Some(authority) = authority.as_ref().filter(|_| listens) {
+            certify(&data, authority);
+            options.push_str(" -c listen_addresses=127.0.0.1 -c ssl=on");
         } else {
             options.push_str(" -c listen_addresses=");
-        }
-        if authority.is_some() {
-            options.push_str(" -c ssl=on");
         }
         let mut start = as_postgres(&programs.join("pg_ctl"));
         start.arg("-D").arg(&data).arg("-l").arg(folder.path().join("log")).args(["-o", &options, "-w", "start"]);
@@ -117,32 +132,30 @@ impl Cluster {
         let log = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
         assert!(started, "the cluster starts: {}", log());
         let host = folder.path().display().to_string();
-        let superuser = Superuser { host, port: socket_port, database: "postgres".to_owned() };
-        Self { superuser, authority, data, programs: programs.to_owned(), _folder: folder }
+        let socket = folder.path().join(format!(".s.PGSQL.{port}"));
+        let superuser = Superuser { host, port, database: "postgres".to_owned() };
+        let abroad = authority.map(|authority| match listens {
+            true => Abroad { port, authority, door: None },
+            false => {
+                let door = PostgresDoor::before(socket, &authority);
+                Abroad { port: door.port, authority, door: Some(door) }
+            }
+        });
+        Self { superuser, abroad, data, programs: programs.to_owned(), _folder: folder }
     }
 }
 
-/// A certificate for `localhost` in the data directory, and the file of the authority that signed it.
-fn certify(data: &Path) -> PathBuf {
-    let authority_key = rcgen::KeyPair::generate().unwrap();
-    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let certificate = authority.self_signed(&authority_key).unwrap();
-    let issuer = rcgen::Issuer::new(authority, authority_key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let server = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let server = server.signed_by(&key, &issuer).unwrap();
-    std::fs::write(data.join("server.crt"), server.pem()).unwrap();
-    let key_file = data.join("server.key");
-    std::fs::write(&key_file, key.serialize_pem()).unwrap();
-    std::fs::set_permissions(&key_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    if let Some((user, group)) = account() {
-        std::os::unix::fs::chown(&key_file, Some(user), Some(group)).unwrap();
-        std::os::unix::fs::chown(data.join("server.crt"), Some(user), Some(group)).unwrap();
+/// The certificate for `localhost` in the data directory.
+fn certify(data: &Path, authority: &Authority) {
+    let (certificate, key) = authority.leaf();
+    for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+        let file = data.join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        if let Some((user, group)) = account() {
+            std::os::unix::fs::chown(&file, Some(user), Some(group)).unwrap();
+        }
     }
-    let file = data.parent().unwrap().join("authority.pem");
-    std::fs::write(&file, certificate.pem()).unwrap();
-    file
 }
 
 impl Drop for Cluster {

@@ -1,13 +1,16 @@
 //! Import, serve, back up, destroy, restore, compare: what a tenant's members can read is the same afterwards.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use testkit::tls::Authority;
 
-use super::cluster::{Cluster, programs_of};
+use super::cluster::{Abroad, Cluster, know_tls, newest_programs, programs_of};
 use super::http::Client;
 use super::offline::without_network;
-use super::process::{Installation, program, skipped, until};
+use super::process::{Installation, program, skipped, tool, until};
 use super::reading::{assert_same, database, everybodys, sample};
 use super::weed::SeaweedFs;
 
@@ -83,14 +86,16 @@ fn external_database_and_seaweedfs_without_a_network() {
     });
 }
 
-/// A role that may make roles, and schemas in one database, and no more; over TLS with full verification where these
-/// programs know TLS.
+/// Everything elsewhere: a database over TLS with full verification, as a role that may make roles, and schemas in one
+/// database, and no more; and a foreign S3 server as the store.
 fn few_rights(major: u32, seed: u64) {
     let Some(programs) = programs_of(major) else {
         skipped(&format!("PostgreSQL {major} is not installed"));
         return;
     };
+    let Some(weed) = program("weed") else { return };
     let cluster = Cluster::start_on_loopback(&programs);
+    let abroad = cluster.abroad.as_ref().unwrap();
     for statement in [
         "CREATE ROLE appliance LOGIN CREATEROLE PASSWORD 'ein Passwort: 密码'",
         "CREATE DATABASE notes",
@@ -98,39 +103,89 @@ fn few_rights(major: u32, seed: u64) {
     ] {
         cluster.superuser.sql(statement);
     }
-    let url = format!("postgres://appliance@localhost:{}/notes", cluster.superuser.port);
+    let url = format!("postgres://appliance@localhost:{}/notes", abroad.port);
     let mut place = Installation::on(&url);
-    if let Some(authority) = &cluster.authority {
-        place.set("database_ca_file", authority.display());
-    }
     let wrong = place.file("wrong", "guessed\n");
+    let right = place.file("right", "ein Passwort: 密码\n");
+    only_as_it_should_be(&mut place, abroad, &wrong, &right);
+    place.set("database_url", &url);
+    place.set("database_ca_file", abroad.authority.file().display());
+    place.set("database_password_file", &right);
+    let _weed = SeaweedFs::start(&weed, &mut place);
+    there_and_back(&place, seed);
+    let told = place.run(&["doctor"]).out;
+    assert!(told.contains("vacuumdb --analyze"), "the role may not, so the doctor says who must: {told}");
+    dumped_over_tls(&mut place, &programs);
+    let rights = "SELECT rolsuper, rolcreatedb, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = 'appliance'";
+    assert_eq!(cluster.superuser.sql(rights), "f|f|f|f");
+    if let Some(door) = &abroad.door {
+        assert!(door.let_in() > 10, "all of that came through the door");
+    }
+}
+
+/// Without TLS, with another authority, under another name than the certificate's and with another password it is not
+/// spoken to.
+fn only_as_it_should_be(place: &mut Installation, abroad: &Abroad, wrong: &str, right: &str) {
+    place.set("database_password_file", right);
+    let unprotected = place.run(&["tenant", "list"]);
+    assert!(matches!(unprotected.code, 8 | 9), "without TLS: {unprotected:?}");
+    unprotected.failed(unprotected.code);
+    let stranger = Authority::new();
+    place.set("database_ca_file", stranger.file().display());
+    place.run(&["tenant", "list"]).failed(9);
+    place.set("database_ca_file", abroad.authority.file().display());
+    place.set("database_url", format!("postgres://appliance@127.0.0.1:{}/notes", abroad.port));
+    place.run(&["tenant", "list"]).failed(9);
+    place.set("database_url", format!("postgres://appliance@localhost:{}/notes", abroad.port));
     place.set("database_password_file", wrong);
     let refused = place.run(&["tenant", "list"]);
     assert!(matches!(refused.code, 8 | 9), "a wrong password: {refused:?}");
     refused.failed(refused.code);
-    let right = place.file("right", "ein Passwort: 密码\n");
     place.set("database_password_file", right);
-    if let Some(authority) = &cluster.authority {
-        only_the_right_server(&mut place, &programs, &url);
-        place.set("database_ca_file", authority.display());
-        place.set("database_url", &url);
-    }
-    there_and_back(&place, seed);
-    let told = place.run(&["doctor"]).out;
-    assert!(told.contains("vacuumdb --analyze"), "the role may not, so the doctor says who must: {told}");
-    let rights = "SELECT rolsuper, rolcreatedb, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = 'appliance'";
-    assert_eq!(cluster.superuser.sql(rights), "f|f|f|f");
+    place.run(&["tenant", "list"]).ok();
 }
 
-/// Another authority, or another name than the certificate's: not spoken to.
-fn only_the_right_server(place: &mut Installation, programs: &std::path::Path, url: &str) {
-    let authority = place.settings.iter().find(|(name, _)| name.ends_with("CA_FILE")).unwrap().1.clone();
-    let stranger = Cluster::start_on_loopback(programs);
-    place.set("database_ca_file", stranger.authority.as_ref().unwrap().display());
-    place.run(&["tenant", "list"]).failed(9);
-    place.set("database_ca_file", authority);
-    place.set("database_url", url.replace("localhost", "127.0.0.1"));
-    place.run(&["tenant", "list"]).failed(9);
+/// `pg_dump` speaks to this server alone, as we do, and what it wrote is in the foreign store.
+fn dumped_over_tls(place: &mut Installation, programs: &Path) {
+    let Some(folder) = wary_tools(place, programs) else { return };
+    place.set("postgres_bin", folder.display());
+    let dump = place.run(&["backup", "dump"]).ok();
+    let (key, bytes) = (dump["key"].as_str().unwrap(), dump["bytes"].as_u64().unwrap());
+    let stored = SeaweedFs::listed(place);
+    assert!(bytes > 50_000 && stored.contains(&(key.to_owned(), bytes)), "{dump}: {stored:?}");
+}
+
+/// A folder with tools of this version that fail, where started as they are they would take another authority or another
+/// name for the server's. Programs that know no TLS run with the system's libpq.
+fn wary_tools(place: &Installation, programs: &Path) -> Option<PathBuf> {
+    let mut before = String::new();
+    if !know_tls(programs) {
+        let linked = tool(Command::new("ldd").arg(newest_programs().join("pg_dump")));
+        let linked = String::from_utf8(linked).unwrap();
+        let libpq = linked.lines().find_map(|line| line.trim().strip_prefix("libpq.so.5 => ")?.split(' ').next());
+        let Some(libpq) = libpq else {
+            skipped("no libpq with TLS is installed, so pg_dump of the newer version is not tried over TLS");
+            return None;
+        };
+        before = format!("LD_PRELOAD='{libpq}' ");
+    }
+    let folder = place.path("tools");
+    std::fs::create_dir(&folder).unwrap();
+    let stranger = Authority::new();
+    let stranger = place.file("stranger.pem", &std::fs::read_to_string(stranger.file()).unwrap());
+    for name in ["pg_dump", "pg_dumpall"] {
+        let run = format!("{before}'{}' \"$@\"", programs.join(name).display());
+        let script = format!(
+            "#!/bin/sh\ntry() {{ {run}; }}\nif [ \"$1\" = --version ]; then try \"$@\"; exit; fi\n\
+             if (export PGSSLROOTCERT='{stranger}'; try \"$@\") >/dev/null; then echo 'it takes a stranger' >&2; exit 1; fi\n\
+             if try \"$@\" --host 127.0.0.1 >/dev/null; then echo 'it takes another name' >&2; exit 1; fi\n\
+             try \"$@\"\n"
+        );
+        std::fs::write(folder.join(name), script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.join(name), mode).unwrap();
+    }
+    Some(folder)
 }
 
 #[test]
