@@ -116,7 +116,7 @@ impl Service {
     }
 }
 
-fn signal(process: i32, signal: nix::sys::signal::Signal) {
+pub(super) fn signal(process: i32, signal: nix::sys::signal::Signal) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), signal).ok();
 }
 
@@ -128,9 +128,12 @@ fn running(process: i32) -> bool {
     std::path::Path::new(&format!("/proc/{process}")).exists()
 }
 
-fn children(process: i32) -> Vec<i32> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
-    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+/// What any of its threads has started.
+pub(super) fn children(process: i32) -> Vec<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let started = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    let words = started.collect::<Vec<_>>().join(" ");
+    words.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
 /// The settings that durability rests on, asked from the running database.
