@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use backup::drill::{Copy, Tamper};
 use backup::{Backup, DrillOptions, DrillReport, KeyDirectory, PointOptions, Verdict};
+use domain::chance::Chance;
 use domain::tenant::{Tenant, TenantState};
 use objects::{FileStore, ObjectStore, PutOptions};
 use store::TenantScope;
@@ -26,7 +27,21 @@ const ROWS: &str = "
     INSERT INTO access_token VALUES ('t', 1, 'hash', '', 1, NULL, NULL);
     SELECT setval('id_seq', 100);";
 
+/// At least two rows in further tables.
+const MORE: &str = r#"
+    UPDATE member SET display_name = username || ' of the copy';
+    INSERT INTO reaction VALUES (51, 12, 2, 'heart', 1), (52, 13, 1, 'ok', 1);
+    INSERT INTO note_relation VALUES (10, 11, 'REFERENCE'), (12, 13, 'REFERENCE'), (14, 15, 'REFERENCE');
+    INSERT INTO note_share VALUES (61, 'another', 12, 1, 1, NULL), (62, 'third', 13, 1, 1, NULL);
+    INSERT INTO member_setting VALUES (1, 'GENERAL', '{"locale": "en-GB"}'), (2, 'GENERAL', '{"locale": "de-AT"}');
+    INSERT INTO notification VALUES (70, 1, 1, 2, false, 'MEMO_COMMENT', 11, 10), (71, 1, 2, 1, false, 'MEMO_MENTION', 12, 12);
+    INSERT INTO import_base VALUES ('memo', 0, '\x00112233445566778899'), ('memo', 1, '\xffeeddccbbaa'), ('user', 0, '\x0102');"#;
+
 async fn lab() -> Lab {
+    lab_with("").await
+}
+
+async fn lab_with(more: &str) -> Lab {
     let database = TestDatabase::create().await;
     let store = database.store().await;
     let folder = tempfile::tempdir().unwrap();
@@ -36,6 +51,7 @@ async fn lab() -> Lab {
     let tenant = store.build_tenant(&"team".parse().unwrap(), TenantState::Active).await.unwrap();
     let backup = Backup::new(store, objects, files, keys);
     fill(&backup, &database, &tenant).await;
+    database.superuser().await.batch_execute(&format!("SET search_path TO {}; {more}", tenant.schema)).await.unwrap();
     let options = PointOptions { trigger: "command", actor: "command".to_owned(), markdown: false };
     let report = backup.take_point(&TenantScope::for_command(tenant, "test"), &options).await.unwrap();
     backup.verify_point(&report.point, "command").await.unwrap();
@@ -151,4 +167,99 @@ async fn an_honest_copy_passes_and_changed_ones_fail_by_name() {
         std::fs::read_dir(lab.folder.path().join("scratch")).unwrap().next().is_none(),
         "nothing of a copy is left"
     );
+}
+
+/// What is done to one row of the copy.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    /// It is gone.
+    Deleted,
+    /// One letter of this column is another.
+    Letter(&'static str),
+    /// One letter of this value of a JSON column.
+    LetterIn(&'static str, &'static str),
+    /// One bit of these bytes, or of this number.
+    Bit(&'static str),
+    BitOfNumber(&'static str),
+}
+
+/// Ten kinds of a changed row; which row and which letter or byte is drawn.
+const KINDS: [(&str, Deed); 10] = [
+    ("note", Deed::Letter("content")),
+    ("note", Deed::Deleted),
+    ("member", Deed::Letter("display_name")),
+    ("attachment", Deed::Deleted),
+    ("reaction", Deed::Letter("reaction")),
+    ("note_relation", Deed::Deleted),
+    ("note_share", Deed::BitOfNumber("created_ts")),
+    ("member_setting", Deed::LetterIn("value", "locale")),
+    ("notification", Deed::Deleted),
+    ("import_base", Deed::Bit("hashes")),
+];
+
+/// The statement that does it to one row.
+fn statement(table: &str, deed: Deed, chance: &Chance) -> String {
+    let (row, at) = (chance.below(1_000_000), chance.below(1_000_000));
+    let row = format!(
+        "ctid = (SELECT ctid FROM {table} ORDER BY ctid OFFSET (SELECT {row} % count(*) FROM {table}) LIMIT 1)"
+    );
+    let other = |text: &str| {
+        let place = format!("1 + {at} % length({text})");
+        let letter = format!("CASE substr({text}, {place}, 1) WHEN 'x' THEN 'y' ELSE 'x' END");
+        format!("overlay({text} PLACING {letter} FROM {place} FOR 1)")
+    };
+    let set = match deed {
+        Deed::Deleted => return format!("DELETE FROM {table} WHERE {row}"),
+        Deed::Letter(column) => format!("{column} = {}", other(column)),
+        Deed::LetterIn(column, name) => {
+            let changed = other(&format!("({column} ->> '{name}')"));
+            format!("{column} = jsonb_set({column}, '{{{name}}}', to_jsonb({changed}))")
+        }
+        Deed::Bit(column) => {
+            let place = format!("{at} % length({column})");
+            format!("{column} = set_byte({column}, {place}, get_byte({column}, {place}) # {})", 1 << chance.below(8))
+        }
+        Deed::BitOfNumber(column) => format!("{column} = {column} # {}", 1 << chance.below(31)),
+    };
+    format!("UPDATE {table} SET {set} WHERE {row}")
+}
+
+/// A drill of its own for one change.
+async fn drilled(lab: &Lab, statement: String) -> DrillReport {
+    let tamper: Tamper = Arc::new(move |copy: Copy| {
+        let statement = statement.clone();
+        Box::pin(async move {
+            let scope = TenantScope::for_command(Arc::clone(&copy.tenant), "tamper");
+            let mut tx = copy.store.begin(&scope);
+            assert_eq!(tx.execute(&statement, &[]).await.unwrap(), 1, "{statement}");
+            tx.commit().await.unwrap();
+        })
+    });
+    lab.drill(Some(tamper), Vec::new()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_kinds_of_a_changed_row_fail_a_drill_each() {
+    let (lab, seed) = (lab_with(MORE).await, 20_261_123);
+    println!("seed {seed}");
+    let chance = Chance::seeded(seed);
+    for two in KINDS.chunks(2) {
+        let [one, other] = [two[0], two[1]].map(|(table, deed)| (table, statement(table, deed, &chance)));
+        let reports = tokio::join!(drilled(&lab, one.1.clone()), drilled(&lab, other.1.clone()));
+        for ((table, statement), report) in [(one, reports.0), (other, reports.1)] {
+            assert_eq!(report.verdict, Verdict::Fail, "{statement}: {:?}", report.differences);
+            let unequal: Vec<_> = report.tables.iter().filter(|found| !found.equal).map(|found| &found.name).collect();
+            assert_eq!(unequal, [table], "{statement}");
+            let told = format!("table {table} is not equal to the point");
+            assert!(names(&report, &told), "{statement}: {:?}", report.differences);
+            if table == "note" {
+                assert!(names(&report, "note n-"), "which note: {statement}: {:?}", report.differences);
+            }
+        }
+    }
+    let state = async || lab.backup.store.control().find_point(&lab.point).await.unwrap().unwrap().state;
+    assert_eq!(state().await, "verified", "none of them proved anything");
+    let honest = lab.drill(None, Vec::new()).await;
+    assert_eq!(honest.verdict, Verdict::Pass, "{:?}", honest.differences);
+    assert_eq!(state().await, "proven");
 }
