@@ -93,16 +93,39 @@ fn swaps(store: &Path, point: &Value) -> Vec<Damage> {
     all
 }
 
-/// Damages, asks, repairs.
-fn inflict(place: &Installation, point: &str, damage: &Damage, number: usize) {
-    let sound: Vec<(PathBuf, Vec<u8>)> =
-        damage.changes.iter().map(|(path, _)| (path.clone(), std::fs::read(path).unwrap())).collect();
+fn stale(store: &Path, older: &Value, point: &Value) -> Damage {
+    let manifest = point["manifest"].as_str().unwrap().to_owned();
+    let old_manifest = std::fs::read(store.join(older["manifest"].as_str().unwrap())).unwrap();
+    Damage {
+        name: "the older manifest under the newer name".to_owned(),
+        object: manifest.clone(),
+        kind: "manifest".to_owned(),
+        problems: &["stale"],
+        changes: vec![(store.join(&manifest), Some(old_manifest))],
+    }
+}
+
+/// Does it; what was there before.
+fn done(damage: &Damage) -> Vec<(PathBuf, Vec<u8>)> {
+    let sound = damage.changes.iter().map(|(path, _)| (path.clone(), std::fs::read(path).unwrap())).collect();
     for (path, after) in &damage.changes {
         match after {
             Some(bytes) => std::fs::write(path, bytes).unwrap(),
             None => std::fs::remove_file(path).unwrap(),
         }
     }
+    sound
+}
+
+fn repair(sound: Vec<(PathBuf, Vec<u8>)>) {
+    for (path, bytes) in sound {
+        std::fs::write(path, bytes).unwrap();
+    }
+}
+
+/// Damages, asks, repairs.
+fn inflict(place: &Installation, point: &str, damage: &Damage, number: usize) {
+    let sound = done(damage);
     let name = &damage.name;
     let verified = place.run(&["backup", "verify", point]);
     assert_eq!(verified.code, 4, "{name}: {verified:?}");
@@ -116,9 +139,28 @@ fn inflict(place: &Installation, point: &str, damage: &Damage, number: usize) {
     let refused = place.run(&["restore", "run", point, "--as", &format!("damaged-{number}")]);
     let sentence = refused.failed(7);
     assert!(sentence.contains("damaged") || sentence.contains(&damage.object), "{name}: {sentence}");
-    for (path, bytes) in sound {
-        std::fs::write(path, bytes).unwrap();
-    }
+    repair(sound);
+}
+
+/// What the books say of a point.
+fn state(place: &Installation, point: &str) -> String {
+    let all = place.run(&["backup", "list", "--tenant", "acme"]).ok();
+    let found = all["points"].as_array().unwrap().iter().find(|one| one["point"] == point).unwrap();
+    found["state"].as_str().unwrap().to_owned()
+}
+
+/// Damages, drills, repairs: the drill ends in a verdict, and the verdict says which object and what is wrong with it.
+fn drilled(place: &Installation, point: &str, damage: &Damage) {
+    let sound = done(damage);
+    let name = &damage.name;
+    let report = place.run(&["drill", "run", "--tenant", "acme", "--point", point]).ended(4);
+    assert_eq!(report["verdict"], "fail", "{name}: {report}");
+    let told: Vec<&str> = report["differences"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let says = |problem: &&str| told.iter().any(|line| line.contains(&format!("{} is {problem}", damage.object)));
+    assert!(damage.problems.iter().any(|problem| says(problem)), "{name}: {told:?}");
+    assert!(report["rto_seconds"].is_null() && report["notes_compared"] == 0, "nothing came of it: {name}: {report}");
+    assert_eq!(state(place, point), "damaged", "{name}");
+    repair(sound);
 }
 
 /// A tenant big enough that rows, files and lists are objects of their own.
@@ -143,7 +185,8 @@ fn furnished() -> (Installation, super::reading::Superuser, PathBuf) {
         "INSERT INTO {schema}.note (id, uid, creator_id, created_ts, updated_ts, visibility, content)
          SELECT g, 'noise-' || g, (SELECT min(id) FROM {schema}.member), g, g, 'PRIVATE',
                 (SELECT string_agg(md5(g || '-' || k), '') FROM generate_series(1, 128) k)
-         FROM generate_series(1000000, 1002299) g"
+         FROM generate_series(1000000, 1002299) g;
+         SELECT setval('{schema}.id_seq', 2000000)"
     ));
     let store = place.path("store");
     (place, superuser, store)
@@ -167,15 +210,7 @@ fn every_damage_is_named_and_refused() {
 
     let mut all = to_single_objects(&store, &point);
     all.extend(swaps(&store, &point));
-    let manifest = point["manifest"].as_str().unwrap().to_owned();
-    let old_manifest = std::fs::read(store.join(older["manifest"].as_str().unwrap())).unwrap();
-    all.push(Damage {
-        name: "the older manifest under the newer name".to_owned(),
-        object: manifest.clone(),
-        kind: "manifest".to_owned(),
-        problems: &["stale"],
-        changes: vec![(store.join(&manifest), Some(old_manifest))],
-    });
+    all.push(stale(&store, &older, &point));
     let (key, _) = one_of_each(&store, &point).pop().unwrap();
     let length = std::fs::metadata(store.join(&key)).unwrap().len() as usize;
     let garbage: Vec<u8> = (0..u32::try_from(length).unwrap()).map(|n| noise(n, 7)[0]).collect();
@@ -211,6 +246,33 @@ fn every_damage_is_named_and_refused() {
     assert_eq!(control["problems"].as_array().map(Vec::len), Some(0), "{control}");
     let restored = place.run(&["restore", "run", name, "--as", "control"]).ok();
     assert_eq!(restored["notes"], point["notes"]);
+}
+
+#[test]
+fn a_drill_of_a_damaged_store_fails_and_names_what_is_wrong() {
+    let (place, _, store) = furnished();
+    let older = place.run(&["backup", "run", "--tenant", "acme"]).ok();
+    let point = place.run(&["backup", "run", "--tenant", "acme"]).ok();
+    let name = point["point"].as_str().unwrap();
+    let mut all = to_single_objects(&store, &point);
+    all.extend(swaps(&store, &point));
+    all.push(stale(&store, &older, &point));
+    for damage in &all {
+        drilled(&place, name, damage);
+    }
+    println!("{} damages named by drills", all.len());
+
+    // The untouched control: everything was put back.
+    place.run(&["backup", "verify", name]).ok();
+    let proven = place.run(&["drill", "run", "--tenant", "acme", "--point", name]).ok();
+    assert_eq!((&proven["verdict"], &proven["notes_compared"]), (&"pass".into(), &point["notes"]), "{proven}");
+    assert_eq!(proven["control_accepted"], true);
+    assert_eq!(state(&place, name), "proven");
+    let drills = place.run(&["drill", "list", "--tenant", "acme"]).ok();
+    let verdicts: Vec<&str> =
+        drills["drills"].as_array().unwrap().iter().filter_map(|drill| drill["verdict"].as_str()).collect();
+    assert_eq!(verdicts.len(), all.len() + 1, "{drills}");
+    assert!(verdicts[0] == "pass" && verdicts[1..].iter().all(|verdict| *verdict == "fail"), "{verdicts:?}");
 }
 
 #[test]
