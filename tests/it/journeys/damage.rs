@@ -157,7 +157,7 @@ fn drilled(place: &Installation, point: &str, damage: &Damage) {
     assert_eq!(report["verdict"], "fail", "{name}: {report}");
     let told: Vec<&str> = report["differences"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let says = |problem: &&str| told.iter().any(|line| line.contains(&format!("{} is {problem}", damage.object)));
-    assert!(damage.problems.iter().any(|problem| says(problem)), "{name}: {told:?}");
+    assert!(damage.problems.iter().any(says), "{name}: {told:?}");
     assert!(report["rto_seconds"].is_null() && report["notes_compared"] == 0, "nothing came of it: {name}: {report}");
     assert_eq!(state(place, point), "damaged", "{name}");
     repair(sound);

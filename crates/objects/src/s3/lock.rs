@@ -28,20 +28,20 @@ impl S3Store {
     }
 
     /// Until when an object that is written now is locked; none where nothing is locked, or not this.
-    fn from_now(&self, key: &str) -> Option<i64> {
+    fn until_of_new(&self, key: &str) -> Option<i64> {
         let days = self.config.lock_days.filter(|_| self.locks(key))?;
         Some(Clock::System.seconds() + i64::from(days) * DAY)
     }
 
     /// How an object is written.
     pub(super) fn lock_of(&self, key: &str) -> (Option<ObjectLockMode>, Option<DateTime>) {
-        let until = self.from_now(key).map(DateTime::from_secs);
+        let until = self.until_of_new(key).map(DateTime::from_secs);
         (until.as_ref().map(|_| ObjectLockMode::Governance), until)
     }
 
     /// Locks an object that is there already for as long as one that is written now. How many requests that took.
     pub(crate) async fn extend_lock(&self, key: &str) -> Result<u32, Error> {
-        match self.from_now(key) {
+        match self.until_of_new(key) {
             Some(until) => self.lock_for(key, until).await,
             None => Ok(0),
         }
