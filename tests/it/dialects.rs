@@ -164,8 +164,38 @@ fn notes_are_listed_and_written_as_before(house: &House) {
     let token = share["name"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     assert_eq!(house.get(&format!("/api/v1/shares/{token}"))["content"], "from of old");
     house.ok("DELETE", &format!("/api/v1/{name}"), None);
+    notes_are_put_away_and_wrapped_as_before(house);
     let page = house.http.send("GET", "/m/zoo-headings", &[], None);
     assert_eq!(page.header("location"), Some("/memos/zoo-headings"), "{}", page.status);
+}
+
+/// What clients take for done when it is answered by 200 must have been done.
+fn notes_are_put_away_and_wrapped_as_before(house: &House) {
+    let wrapped = json!({"memo": {"content": "in a wrapper", "visibility": "PROTECTED", "location": null}});
+    let made = house.ok("POST", "/api/v1/memos", Some(wrapped));
+    assert_eq!((&made["content"], &made["visibility"]), (&json!("in a wrapper"), &json!("PROTECTED")));
+    let name = made["name"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/{name}");
+    for (query, body, state) in [
+        ("", json!({"rowStatus": "ARCHIVED"}), "ARCHIVED"),
+        ("?updateMask=row_status", json!({"rowStatus": "ACTIVE"}), "NORMAL"),
+        ("?updateMask=rowStatus", json!({"row_status": "ARCHIVED"}), "ARCHIVED"),
+        ("", json!({"content": "again", "row_status": "NORMAL"}), "NORMAL"),
+    ] {
+        let changed = house.ok("PATCH", &format!("{path}{query}"), Some(body.clone()));
+        assert_eq!(changed["state"], state, "{query} {body}");
+    }
+    let time = "2019-02-03T04:05:06Z";
+    assert_eq!(house.ok("PATCH", &path, Some(json!({"display_time": time})))["createTime"], time);
+    let untold = house.ok("PATCH", &path, Some(json!({"pinned": true, "display_time": null})));
+    assert_eq!((&untold["createTime"], &untold["pinned"]), (&json!(time), &json!(true)));
+    let masked = json!({"memo": {"content": "changed", "pinned": false}, "updateMask": "content"});
+    let changed = house.ok("PATCH", &path, Some(masked));
+    assert_eq!((&changed["content"], &changed["pinned"]), (&json!("changed"), &json!(true)));
+    let said = house.ok("POST", &format!("{path}/comments"), Some(json!({"comment": {"content": "so"}})));
+    assert_eq!(said["content"], "so");
+    house.ok("DELETE", &path, None);
+    assert!(house.get("/api/v1/users/maria/memos?pageSize=2&filter=")["memos"].is_array(), "an empty filter is none");
 }
 
 fn files_are_resources(house: &House) {

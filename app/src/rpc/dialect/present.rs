@@ -10,17 +10,27 @@ use super::super::Ctx;
 use super::forward::{pairs, query_of};
 use crate::notes::service::Tongue;
 
+/// Keys of a note in 0.22 to 0.27, in both spellings, and what they are called today.
+const OLD_NOTE_KEYS: [(&str, &str); 4] =
+    [("displayTime", "createTime"), ("display_time", "createTime"), ("rowStatus", "state"), ("row_status", "state")];
+
 /// Query and body as today's message wants them.
 pub(in super::super) fn present<'q>(ctx: &Ctx, found: &Match, query: &'q str, body: Bytes) -> (Cow<'q, str>, Bytes) {
     let old = ctx.speaks_old();
-    let query = match found.rpc.method {
-        "ListMemos" if old => listed(query),
-        _ if old => masked(query),
-        _ => Cow::Borrowed(query),
+    let (query, body) = match found.rpc.method {
+        "CreateMemo" | "UpdateMemo" | "CreateMemoComment" if old => unwrapped(query, body),
+        _ => (Cow::Borrowed(query), body),
+    };
+    let query = match (found.rpc.method, query) {
+        ("ListMemos", Cow::Borrowed(query)) if old => listed(query),
+        (_, Cow::Borrowed(query)) if old => masked(query),
+        (_, Cow::Owned(query)) if old => Cow::Owned(masked(&query).into_owned()),
+        (_, query) => query,
     };
     let body = match found.rpc.method {
         "CreateMemo" | "UpdateMemo" | "CreateMemoComment" | "SetMemoAttachments" => {
-            let is_old = mentions(&body, b"\"resources\"") || old && mentions(&body, b"\"displayTime\"");
+            let of_old = |key: &&str| mentions(&body, format!("\"{key}\"").as_bytes());
+            let is_old = of_old(&"resources") || old && OLD_NOTE_KEYS.iter().any(|(key, _)| of_old(key));
             if is_old { rewritten(&body, |fields| note_of_today(fields, old)).unwrap_or(body) } else { body }
         }
         "UpdateUser" | "CreateUser" if old && mentions(&body, b"\"nickname\"") => {
@@ -87,7 +97,8 @@ fn listed(query: &str) -> Cow<'_, str> {
                 let state = if value == "ARCHIVED" { "ARCHIVED" } else { "NORMAL" };
                 kept.push(("state".to_owned(), state.to_owned()));
             }
-            "sort" | "direction" => {}
+            // An empty filter says nothing, and stands in the way of the one that is made here.
+            "filter" | "oldFilter" | "old_filter" | "sort" | "direction" => {}
             _ => kept.push((key, value)),
         }
     }
@@ -174,9 +185,44 @@ fn note_of_today(fields: &mut Map<String, Value>, speaks_old: bool) {
         };
         fields.insert("attachments".to_owned(), files.into_iter().map(named).collect());
     }
-    if speaks_old {
-        renamed(fields, "displayTime", "createTime");
+    if !speaks_old {
+        return;
     }
+    for (old, new) in OLD_NOTE_KEYS {
+        if let Some(value) = fields.remove(old)
+            && !value.is_null()
+            && !fields.contains_key(new)
+        {
+            let value = if value == "ACTIVE" { json!("NORMAL") } else { value };
+            fields.insert(new.to_owned(), value);
+        }
+    }
+}
+
+/// A note below `memo` or `comment`, as the messages have it and some scripts write it: Memos 0.30 makes an empty note of
+/// that. What is null in it is not said, and a mask beside it belongs into the query.
+fn unwrapped(query: &str, body: Bytes) -> (Cow<'_, str>, Bytes) {
+    let unchanged = |body| (Cow::Borrowed(query), body);
+    if !mentions(&body, b"\"memo\"") && !mentions(&body, b"\"comment\"") {
+        return unchanged(body);
+    }
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice::<Value>(&body) else { return unchanged(body) };
+    if fields.contains_key("content") {
+        return unchanged(body);
+    }
+    let inner = fields.remove("memo").or_else(|| fields.remove("comment"));
+    let Some(Value::Object(mut note)) = inner else { return unchanged(body) };
+    note.retain(|_, value| !value.is_null());
+    let mask = fields.get("updateMask").or_else(|| fields.get("update_mask")).and_then(Value::as_str);
+    let query = match mask {
+        Some(mask) if !query.contains("pdateMask=") && !query.contains("pdate_mask=") => {
+            let mut all = pairs(query);
+            all.push(("updateMask".to_owned(), mask.to_owned()));
+            Cow::Owned(query_of(&all))
+        }
+        _ => Cow::Borrowed(query),
+    };
+    (query, Bytes::from(Value::Object(note).to_string()))
 }
 
 #[cfg(test)]
@@ -196,9 +242,23 @@ mod tests {
             shown("parent=users/a&oldFilter=row_status == 'ARCHIVED'"),
             [pair("filter", "creator == \"users/a\" && row_status == 'ARCHIVED'")]
         );
+        assert_eq!(shown("parent=users/1&filter="), [pair("filter", "creator == \"users/1\"")]);
         assert_eq!(shown("orderBy=display_time desc"), [pair("orderBy", "create_time desc")]);
         assert_eq!(shown("orderBy=pinned,displayTime asc"), [pair("orderBy", "pinned,create_time asc")]);
         assert_eq!(shown("order_by=updateTime"), [pair("order_by", "update_time")]);
+    }
+
+    #[test]
+    fn wrapped_notes_are_unwrapped() {
+        let read = |query, body: &'static str| {
+            let (query, body) = unwrapped(query, Bytes::from_static(body.as_bytes()));
+            (query.into_owned(), serde_json::from_slice::<Value>(&body).expect("JSON"))
+        };
+        let wrapped = r#"{"memo":{"content":"x","pinned":null},"updateMask":"content"}"#;
+        assert_eq!(read("a=1", wrapped), ("a=1&updateMask=content".to_owned(), json!({"content": "x"})));
+        assert_eq!(read("updateMask=pinned", wrapped).0, "updateMask=pinned");
+        let plain = r#"{"content":"x","relations":[{"memo":{"name":"memos/a"}}]}"#;
+        assert_eq!(read("", plain).1, serde_json::from_str::<Value>(plain).expect("JSON"));
     }
 
     #[test]
