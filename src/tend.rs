@@ -7,8 +7,22 @@ use admin::Admin;
 /// How often files without a row are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-/// Notes from which a tenant has an index for searching texts.
+/// Notes from which a tenant has an index for searching texts, and sketches.
 const LARGE: f32 = 5_000.0;
+
+/// Makes sketches of the notes of large tenants, and keeps them in step.
+pub(crate) async fn sketch(store: store::Store) {
+    let period = Duration::from_secs(60);
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    let mut after = String::new();
+    loop {
+        ticks.tick().await;
+        match store.tend_sketches(LARGE, &mut after).await {
+            Ok(made) => tracing::debug!(made, "sketches of notes are in step"),
+            Err(error) => tracing::warn!(%error, "sketches of notes cannot be made"),
+        }
+    }
+}
 
 /// Makes indexes for searching texts, one after the other.
 pub(crate) async fn index(store: store::Store) {

@@ -90,6 +90,7 @@ pub(crate) async fn work(installation: &Installation, only: &[String]) -> Result
     }
     tokio::spawn(crate::tend::tend(installation.admin(), installation.backup(Printer::new(true))?));
     tokio::spawn(crate::tend::index(installation.store.clone()));
+    tokio::spawn(crate::tend::sketch(installation.store.clone()));
     tokio::spawn(crate::tend::vacuum(installation.store.clone()));
     let copying = installation.backup(Printer::new(true))?;
     if !copying.copies.is_empty() && (only.is_empty() || only.iter().any(|kind| kind == "backup")) {

@@ -10,4 +10,5 @@ pub mod id;
 pub mod member;
 pub mod note;
 pub mod retention;
+pub mod sketch;
 pub mod tenant;

@@ -54,7 +54,10 @@ async fn main() {
     match *what {
         "fill" => println!("{}", fill(&open(url, 1, 4, 2).await, rest[0], number(1)).await),
         "fill-many" => fill_many(&open(url, 2, 4, number(0)).await, number(0), number(1)).await,
-        "index" => while open(url, 1, 1, 0).await.build_search_index(5_000.0).await.expect("an index").is_some() {},
+        "index" => {
+            while open(url, 1, 1, 0).await.build_search_index(5_000.0).await.expect("an index").is_some() {}
+            open(url, 1, 1, 0).await.tend_sketches(5_000.0, &mut String::new()).await.expect("sketches");
+        }
         "prepare" => drop(open(url, 1, 1, number(0)).await),
         "stock" => stock(&open(url, 2, 4, 0).await, number(0)).await,
         "insert" => insert(url, rest[0], number(1), number(2)).await,

@@ -30,6 +30,7 @@ mod registry;
 mod schema;
 mod scope;
 mod search_index;
+mod sketches;
 mod snapshot;
 mod store;
 mod swap;

@@ -59,9 +59,9 @@ impl CopySink {
 
 /// The tags of notes are kept apart when all rows are there.
 const UNTAGGED: &str = "ALTER TABLE note DISABLE TRIGGER USER";
-/// What [`UNTAGGED`] has left out, of all notes at once. Most tags stand alone and have none above them: their key is said
-/// here, without a call and an array for each (three quarters of the time).
-const TAGGED: &str = "TRUNCATE note_tag; ALTER TABLE note_tag DROP CONSTRAINT note_tag_pkey;
+/// What [`UNTAGGED`] has left out, of all notes at once; sketches are left to a worker ([`crate::sketches`]). Most tags stand
+/// alone and have none above them: their key is said here, without a call and an array for each (three quarters of the time).
+const TAGGED: &str = "TRUNCATE note_tag, note_sketch; ALTER TABLE note_tag DROP CONSTRAINT note_tag_pkey;
     INSERT INTO note_tag (key, created_ts, note_id)
         SELECT lower(tags[1] COLLATE \"C\"), created_ts, id FROM note
         WHERE cardinality(tags) = 1 AND octet_length(tags[1]) <= 100 AND strpos(tags[1], '/') = 0

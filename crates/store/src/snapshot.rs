@@ -152,8 +152,9 @@ async fn open(
     })
 }
 
-/// Tables of a tenant that follow from its others: no point holds them, a load makes them anew ([`crate::load`]).
-pub(crate) const DERIVED: [&str; 1] = ["note_tag"];
+/// Tables of a tenant that follow from its others: no point holds them; a load makes the tags anew ([`crate::load`]), and a
+/// worker the sketches ([`crate::sketches`]).
+pub(crate) const DERIVED: [&str; 2] = ["note_tag", "note_sketch"];
 
 const AFTER: &str = concat!(
     "SELECT ",

@@ -60,6 +60,19 @@ CREATE TABLE note_tag (
     PRIMARY KEY (key, created_ts, note_id)
 );
 
+-- What the text of a note may contain (domain::sketch), in the order of lists; NULL where that is not known. Kept only where
+-- there are many notes: a worker (sketches.rs) makes the triggers that keep it in step, then the rows, then one at the
+-- earliest time there is, without which no list asks for them. A row may be left over of a note that is gone; a note without
+-- a row there must not be. It follows from the notes, so points leave it out and a load leaves it empty.
+CREATE TABLE note_sketch (
+    created_ts bigint NOT NULL,
+    note_id    bigint NOT NULL,
+    sketch     bytea  CHECK (octet_length(sketch) = 128),
+    PRIMARY KEY (created_ts, note_id) INCLUDE (sketch)
+);
+ALTER TABLE note_sketch ALTER sketch SET STORAGE PLAIN, ALTER sketch SET STATISTICS 0;
+CREATE INDEX note_sketch_unknown_idx ON note_sketch (note_id) WHERE sketch IS NULL;
+
 -- REFERENCE: the author linked it. COMMENT: note_id comments on related_id.
 CREATE TABLE note_relation (
     note_id    bigint NOT NULL,
@@ -324,6 +337,22 @@ BEGIN
     IF TG_OP <> 'DELETE' THEN
         INSERT INTO %1$I.note_tag (key, created_ts, note_id)
             SELECT k, NEW.created_ts, NEW.id FROM unnest(holdfast_search.tag_keys(NEW.tags)) k ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN NULL;
+END $$ $f$, current_schema());
+
+-- Makes a note's sketch unknown. The row is written even where it was unknown: by its version a worker that has read the text
+-- before sees that it must not store what it made of it.
+EXECUTE format($f$
+CREATE FUNCTION %1$I.note_sketched() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR (TG_OP = 'UPDATE' AND (OLD.created_ts, OLD.id) IS DISTINCT FROM (NEW.created_ts, NEW.id)) THEN
+        DELETE FROM %1$I.note_sketch k WHERE k.created_ts = OLD.created_ts AND k.note_id = OLD.id;
+    END IF;
+    IF TG_OP <> 'DELETE' AND NEW.parent_id IS NULL THEN
+        INSERT INTO %1$I.note_sketch (created_ts, note_id) VALUES (NEW.created_ts, NEW.id)
+            ON CONFLICT (created_ts, note_id) DO UPDATE SET sketch = NULL;
     END IF;
     RETURN NULL;
 END $$ $f$, current_schema());

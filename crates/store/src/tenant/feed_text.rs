@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::feed::{FeedQuery, Order, SortTime, Viewer};
-use super::filter_narrow::Narrow;
+use super::filter_narrow::{Index, Narrow};
 use super::notes::columns;
 
 /// The longest page (with what is left out before it) that is looked for step by step where there is a filter but no tag.
@@ -18,6 +18,11 @@ const LONGEST: i64 = 1_000;
 const NEAR: i64 = 4_000;
 /// How many are walked before an index is asked. One that passes among them says that there are many.
 const NEAREST: i64 = 300;
+/// The same where sketches are walked, and how many of them then.
+const SKETCHES: i64 = 700;
+const MORE_SKETCHES: i64 = 40_000;
+/// The row of sketches that says that every note has one ([`crate::sketches`]).
+const COMPLETE: &str = "created_ts = -9223372036854775808 AND note_id = 0";
 /// As many as an index may find before more are walked instead.
 const FEW: i64 = 100;
 /// Later than every note.
@@ -179,23 +184,69 @@ fn by_walk(query: &FeedQuery<'_>) -> String {
 /// of many all the same, or there was one, more are walked from there. What the index finds is read no further than it is
 /// asked for, and sorted: told how few are wanted, a planner would walk. The gate of the second walk is its limit, since
 /// one in the condition would have every row copied.
-fn by_index(query: &FeedQuery<'_>, index: &str) -> String {
+fn by_index(query: &FeedQuery<'_>, index: &Index) -> String {
     let (seen, passing, upto) = (seen(query), passing(query), query.limit + query.offset);
-    let (nearest, named) = (found("nearest"), named_by(&passing));
+    let (condition, nearest) = (&index.sql, found("nearest"));
     let all = format!("{nearest} + {} < {upto}", found("near"));
-    format!(
-        "WITH nearest AS MATERIALIZED (SELECT n.id, n.created_ts FROM \
-         (SELECT {named} FROM {{s}}.note n WHERE {seen} {NEWEST} LIMIT {NEAREST}) n WHERE TRUE{passing} {NEWEST} LIMIT {upto}), \
-         hits AS MATERIALIZED (SELECT n.id, n.created_ts FROM {{s}}.note n \
-         WHERE {seen} AND {index}{passing} AND {nearest} < {upto}), \
-         near AS MATERIALIZED (SELECT n.id FROM (SELECT {named} FROM {{s}}.note n WHERE {seen} AND (n.created_ts, n.id) < \
-         (coalesce((SELECT min(created_ts) FROM nearest), {LAST}), \
-         coalesce((SELECT id FROM nearest ORDER BY created_ts, id LIMIT 1), {LAST})) {NEWEST} \
-         LIMIT CASE WHEN {nearest} < {upto} AND ({nearest} > 0 OR (SELECT count(*) FROM (SELECT FROM hits LIMIT {}) taste) > {FEW}) \
-         THEN {NEAR} ELSE 0 END) n WHERE TRUE{passing} {NEWEST} LIMIT {upto} - {nearest}) \
-         SELECT id FROM nearest WHERE NOT {all} UNION ALL SELECT id FROM near WHERE NOT {all} \
-         UNION ALL SELECT id FROM (SELECT n.id FROM hits n WHERE {all} {NEWEST} LIMIT {upto}) far",
+    let built = match index.sketch {
+        Some(_) => format!("built AS MATERIALIZED (SELECT FROM {{s}}.note_sketch WHERE {COMPLETE}), "),
+        None => String::new(),
+    };
+    let first = walk(query, index.sketch.as_deref(), &Stretch { gate: "TRUE", after: None, upto: upto.to_string() });
+    let gate = format!(
+        "{nearest} < {upto} AND ({nearest} > 0 OR (SELECT count(*) FROM (SELECT FROM hits LIMIT {}) taste) > {FEW})",
         FEW + 1
+    );
+    let after = format!(
+        "(coalesce((SELECT min(created_ts) FROM nearest), {LAST}), \
+         coalesce((SELECT id FROM nearest ORDER BY created_ts, id LIMIT 1), {LAST}))"
+    );
+    let more = Stretch { gate: &gate, after: Some(&after), upto: format!("{upto} - {nearest}") };
+    let then = walk(query, index.sketch.as_deref(), &more);
+    format!(
+        "WITH {built}nearest AS MATERIALIZED ({first}), \
+         hits AS MATERIALIZED (SELECT n.id, n.created_ts FROM {{s}}.note n \
+         WHERE {seen} AND {condition}{passing} AND {nearest} < {upto}), near AS MATERIALIZED ({then}) \
+         SELECT id FROM nearest WHERE NOT {all} UNION ALL SELECT id FROM near WHERE NOT {all} \
+         UNION ALL SELECT id FROM (SELECT n.id FROM hits n WHERE {all} {NEWEST} LIMIT {upto}) far"
+    )
+}
+
+/// A part of the list that is walked.
+struct Stretch<'a> {
+    /// Where it is walked at all.
+    gate: &'a str,
+    /// The place behind which it begins; without one, at the newest note.
+    after: Option<&'a str>,
+    /// As many notes as are wanted.
+    upto: String,
+}
+
+/// The notes of a stretch that pass. Where all notes have sketches those are walked, which costs a quarter, and only notes
+/// whose sketch does not say that they cannot pass are looked up, each as it comes (`OFFSET 0`); elsewhere the notes.
+fn walk(query: &FeedQuery<'_>, sketch: Option<&str>, stretch: &Stretch<'_>) -> String {
+    let (seen, passing, Stretch { gate, after, upto }) = (seen(query), passing(query), stretch);
+    let many = |first: i64, then: i64| if after.is_none() { first } else { then };
+    let plain = |gate: &str| {
+        let named = named_by(&passing);
+        let place = after.map(|place| format!(" AND (n.created_ts, n.id) < {place}")).unwrap_or_default();
+        format!(
+            "SELECT n.id, n.created_ts FROM (SELECT {named} FROM {{s}}.note n WHERE {seen}{place} {NEWEST} \
+             LIMIT CASE WHEN {gate} THEN {} ELSE 0 END) n WHERE TRUE{passing} {NEWEST} LIMIT {upto}",
+            many(NEAREST, NEAR)
+        )
+    };
+    let Some(sketch) = sketch else { return plain(gate) };
+    let place = after.map(|place| format!(" WHERE (k.created_ts, k.note_id) < {place}")).unwrap_or_default();
+    let order = "ORDER BY k.created_ts DESC, k.note_id DESC";
+    format!(
+        "SELECT id, created_ts FROM (SELECT n.id, n.created_ts FROM (SELECT k.* FROM {{s}}.note_sketch k{place} {order} \
+         LIMIT CASE WHEN EXISTS (SELECT FROM built) AND {gate} THEN {} ELSE 0 END) k \
+         CROSS JOIN LATERAL (SELECT n.id, n.created_ts FROM {{s}}.note n WHERE n.id = k.note_id \
+         AND n.created_ts = k.created_ts AND {seen}{passing} OFFSET 0) n WHERE {sketch} {order} LIMIT {upto}) sketched \
+         UNION ALL SELECT id, created_ts FROM ({}) plain",
+        many(SKETCHES, MORE_SKETCHES),
+        plain(&format!("NOT EXISTS (SELECT FROM built) AND {gate}"))
     )
 }
 

@@ -21,7 +21,15 @@ pub(super) enum Narrow {
     /// Tags. A note that passes has all keys of one of these alternatives; each key is the place (`$4`) of its value.
     Tags(Vec<Vec<String>>),
     /// A condition that follows from the filter and that an index answers.
-    Index(String),
+    Index(Index),
+}
+
+/// What an index answers.
+pub(super) struct Index {
+    /// The condition, of `n`.
+    pub(super) sql: String,
+    /// Where something is known of the texts: another that follows from the filter, of a note's sketch `k`.
+    pub(super) sketch: Option<String>,
 }
 
 /// What narrows the filter, its values bound; none where nothing does.
@@ -39,8 +47,31 @@ pub(super) fn narrow(filter: &Filter, sql: &mut SqlBuilder) -> Option<Narrow> {
     kinds.into_iter().find_map(|kind| {
         let chosen: Vec<&Filter> = parts.iter().filter(|part| kind(part)).collect();
         each(&chosen, " AND ", sql);
-        (!chosen.is_empty()).then(|| Narrow::Index(sql.take()))
+        (!chosen.is_empty()).then(|| {
+            let condition = sql.take();
+            Narrow::Index(Index { sql: condition, sketch: sketch(parts, sql) })
+        })
     })
+}
+
+/// The bits that the sketch of a note has if it passes all parts; one that is not known passes.
+fn sketch(parts: &[Filter], sql: &mut SqlBuilder) -> Option<String> {
+    let needles = parts.iter().filter_map(|part| match part {
+        Filter::Text(
+            TextField::Content,
+            TextTest::Contains(value) | TextTest::StartsWith(value) | TextTest::EndsWith(value),
+        ) => Some(value.as_str()),
+        _ => None,
+    });
+    let bits = domain::sketch::of_needles(needles)?;
+    sql.push("(k.sketch IS NULL OR (TRUE");
+    for bit in bits {
+        sql.push(" AND get_bit(k.sketch, ");
+        sql.bind(bit, Type::INT8);
+        sql.push(") = 1");
+    }
+    sql.push("))");
+    Some(sql.take())
 }
 
 /// The key by which notes with a tag are found, as `holdfast_search.tag_keys` makes it.
@@ -154,8 +185,29 @@ mod tests {
     fn narrowed(filter: &str) -> Option<String> {
         compile_list(&domain::filter::parse(filter, 0).expect("a filter")).narrow.map(|narrow| match narrow {
             Narrow::Tags(arms) => arms.iter().map(|keys| keys.join(" and ")).collect::<Vec<_>>().join(" or "),
-            Narrow::Index(sql) => sql,
+            Narrow::Index(index) => index.sql,
         })
+    }
+
+    fn sketched(filter: &str) -> Option<String> {
+        match compile_list(&domain::filter::parse(filter, 0).expect("a filter")).narrow {
+            Some(Narrow::Index(index)) => index.sketch,
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_a_sketch_knows_is_asked_of_all_parts_alike() {
+        let bits = "(k.sketch IS NULL OR (TRUE AND get_bit(k.sketch, $4) = 1 AND get_bit(k.sketch, $5) = 1 \
+                    AND get_bit(k.sketch, $6) = 1 AND get_bit(k.sketch, $7) = 1 AND get_bit(k.sketch, $8) = 1 \
+                    AND get_bit(k.sketch, $9) = 1))";
+        assert_eq!(sketched("content.contains('word')").as_deref(), Some(bits));
+        assert_eq!(
+            sketched("pinned && content.startsWith('abc') && content.endsWith('words')").map(|sql| sql.len()),
+            { Some(bits.len() + "101112".len() - "456".len()) }
+        );
+        assert_eq!(sketched("content.contains('word') || content.contains('other')"), None);
+        assert_eq!(sketched("content.contains('ёлка') && creator_id == 1"), None);
     }
 
     #[test]

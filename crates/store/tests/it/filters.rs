@@ -13,6 +13,8 @@ use store::tenant::{filter_sql, members};
 use store::{Store, TenantScope, Type};
 use testkit::pg::TestDatabase;
 
+use crate::sketches;
+
 const NOTES: usize = 150;
 const FILTERS: usize = 400;
 const NOW: i64 = 1_700_000_000;
@@ -292,29 +294,55 @@ async fn postgres_and_memory_agree_on_every_filter() {
     let scope = TenantScope::for_request(tenant);
     let random = Random(Chance::seeded(20_261_122));
     furnish(&store, &scope, &random).await;
-    let all = listed(&store, &scope, None).await;
+    agree(&store, &scope, &random, FILTERS).await;
+    // Once more with sketches: of all notes; where some are not known; where they are again.
+    database.superuser().await.batch_execute(&format!("ANALYZE {}.note", scope.tenant().schema)).await.unwrap();
+    assert!(sketches::tend(&store).await > 100);
+    agree(&store, &scope, &random, FILTERS / 4).await;
+    let mut tx = store.begin(&scope);
+    tx.touch().await.unwrap();
+    for change in [
+        "UPDATE note SET content = 'STRASSE ёлка ' || content || ' work' WHERE id % 5 = 0",
+        "UPDATE note SET created_ts = created_ts + 100000 WHERE id % 9 = 0",
+        "DELETE FROM note WHERE id % 37 = 0",
+        "INSERT INTO note (id, uid, creator_id, created_ts, updated_ts, visibility, content)
+         SELECT i, 'n' || i, 1, i, i, 'PUBLIC', 'Travel by ЁЛКА ' || i FROM generate_series(1000, 1020) i",
+    ] {
+        tx.query(change, &[]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let (known, unknown) = sketches::sketches_in_step(&store, &scope).await;
+    assert!(known > 50 && unknown > 50, "{known} {unknown}");
+    agree(&store, &scope, &random, FILTERS / 4).await;
+    assert_eq!(sketches::tend(&store).await, unknown as u64);
+    agree(&store, &scope, &random, FILTERS / 4).await;
+}
+
+/// Asks random filters of Postgres and in memory.
+async fn agree(store: &Store, scope: &TenantScope, random: &Random, filters: usize) {
+    let all = listed(store, scope, None).await;
     assert!(all.len() > NOTES / 2, "{}", all.len());
     let (mut asked, mut refused, mut found) = (0, 0, 0);
     let mut problems = Vec::new();
-    while asked < FILTERS {
+    while asked < filters {
         let text = random.filter(3);
         let parse = if asked % 2 == 0 { filter::parse } else { filter::parse_today };
         let Ok(filter) = parse(&text, NOW) else {
             refused += 1;
-            assert!(refused < FILTERS, "most filters are refused, such as {text}");
+            assert!(refused < filters, "most filters are refused, such as {text}");
             continue;
         };
         asked += 1;
-        let whole: Vec<String> = listed(&store, &scope, Some(&filter)).await.into_iter().map(|note| note.uid).collect();
+        let whole: Vec<String> = listed(store, scope, Some(&filter)).await.into_iter().map(|note| note.uid).collect();
         let begin: Vec<String> =
-            page(&store, &scope, Some(&filter), (Order::default(), 3)).await.into_iter().map(|note| note.uid).collect();
+            page(store, scope, Some(&filter), (Order::default(), 3)).await.into_iter().map(|note| note.uid).collect();
         if !whole.starts_with(&begin) || begin.len() != whole.len().min(3) {
             problems.push(format!("{text}\n    begins with {whole:?}, a page of three with {begin:?}"));
         }
         // Longer than the newest notes are walked for: another text, and in another order one more.
-        let more = page(&store, &scope, Some(&filter), (Order::default(), 1001)).await.len();
+        let more = page(store, scope, Some(&filter), (Order::default(), 1001)).await.len();
         let oldest = Order { ascending: true, ..Order::default() };
-        if (more, page(&store, &scope, Some(&filter), (oldest, 51)).await.len()) != (whole.len(), whole.len().min(51)) {
+        if (more, page(store, scope, Some(&filter), (oldest, 51)).await.len()) != (whole.len(), whole.len().min(51)) {
             problems.push(format!("{text}\n    finds {} or {more}, as the order and number wanted are", whole.len()));
         }
         let by_postgres: BTreeSet<String> = whole.into_iter().collect();
@@ -351,7 +379,7 @@ async fn large_tenants_get_an_index_for_texts_and_small_ones_none() {
         "CREATE SCHEMA ext; GRANT USAGE ON SCHEMA ext TO PUBLIC; CREATE EXTENSION pg_trgm SCHEMA ext;
          INSERT INTO {schema}.note (id, uid, creator_id, created_ts, updated_ts, pinned, visibility, content, tags)
          SELECT i, 'n' || i, 1, i, i, i % 2500 = 3, 'PUBLIC',
-           repeat('common words of every note ', 10) || CASE i % 1000 WHEN 7 THEN 'NeedLe' WHEN 8 THEN 'ЁЛКА' ELSE '' END,
+           repeat('common words of every note ', 10) || CASE i % 1000 WHEN 7 THEN 'NeedLe' WHEN 8 THEN 'ЁЛКА' ELSE '' END || CASE i % 400 WHEN 5 THEN 'seldom' ELSE '' END,
            CASE WHEN i % 1000 = 7 THEN ARRAY['Trip/japan/kyoto'] WHEN i < 50 THEN ARRAY['old'] ELSE ARRAY['all', 'x/'] END
          FROM generate_series(1, 8000) i; ANALYZE {schema}.note; ANALYZE {schema}.note_tag"
     );
@@ -361,6 +389,7 @@ async fn large_tenants_get_an_index_for_texts_and_small_ones_none() {
         ("content.contains('needle')", 8),
         ("content.contains('ёлка')", 8),
         ("content.contains('words of')", 1000),
+        ("content.contains('SELDOM') && !pinned", 20),
         ("tag in ['trip']", 8),
         ("'trip/Japan/kyoto' in tags", 8),
         ("'trip/japan' in tags", 0),
@@ -384,6 +413,10 @@ async fn large_tenants_get_an_index_for_texts_and_small_ones_none() {
     }
     assert_eq!(store.build_search_index(5_000.0).await.unwrap(), Some(schema.clone()));
     assert_eq!(store.build_search_index(5_000.0).await.unwrap(), None, "it is there");
+    for ((text, _), before) in filters.iter().zip(&before) {
+        assert_eq!(&uids(text).await, before, "{text}");
+    }
+    assert_eq!(store.tend_sketches(5_000.0, &mut String::new()).await.unwrap(), 8000);
     for ((text, _), before) in filters.iter().zip(before) {
         assert_eq!(uids(text).await, before, "{text}");
     }

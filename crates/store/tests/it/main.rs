@@ -4,4 +4,5 @@
 mod filters;
 mod flights;
 mod isolation;
+mod sketches;
 mod units;
