@@ -294,11 +294,11 @@ async fn postgres_and_memory_agree_on_every_filter() {
     let scope = TenantScope::for_request(tenant);
     let random = Random(Chance::seeded(20_261_122));
     furnish(&store, &scope, &random).await;
-    agree(&store, &scope, &random, FILTERS).await;
+    println!("{}", agree(&store, &scope, &random, FILTERS).await);
     // Once more with sketches: of all notes; where some are not known; where they are again.
     database.superuser().await.batch_execute(&format!("ANALYZE {}.note", scope.tenant().schema)).await.unwrap();
     assert!(sketches::tend(&store).await > 100);
-    agree(&store, &scope, &random, FILTERS / 4).await;
+    println!("{}", agree(&store, &scope, &random, FILTERS / 4).await);
     let mut tx = store.begin(&scope);
     tx.touch().await.unwrap();
     for change in [
@@ -313,13 +313,13 @@ async fn postgres_and_memory_agree_on_every_filter() {
     tx.commit().await.unwrap();
     let (known, unknown) = sketches::sketches_in_step(&store, &scope).await;
     assert!(known > 50 && unknown > 50, "{known} {unknown}");
-    agree(&store, &scope, &random, FILTERS / 4).await;
+    println!("{}", agree(&store, &scope, &random, FILTERS / 4).await);
     assert_eq!(sketches::tend(&store).await, unknown as u64);
-    agree(&store, &scope, &random, FILTERS / 4).await;
+    println!("{}", agree(&store, &scope, &random, FILTERS / 4).await);
 }
 
-/// Asks random filters of Postgres and in memory.
-async fn agree(store: &Store, scope: &TenantScope, random: &Random, filters: usize) {
+/// Asks random filters of Postgres and in memory; tells what was asked.
+async fn agree(store: &Store, scope: &TenantScope, random: &Random, filters: usize) -> String {
     let all = listed(store, scope, None).await;
     assert!(all.len() > NOTES / 2, "{}", all.len());
     let (mut asked, mut refused, mut found) = (0, 0, 0);
@@ -358,13 +358,13 @@ async fn agree(store: &Store, scope: &TenantScope, random: &Random, filters: usi
             }
         }
     }
-    println!("filters: {asked} filters on {} notes, {refused} texts that are none, {found} notes found", all.len());
     assert!(
         problems.is_empty(),
         "{} filters differ:\n  {}",
         problems.len(),
         problems.iter().take(12).cloned().collect::<Vec<_>>().join("\n  ")
     );
+    format!("filters: {asked} filters on {} notes, {refused} texts that are none, {found} notes found", all.len())
 }
 
 #[tokio::test(flavor = "multi_thread")]

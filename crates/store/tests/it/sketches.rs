@@ -117,7 +117,8 @@ async fn a_sketch_is_never_of_a_text_that_was_changed_meanwhile() {
             let store = store.clone();
             async move { tend(&store).await }
         });
-        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted)";
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+            WHERE l.locktype = 'transactionid' AND NOT l.granted AND a.datname = current_database())";
         while !watcher.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
             assert!(!tending.is_finished(), "nobody was waited for");
             tokio::task::yield_now().await;
