@@ -53,8 +53,7 @@ const COMPLETED: &str = "INSERT INTO {s}.note_sketch (created_ts, note_id, sketc
         (SELECT FROM {s}.note_sketch k WHERE k.created_ts = n.created_ts AND k.note_id = n.id)) ON CONFLICT DO NOTHING";
 
 /// A load, which empties the table, is before or after the transaction as a whole. It locks the notes first, too.
-const BEGIN: &str =
-    "BEGIN; LOCK TABLE {s}.note IN ACCESS SHARE MODE; LOCK TABLE {s}.note_sketch IN ROW EXCLUSIVE MODE";
+const BEGIN: &str = "BEGIN; LOCK TABLE {s}.note IN ACCESS SHARE MODE; LOCK TABLE {s}.note_sketch IN ROW EXCLUSIVE MODE";
 const TEXTS: &str = "SELECT n.created_ts, n.id, n.content FROM {s}.note n
     WHERE n.parent_id IS NULL AND n.id > $1 ORDER BY n.id LIMIT $2";
 const ADD: &str = "INSERT INTO {s}.note_sketch (created_ts, note_id, sketch)
