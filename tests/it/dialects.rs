@@ -60,6 +60,7 @@ async fn clients_of_older_releases_are_understood() {
     notes_are_listed_and_written_as_before(&house);
     files_are_resources(&house);
     filters_of_older_releases(&house);
+    tags_and_how_many_have_them(&house);
     settings_tokens_and_the_rest(&house);
     corners_of_the_gateway(&house);
     strangers_get_nothing_more(&house);
@@ -287,6 +288,15 @@ fn corners_of_the_gateway(house: &House) {
             assert_eq!(answer.json()["message"], "update mask is required", "{method}: {}", answer.text());
         }
     }
+}
+
+fn tags_and_how_many_have_them(house: &House) {
+    let name = house.ok("POST", "/api/v1/memos", Some(json!({"content": "#rare-one and #rare/two"})))["name"].clone();
+    let of_all = house.get("/api/v1/memos/-/tags?parent=memos/-&filter=row_status%20==%20'NORMAL'");
+    assert_eq!((&of_all["tagAmounts"]["rare-one"], &of_all["tagAmounts"]["rare/two"]), (&json!(1), &json!(1)));
+    let of_one = house.get(&format!("/api/v1/{}/tags", name.as_str().unwrap()));
+    assert_eq!(of_one["tagAmounts"], json!({"rare-one": 1, "rare/two": 1}));
+    assert_eq!(house.http.call("GET", "/api/v1/memos/-/tags", None, None).status, 401);
 }
 
 fn settings_tokens_and_the_rest(house: &House) {

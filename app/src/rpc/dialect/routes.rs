@@ -20,6 +20,7 @@ enum Old<'p> {
     SetWorkspaceSetting(&'p str),
     MemosOf(&'p str),
     MemoByUid(&'p str),
+    TagsOf(&'p str),
     ListResources,
     CreateResource,
     Resource(&'static str, &'p str),
@@ -53,6 +54,7 @@ fn route<'p>(verb: &str, path: &'p str) -> Option<Old<'p>> {
         ("GET", ["workspace", "settings", key]) => Old::GetWorkspaceSetting(key),
         ("PATCH", ["workspace", "settings", key]) => Old::SetWorkspaceSetting(key),
         ("GET", ["users", user, "memos"]) => Old::MemosOf(user),
+        ("GET", ["memos", memo, "tags"]) => Old::TagsOf(memo),
         ("GET", ["resources"]) => Old::ListResources,
         ("POST", ["resources"]) => Old::CreateResource,
         ("GET", ["resources" | "resources:by-uid", uid]) => Old::Resource("GET", uid),
@@ -109,6 +111,7 @@ pub(in super::super) async fn answer(ctx: &Ctx, head: &Head, path: &str, body: &
         Old::MemosOf(_) | Old::MemoByUid(_) | Old::StatsOf(_) | Old::AllStats | Old::DeleteReaction(_) => {
             notes(ctx, head, old).await?
         }
+        Old::TagsOf(memo) => tags(ctx, memo).await?,
         Old::ListResources | Old::CreateResource | Old::Resource(..) | Old::MemoResources(..) => {
             files(ctx, head, body, old).await?
         }
@@ -188,6 +191,21 @@ async fn notes(ctx: &Ctx, head: &Head, old: Old<'_>) -> Result<Value, ApiError> 
             Ok(json!({"stats": found, "userStats": found}))
         }
     }
+}
+
+/// How many notes of one's own have each tag; of one note, its tags.
+async fn tags(ctx: &Ctx, memo: &str) -> Result<Value, ApiError> {
+    let amounts = if memo == "-" {
+        let me = forward(ctx, Asked::get("/api/v1/auth/me")).await?;
+        let name = me.pointer("/user/name").and_then(Value::as_str).unwrap_or_default();
+        let mut stats = forward(ctx, Asked::get(format!("/api/v1/{name}:getStats"))).await?;
+        stats.get_mut("tagCount").map_or_else(|| json!({}), Value::take)
+    } else {
+        let note = forward(ctx, Asked::get(format!("/api/v1/memos/{memo}"))).await?;
+        let tags = note.get("tags").and_then(Value::as_array).into_iter().flatten();
+        tags.filter_map(|tag| Some((tag.as_str()?.to_owned(), json!(1)))).collect()
+    };
+    Ok(json!({"tagAmounts": amounts}))
 }
 
 async fn files(ctx: &Ctx, head: &Head, body: &Bytes, old: Old<'_>) -> Result<Value, ApiError> {
