@@ -202,10 +202,8 @@ mod tests {
                     AND get_bit(k.sketch, $6) = 1 AND get_bit(k.sketch, $7) = 1 AND get_bit(k.sketch, $8) = 1 \
                     AND get_bit(k.sketch, $9) = 1))";
         assert_eq!(sketched("content.contains('word')").as_deref(), Some(bits));
-        assert_eq!(
-            sketched("pinned && content.startsWith('abc') && content.endsWith('words')").map(|sql| sql.len()),
-            { Some(bits.len() + "101112".len() - "456".len()) }
-        );
+        let of_two = sketched("pinned && content.startsWith('abc') && content.endsWith('words')").expect("a sketch");
+        assert!(of_two.contains("$6") && of_two.contains("$11) = 1))"), "{of_two}");
         assert_eq!(sketched("content.contains('word') || content.contains('other')"), None);
         assert_eq!(sketched("content.contains('ёлка') && creator_id == 1"), None);
     }

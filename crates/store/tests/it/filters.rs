@@ -379,7 +379,8 @@ async fn large_tenants_get_an_index_for_texts_and_small_ones_none() {
         "CREATE SCHEMA ext; GRANT USAGE ON SCHEMA ext TO PUBLIC; CREATE EXTENSION pg_trgm SCHEMA ext;
          INSERT INTO {schema}.note (id, uid, creator_id, created_ts, updated_ts, pinned, visibility, content, tags)
          SELECT i, 'n' || i, 1, i, i, i % 2500 = 3, 'PUBLIC',
-           repeat('common words of every note ', 10) || CASE i % 1000 WHEN 7 THEN 'NeedLe' WHEN 8 THEN 'ЁЛКА' ELSE '' END || CASE i % 400 WHEN 5 THEN 'seldom' ELSE '' END,
+           repeat('common words of every note ', 10) || CASE i % 1000 WHEN 7 THEN 'NeedLe' WHEN 8 THEN 'ЁЛКА' ELSE '' END
+             || CASE i % 400 WHEN 5 THEN 'seldom' ELSE '' END,
            CASE WHEN i % 1000 = 7 THEN ARRAY['Trip/japan/kyoto'] WHEN i < 50 THEN ARRAY['old'] ELSE ARRAY['all', 'x/'] END
          FROM generate_series(1, 8000) i; ANALYZE {schema}.note; ANALYZE {schema}.note_tag"
     );
