@@ -81,7 +81,15 @@ async fn a_list_is_at_most_two_flights_and_one_when_repeated() {
     };
     written(false, 30).await;
     written(true, 30).await;
-    let (made, changed) = (written(false, 50).await, written(true, 50).await);
+    // The least of three: while a machine is busy, more of what the server does for itself falls between two requests.
+    let least = async |changing: bool| {
+        let mut least = u64::MAX;
+        for _ in 0..3 {
+            least = least.min(written(changing, 50).await);
+        }
+        least
+    };
+    let (made, changed) = (least(false).await, least(true).await);
     println!("50 new notes: {made} flights; 50 changes: {changed}");
     assert!(changed <= made + 25, "50 new notes took {made} flights, 50 changes {changed}");
 
