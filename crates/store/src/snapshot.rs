@@ -165,10 +165,13 @@ const RELATIONS: &str = "SELECT c.oid, c.relname::text, c.relkind::text, \
     CASE WHEN c.relkind IN ('r', 'p') THEN has_table_privilege(c.oid, 'SELECT') ELSE true END, \
     c.relispartition OR EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) \
     FROM pg_catalog.pg_class c WHERE c.relnamespace = $1::text::regnamespace AND c.relkind NOT IN ('i', 'I', 't', 'c') ORDER BY c.relname";
-const COLUMNS: &str = "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull \
-    FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
-const KEY: &str = "SELECT a.attname::text FROM pg_catalog.pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, place) \
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE i.indrelid = $1 AND i.indisprimary ORDER BY k.place";
+/// Of all tables at once: asked for one by one, they were a third of what a small point took.
+const COLUMNS: &str = "SELECT a.attrelid, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull \
+    FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
+const KEYS: &str = "SELECT i.indrelid, a.attname::text FROM pg_catalog.pg_index i \
+    CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, place) \
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+    WHERE i.indrelid = ANY ($1) AND i.indisprimary ORDER BY i.indrelid, k.place";
 
 impl Snapshot {
     /// Of a schema that is not a tenant's, in a transaction that is open already.
@@ -203,7 +206,7 @@ impl Snapshot {
     /// `Refused`, naming it, for anything in the schema that could hold data and cannot be read or is of another kind.
     pub async fn tables(&mut self) -> Result<Vec<Table>, Error> {
         let client = self.client()?;
-        let mut tables = Vec::new();
+        let (mut tables, mut oids) = (Vec::<Table>::new(), Vec::<u32>::new());
         for row in client.query(RELATIONS, &[&self.schema]).await.map_err(Error::from)? {
             let (oid, name, kind, readable): (u32, String, String, bool) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
@@ -240,17 +243,23 @@ impl Snapshot {
                     )));
                 }
             }
-            let mut columns = Vec::new();
-            for column in client.query(COLUMNS, &[&oid]).await? {
-                columns.push(Column {
-                    name: column.try_get(0)?,
-                    type_name: column.try_get(1)?,
-                    not_null: column.try_get(2)?,
+            oids.push(oid);
+            tables.push(Table { name, columns: Vec::new(), primary_key: Vec::new() });
+        }
+        let table_of = |oid: u32| oids.iter().position(|known| *known == oid);
+        for row in client.query(COLUMNS, &[&oids]).await? {
+            if let Some(table) = table_of(row.try_get(0)?).and_then(|at| tables.get_mut(at)) {
+                table.columns.push(Column {
+                    name: row.try_get(1)?,
+                    type_name: row.try_get(2)?,
+                    not_null: row.try_get(3)?,
                 });
             }
-            let primary_key =
-                client.query(KEY, &[&oid]).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-            tables.push(Table { name, columns, primary_key });
+        }
+        for row in client.query(KEYS, &[&oids]).await? {
+            if let Some(table) = table_of(row.try_get(0)?).and_then(|at| tables.get_mut(at)) {
+                table.primary_key.push(row.try_get(1)?);
+            }
         }
         Ok(tables)
     }
