@@ -3,9 +3,8 @@
 //! then keep is there, and after a prune that nobody disturbed nothing else is. The rules are worked out by the test (`rules`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use backup::{Backup, KeyDirectory};
 use domain::chance::Chance;
@@ -13,6 +12,7 @@ use domain::clock::Clock;
 use objects::{FileStore, ObjectStore};
 use time::OffsetDateTime;
 
+use super::ages::{age, move_manifests};
 use super::process::{Installation, program, until, wait};
 use super::reading::{Superuser, database};
 use super::rules::{Point, Points, Rules, all_free_ones_went, only_free_ones_went};
@@ -320,31 +320,6 @@ impl History {
             assert!(report.problems.is_empty(), "{point}: {:?}", report.problems);
         }
         points.len()
-    }
-}
-
-pub(super) fn age(folder: &Path) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            age(&path);
-        } else if !path.ends_with("manifest.json") {
-            let old = SystemTime::now() - Duration::from_secs(3 * 86_400);
-            std::fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
-        }
-    }
-}
-
-/// The same files as before, so much earlier.
-fn move_manifests(folder: &Path, by: Duration) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            move_manifests(&path, by);
-        } else if path.ends_with("manifest.json") {
-            let then = path.metadata().unwrap().modified().unwrap() - by;
-            std::fs::File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
-        }
     }
 }
 

@@ -239,7 +239,7 @@ fn give_work(site: &Place, client: &Client, what: &str, chance: &Chance, schema:
             site.place.run(POINT).ok();
             // three days later: nothing is in the making any more, and what nobody needs is old enough to go
             site.database.sql("UPDATE holdfast.point_running SET started_at = now() - interval '3 days'");
-            super::histories::age(&site.place.path("s3"));
+            super::ages::age(&site.place.path("s3"));
         }
         _ => {}
     }
@@ -311,7 +311,7 @@ fn interrupted(kills: usize, seed: u64) {
     }
     // three days later: nothing is in the making any more, and what nobody needs is old enough to go
     database.sql("UPDATE holdfast.point_running SET started_at = now() - interval '3 days'");
-    super::histories::age(&place.path("s3"));
+    super::ages::age(&place.path("s3"));
     age_unknown(place, database);
     place.run(&["backup", "prune", "--yes"]).ok();
     let left = orphans(place, database);

@@ -2,6 +2,7 @@
 //!
 //! The long counts have `soak` in their name and are left out of `make test`; `make soak` runs them.
 
+mod ages;
 mod bad_input;
 mod certificates;
 mod changes;

@@ -111,7 +111,7 @@ fn credentials_revoked_during_a_prune_leave_it_to_the_next() {
     let done = prune().ok();
     assert!(done["warnings"].is_null(), "{done}");
     assert_eq!(look.whole(), in_books(&site), "books and store agree");
-    super::histories::age(&site.place.path("s3"));
+    super::ages::age(&site.place.path("s3"));
     prune().ok();
     let beyond: Vec<String> = look.keys().difference(&look.needed(&site)).cloned().collect();
     assert!(beyond.is_empty(), "nothing is left of the points that went: {beyond:?}");
