@@ -1,10 +1,13 @@
 //! Could we recover? For each tenant: how much would be lost now, and what the last drill showed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::tenant::Tenant;
+use domain::id::TenantId;
+use domain::tenant::{Tenant, TenantState};
 use serde::Serialize;
 use store::TenantScope;
+use store::control::standing::{PassedDrill, Standing};
 use time::OffsetDateTime;
 
 use crate::Admin;
@@ -71,67 +74,134 @@ const RPO_PROMISE: f64 = 24.0 * 3600.0;
 /// A proof older than this proves nothing of today, unless drills are scheduled less often.
 const PROOF_PROMISE: i64 = 7 * 24 * 3600;
 
-/// How old a proof may be: seven days, or two periods of the tenant's drill schedule when that is longer.
-async fn proof_may_be(admin: &Admin, tenant: &Tenant, now: OffsetDateTime) -> Result<i64, store::Error> {
-    let schedules = admin.store.control().list_schedules().await?;
-    let own = schedules.iter().filter(|one| one.kind == "drill" && one.tenant.is_none_or(|id| id == tenant.id));
-    let period = own.filter_map(|one| {
-        let cron: jobs::Cron = one.cron.parse().ok()?;
-        let next = cron.after(now)?;
-        Some((cron.after(next)? - next).whole_seconds())
-    });
-    Ok(period.min().map_or(PROOF_PROMISE, |period| PROOF_PROMISE.max(2 * period)))
+/// How old proofs may be: seven days, or two periods of the tenant's drill schedule when that is longer.
+struct ProofAges {
+    /// The period of each schedule of drills, with its tenant where it has one.
+    periods: Vec<(Option<TenantId>, i64)>,
 }
 
-/// Looks at the tenant's changes, points and drills. What cannot be read is unknown, never ok.
-pub async fn recovery_of(admin: &Admin, tenant: &Arc<Tenant>) -> Recovery {
-    let now = admin.clock.now();
-    let scope = TenantScope::for_command(Arc::clone(tenant), "recovery");
-    let rpo_seconds = match admin.store.oldest_unheld_change(&scope).await {
-        Ok(None) => Some(0.0),
-        Ok(Some(since)) => Some((now - since).as_seconds_f64().max(0.0)),
-        Err(error) => {
-            tracing::warn!(tenant = %tenant.slug, %error, "the age of the oldest unheld change cannot be read");
-            None
-        }
-    };
-    let control = admin.store.control();
-    let point = control.newest_point(tenant.id, &["verified", "proven"]).await;
-    let passed = control.newest_drill(tenant.id, Some("pass")).await;
-    let newest = control.newest_drill(tenant.id, None).await;
-    let limit = proof_may_be(admin, tenant, now).await;
-    let readable = point.is_ok() && passed.is_ok() && newest.is_ok() && limit.is_ok();
-    let limit = limit.unwrap_or(PROOF_PROMISE);
-    let point = point.ok().flatten();
-    let proof = passed.ok().flatten().map(|drill| proof_of(&drill, now));
-    let last_verdict = newest.ok().flatten().map(|drill| drill.verdict);
-    let missing_files = point.as_ref().map_or(0, |point| point.missing);
-    let status = if !readable || rpo_seconds.is_none() {
-        "unknown"
-    } else if last_verdict.as_deref() == Some("fail") {
-        "failed"
-    } else if point.is_none()
-        || rpo_seconds.is_some_and(|rpo| rpo > RPO_PROMISE)
-        || proof.as_ref().is_some_and(|proof| proof.age_seconds > limit)
-    {
-        "overdue"
-    } else if missing_files > 0 || proof.is_none() || last_verdict.as_deref() == Some("incomplete") {
-        "degraded"
-    } else {
-        "ok"
-    };
-    Recovery {
-        status,
-        rpo_seconds,
-        last_point_age: point.as_ref().map(|point| (now - point.created_at).whole_seconds()),
-        last_point: point.map(|point| point.point),
-        last_proof: proof,
-        missing_files,
-        last_verdict,
+impl ProofAges {
+    async fn read(admin: &Admin, now: OffsetDateTime) -> Result<Self, store::Error> {
+        let schedules = admin.store.control().list_schedules().await?;
+        let period = |cron: &str| {
+            let cron: jobs::Cron = cron.parse().ok()?;
+            let next = cron.after(now)?;
+            Some((cron.after(next)? - next).whole_seconds())
+        };
+        let drills = schedules.iter().filter(|one| one.kind == "drill");
+        Ok(Self { periods: drills.filter_map(|one| Some((one.tenant, period(&one.cron)?))).collect() })
+    }
+
+    fn of(&self, tenant: TenantId) -> i64 {
+        let own = self.periods.iter().filter(|(whose, _)| whose.is_none_or(|id| id == tenant));
+        own.map(|(_, period)| *period).min().map_or(PROOF_PROMISE, |period| PROOF_PROMISE.max(2 * period))
     }
 }
 
-fn proof_of(drill: &store::control::drills::drill::Model, now: OffsetDateTime) -> Proof {
+/// What could be read of a tenant.
+struct Known<'a> {
+    /// How old the oldest change is that no point holds, in seconds. None: it cannot be read.
+    rpo_seconds: Option<f64>,
+    /// None: it cannot be read.
+    standing: Option<&'a Standing>,
+    /// How old its proof may be. None: it cannot be read.
+    proof_may_be: Option<i64>,
+}
+
+impl Known<'_> {
+    /// What cannot be read is unknown, never ok.
+    fn judge(&self, now: OffsetDateTime) -> Recovery {
+        let point = self.standing.and_then(|standing| standing.point.as_ref());
+        let proof = self.standing.and_then(|standing| standing.passed.as_ref()).map(|drill| proof_of(drill, now));
+        let last_verdict = self.standing.and_then(|standing| standing.verdict.clone());
+        let missing_files = point.map_or(0, |point| point.missing);
+        let limit = self.proof_may_be.unwrap_or(PROOF_PROMISE);
+        let status = if self.standing.is_none() || self.proof_may_be.is_none() || self.rpo_seconds.is_none() {
+            "unknown"
+        } else if last_verdict.as_deref() == Some("fail") {
+            "failed"
+        } else if point.is_none()
+            || self.rpo_seconds.is_some_and(|rpo| rpo > RPO_PROMISE)
+            || proof.as_ref().is_some_and(|proof| proof.age_seconds > limit)
+        {
+            "overdue"
+        } else if missing_files > 0 || proof.is_none() || last_verdict.as_deref() == Some("incomplete") {
+            "degraded"
+        } else {
+            "ok"
+        };
+        Recovery {
+            status,
+            rpo_seconds: self.rpo_seconds,
+            last_point_age: point.map(|point| (now - point.created_at).whole_seconds()),
+            last_point: point.map(|point| point.point.clone()),
+            last_proof: proof,
+            missing_files,
+            last_verdict,
+        }
+    }
+}
+
+/// Looks at the tenant's changes, points and drills.
+pub async fn recovery_of(admin: &Admin, tenant: &Arc<Tenant>) -> Recovery {
+    let now = admin.clock.now();
+    let standings = admin.store.control().standings(Some(tenant.id)).await;
+    let ages = ProofAges::read(admin, now).await;
+    let known = Known {
+        rpo_seconds: rpo_of(admin, tenant, now).await,
+        standing: standings.as_ref().ok().and_then(|all| all.first()),
+        proof_may_be: ages.ok().map(|ages| ages.of(tenant.id)),
+    };
+    known.judge(now)
+}
+
+/// The same of every tenant, by slug. What there is to ask is asked for all together: a question for each of thousands, every
+/// few seconds, would keep a core busy.
+pub async fn recoveries(admin: &Admin) -> Result<Vec<(Arc<Tenant>, Recovery)>, store::Error> {
+    let (now, tenants) = (admin.clock.now(), admin.store.registry().list().await?);
+    let standings = admin.store.control().standings(None).await.inspect_err(|error| {
+        tracing::warn!(%error, "points and drills cannot be read");
+    });
+    let standings: Option<HashMap<TenantId, Standing>> =
+        standings.ok().map(|all| all.into_iter().map(|standing| (standing.tenant, standing)).collect());
+    let ages = ProofAges::read(admin, now).await.ok();
+    let changed = admin.store.changed_tenants().await.inspect_err(|error| {
+        tracing::warn!(%error, "changes of all tenants cannot be read together");
+    });
+    let changed: Option<HashMap<TenantId, OffsetDateTime>> =
+        changed.ok().map(|all| all.into_iter().map(|changed| (changed.tenant, changed.since)).collect());
+    let mut out = Vec::with_capacity(tenants.len());
+    for tenant in tenants {
+        let together = changed.as_ref().filter(|_| matches!(tenant.state, TenantState::Active | TenantState::ReadOnly));
+        let known = Known {
+            rpo_seconds: match together {
+                Some(changed) => Some(age_of(changed.get(&tenant.id).copied(), now)),
+                // not in use, or one of all that makes the question fail
+                None => rpo_of(admin, &tenant, now).await,
+            },
+            standing: standings.as_ref().and_then(|all| all.get(&tenant.id)),
+            proof_may_be: ages.as_ref().map(|ages| ages.of(tenant.id)),
+        };
+        let recovery = known.judge(now);
+        out.push((tenant, recovery));
+    }
+    Ok(out)
+}
+
+async fn rpo_of(admin: &Admin, tenant: &Arc<Tenant>, now: OffsetDateTime) -> Option<f64> {
+    let scope = TenantScope::for_command(Arc::clone(tenant), "recovery");
+    let read = admin.store.oldest_unheld_change(&scope).await.inspect_err(|error| {
+        tracing::warn!(tenant = %tenant.slug, %error, "the age of the oldest unheld change cannot be read");
+    });
+    read.ok().map(|since| age_of(since, now))
+}
+
+/// Seconds since then; 0 where there is nothing.
+fn age_of(since: Option<OffsetDateTime>, now: OffsetDateTime) -> f64 {
+    since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0))
+}
+
+fn proof_of(drill: &PassedDrill, now: OffsetDateTime) -> Proof {
     Proof {
         drill: drill.drill.clone(),
         point: drill.point.clone(),
@@ -163,8 +233,7 @@ async fn measure_once(admin: &Admin) -> Result<(), store::Error> {
     // what is unknown, or was never there, is the worst there is: not nothing
     let (mut rpo, mut point_age, mut proof_age) = (0.0_f64, 0.0_f64, 0.0_f64);
     let worst = |age: Option<i64>| age.map_or(f64::INFINITY, |age| age as f64);
-    for tenant in admin.store.registry().list().await? {
-        let recovery = recovery_of(admin, &tenant).await;
+    for (_, recovery) in recoveries(admin).await? {
         *by_status.entry(recovery.status).or_insert(0) += 1;
         rpo = rpo.max(recovery.rpo_seconds.unwrap_or(f64::INFINITY));
         point_age = point_age.max(worst(recovery.last_point_age));

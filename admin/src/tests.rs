@@ -7,9 +7,10 @@ use domain::tenant::{Tenant, TenantState};
 use objects::{FileStore, ObjectStore, PutOptions};
 use store::control::drills::{Linked, NewDrill};
 use store::{AuditEvent, Removal};
-use testkit::pg::TestDatabase;
+use testkit::pg::{TestDatabase, server};
+use testkit::proxy::CountingProxy;
 
-use crate::recovery::recovery_of;
+use crate::recovery::{recoveries, recovery_of};
 use crate::{Admin, By, sweep, tenants};
 
 struct Lab {
@@ -167,4 +168,43 @@ async fn an_old_proof_is_overdue() {
     assert_eq!(recovery_of(&lab.later(8), &tenant).await.status, "ok");
     client.batch_execute("UPDATE holdfast.point SET missing = 1").await.unwrap();
     assert_eq!(recovery_of(&lab.admin, &tenant).await.status, "degraded");
+}
+
+/// A store over a relay that counts how often the database is spoken to.
+async fn counted(lab: &Lab) -> (Admin, CountingProxy) {
+    let proxy = CountingProxy::start(&server().socket, server().port);
+    let mut config = lab.database.config.clone();
+    config.host = proxy.folder().display().to_string();
+    config.limits.stock = 0;
+    let store = store::Store::connect(config).await.unwrap();
+    store.attach().await.unwrap();
+    (Admin { store, ..lab.admin.clone() }, proxy)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_tenants_together_are_seen_as_each_alone_and_asked_about_at_once() {
+    let lab = lab().await;
+    let states = [TenantState::Active, TenantState::ReadOnly, TenantState::Closed, TenantState::Suspended];
+    for number in 0..24 {
+        let state = states[if number < 20 { number % 2 } else { 2 + number % 2 }];
+        let tenant = lab.tenant(&format!("team{number}"), state).await;
+        if number % 3 == 0 {
+            let schema = &tenant.schema;
+            let hold = format!("DELETE FROM {schema}.change_mark");
+            lab.database.superuser().await.batch_execute(&hold).await.unwrap();
+        }
+    }
+    let (admin, proxy) = counted(&lab).await;
+    let admin = Admin { clock: Clock::fixed(admin.clock.seconds() + 60), ..admin };
+    recoveries(&admin).await.unwrap();
+    let before = proxy.flights();
+    let all = recoveries(&admin).await.unwrap();
+    // one each for those that are not in use, and a few for all others: they are five times as many
+    let flights = proxy.flights() - before;
+    assert!(flights <= 16, "{flights} flights for 24 tenants");
+    assert_eq!(all.len(), 24);
+    for (tenant, recovery) in all {
+        let alone = recovery_of(&admin, &tenant).await;
+        assert_eq!(serde_json::json!(recovery), serde_json::json!(alone), "{}", tenant.slug);
+    }
 }

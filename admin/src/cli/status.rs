@@ -4,8 +4,8 @@ use runtime::exit::{Code, CommandError};
 use runtime::printer::Printer;
 use serde::Serialize;
 
-use crate::recovery::{Recovery, duration, recovery_of};
-use crate::{Admin, tenants};
+use crate::Admin;
+use crate::recovery::{Recovery, duration, recoveries};
 
 #[derive(Serialize)]
 struct Line {
@@ -17,8 +17,7 @@ struct Line {
 
 pub(super) async fn run(admin: &Admin, printer: Printer) -> Result<Code, CommandError> {
     let mut lines = Vec::new();
-    for tenant in tenants::list(admin).await? {
-        let recovery = recovery_of(admin, &tenant).await;
+    for (tenant, recovery) in recoveries(admin).await.map_err(crate::Error::from)? {
         lines.push(Line { tenant: tenant.slug.to_string(), state: tenant.state.as_str().to_owned(), recovery });
     }
     printer.result(&lines, |lines| lines.iter().map(human).collect::<Vec<_>>().join("\n"));

@@ -12,8 +12,8 @@ use web::{Error, OperatorVisit, Result, page};
 use super::report::Told;
 use super::runs::{JobBox, Jobs, kinds};
 use super::view::{DrillLine, Frame, PointLine, RecoveryRow, headline, moment, point, proof, rpo, rto};
-use crate::recovery::recovery_of;
-use crate::{Admin, tenants};
+use crate::Admin;
+use crate::recovery::{recoveries, recovery_of};
 
 #[derive(Template)]
 #[template(path = "recovery.html")]
@@ -116,8 +116,7 @@ pub(super) fn answer(request: &HttpRequest, template: &impl Template) -> Result<
 /// "Can we recover?"
 pub(super) async fn recovery(visit: OperatorVisit, admin: Data<Admin>, request: HttpRequest) -> Result<HttpResponse> {
     let mut rows = Vec::new();
-    for tenant in tenants::list(&admin).await? {
-        let recovery = recovery_of(&admin, &tenant).await;
+    for (tenant, recovery) in recoveries(&admin).await? {
         rows.push(RecoveryRow::new(tenant.slug.to_string(), tenant.state.as_str(), &recovery));
     }
     // What needs a hand comes first.

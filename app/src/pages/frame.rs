@@ -88,13 +88,11 @@ pub(super) async fn trust(state: &AppState, visit: &Visit) -> Option<String> {
     if visit.actor == Actor::Anonymous {
         return None;
     }
-    let control = state.store.control();
-    let tenant = visit.place.tenant.id;
-    let point = control.newest_point(tenant, &["verified", "proven"]);
-    let (point, drill) = tokio::join!(point, control.newest_drill(tenant, Some("pass")));
+    let standings = state.store.control().standings(Some(visit.place.tenant.id)).await.ok()?;
+    let standing = standings.first()?;
     let now = state.clock.seconds();
-    let point = format!("Backed up {}", ago(now, point.ok()??.created_at.unix_timestamp()));
-    Some(match drill.ok()? {
+    let point = format!("Backed up {}", ago(now, standing.point.as_ref()?.created_at.unix_timestamp()));
+    Some(match &standing.passed {
         Some(drill) => format!("{point} · last proven restore {}", ago(now, drill.finished_at.unix_timestamp())),
         None => format!("{point} · not yet proven by a restore"),
     })

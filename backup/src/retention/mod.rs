@@ -119,7 +119,8 @@ impl Backup {
         let mut reasons = plan(&known, &self.policy, self.clock.now());
         self.distrust(tenant, &rows, &mut reasons, report).await?;
         self.await_locks(tenant, &rows, &mut reasons).await?;
-        if self.store.control().is_purged(tenant).await? {
+        let purged = self.store.control().is_purged(tenant).await?;
+        if purged {
             // nobody will ever open them again
             reasons.values_mut().for_each(Vec::clear);
         }
@@ -145,8 +146,21 @@ impl Backup {
             self.shown.end();
             removed?;
             self.sweep(tenant, report).await?;
+            if purged && self.nothing_left(tenant).await? {
+                self.store.control().note_points_gone(tenant, self.clock.now()).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether no store lists anything of the tenant's points: young objects stay for a day, and a store may have refused.
+    async fn nothing_left(&self, tenant: TenantId) -> Result<bool, Error> {
+        for store in self.stores() {
+            if !store.list(&layout::owned(tenant)).await?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Someone who can write to the store could add points under other times, so that good ones fall out of their buckets:

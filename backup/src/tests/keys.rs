@@ -1,6 +1,7 @@
 //! Keys: new identities for their holders, and the end of a deleted tenant's.
 
 use domain::chance::Chance;
+use domain::clock::Clock;
 use store::Removal;
 
 use super::Lab;
@@ -59,7 +60,7 @@ async fn after_a_rotation_the_old_identities_open_nothing_and_the_new_ones_every
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_tenant_is_gone_for_good_and_a_certificate_says_so() {
-    let lab = Lab::new().await;
+    let mut lab = Lab::new().await;
     lab.fill(3, &Chance::seeded(72)).await;
     let point = lab.point().await.point;
     lab.backup.verify_point(&point, "command").await.unwrap();
@@ -84,5 +85,16 @@ async fn a_deleted_tenant_is_gone_for_good_and_a_certificate_says_so() {
     // what nobody can read any more is no reason to keep anything
     let pruned = lab.backup.prune(Some(lab.tenant.id), false, "command").await.unwrap();
     assert_eq!((pruned.removed.len(), pruned.kept.len()), (1, 0), "{pruned:?}");
+    let owned = objects::keys::owned(lab.tenant.id);
+    assert!(!lab.backup.objects.list(&owned).await.unwrap().is_empty(), "what is young stays for a day");
+    // no row speaks of the tenant's points any more, and still it is come back to until nothing is left
+    lab.backup.clock = Clock::fixed(lab.backup.clock.seconds() + 2 * 24 * 3600);
+    assert!(lab.backup.store.control().owners_of_points().await.unwrap().contains(&lab.tenant.id));
+    lab.backup.prune(None, false, "job").await.unwrap();
+    assert!(lab.backup.objects.list(&owned).await.unwrap().is_empty());
+    assert!(
+        !lab.backup.store.control().owners_of_points().await.unwrap().contains(&lab.tenant.id),
+        "that was the last time"
+    );
     assert!(lab.backup.purge_deleted(Some("team"), "command").await.unwrap().certificates.is_empty(), "once");
 }

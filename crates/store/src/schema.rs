@@ -23,6 +23,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (13, include_str!("../schema/control/0013_mirror.sql")),
     (14, include_str!("../schema/control/0014_cancel.sql")),
     (15, include_str!("../schema/control/0015_nightly.sql")),
+    (16, include_str!("../schema/control/0016_points_gone.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

@@ -138,13 +138,4 @@ impl Control {
         }
         Ok(query.order_by_desc(drill::Column::Seq).limit(limit).all(&self.db).await?)
     }
-
-    /// The tenant's newest drill, of those with this verdict (any when none is given).
-    pub async fn newest_drill(&self, tenant: TenantId, verdict: Option<&str>) -> Result<Option<drill::Model>, Error> {
-        let mut query = drill::Entity::find().filter(drill::Column::TenantId.eq(tenant.0));
-        if let Some(verdict) = verdict {
-            query = query.filter(drill::Column::Verdict.eq(verdict));
-        }
-        Ok(query.order_by_desc(drill::Column::Seq).one(&self.db).await?)
-    }
 }

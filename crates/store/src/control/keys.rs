@@ -80,6 +80,14 @@ impl Control {
         Ok(self.db.query_one_raw(statement(sql, vec![tenant.0.into()])).await?.is_some())
     }
 
+    /// Notes that nothing of the points of a tenant whose keys were purged is left in any store.
+    pub async fn note_points_gone(&self, tenant: TenantId, at: OffsetDateTime) -> Result<(), Error> {
+        let note =
+            "UPDATE holdfast.tenant_deletion SET points_gone_at = $2 WHERE tenant_id = $1 AND purged_at IS NOT NULL";
+        self.db.execute_raw(statement(note, vec![tenant.0.into(), at.into()])).await?;
+        Ok(())
+    }
+
     /// Notes that the keys of a tenant are gone from every store, with the certificate and the audit event.
     pub async fn note_purged(
         &self,

@@ -14,6 +14,7 @@ pub mod overview;
 pub mod points;
 pub mod running;
 pub mod schedules;
+pub mod standing;
 pub mod sweep;
 mod throttle;
 

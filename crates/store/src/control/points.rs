@@ -333,9 +333,11 @@ impl Control {
         rows.iter().map(|row| row.try_get("", "object").map_err(Error::from)).collect()
     }
 
-    /// Tenants that have points, whether they are still there or not.
+    /// Tenants that have points, whether they are still there or not, and those whose keys were purged and of whose points
+    /// something may be left in a store.
     pub async fn owners_of_points(&self) -> Result<Vec<TenantId>, Error> {
-        let sql = "SELECT DISTINCT tenant_id FROM holdfast.point ORDER BY tenant_id";
+        let sql = "SELECT tenant_id FROM holdfast.point UNION SELECT tenant_id FROM holdfast.tenant_deletion \
+                   WHERE purged_at IS NOT NULL AND points_gone_at IS NULL ORDER BY tenant_id";
         let rows = sea_orm::ConnectionTrait::query_all_raw(&self.db, super::statement(sql, Vec::new())).await?;
         rows.iter().map(|row| Ok(TenantId(row.try_get("", "tenant_id")?))).collect()
     }
