@@ -149,10 +149,27 @@ fn config(verb: &ConfigVerb, settings: &Settings, printer: Printer) -> Code {
             shown.iter().map(line).collect::<Vec<_>>().join("\n")
         }),
         ConfigVerb::Check => {
+            if let Err(error) = usable(settings) {
+                printer.error(&error);
+                return error.exit;
+            }
             printer.result(&serde_json::json!({"ok": true}), |_| "the settings can be used".to_owned());
         }
     }
     Code::Ok
+}
+
+/// What commands would refuse only when they come to use it.
+fn usable(settings: &Settings) -> Result<(), CommandError> {
+    let refused = |what: String| CommandError::usage(what);
+    settings.retention.parse::<backup::Policy>().map_err(|error| refused(format!("retention: {error}")))?;
+    if let Some(slug) = &settings.default_tenant {
+        slug.parse::<domain::id::Slug>().map_err(|error| refused(format!("default_tenant: {error}")))?;
+    }
+    if settings.store_endpoint.is_some() && settings.store_access_key_file.is_none() {
+        return Err(refused("store_endpoint needs store_access_key_file and store_secret_key_file".to_owned()));
+    }
+    Ok(())
 }
 
 async fn points(noun: backup::cli::Noun, settings: Settings, printer: Printer) -> Result<Code, CommandError> {

@@ -23,6 +23,7 @@ use runtime::space::{Place, Space};
 use store::{Store, TenantScope};
 
 use crate::errors::{failed, of_objects, of_store};
+use crate::named_stores::{absolute, copy_store, named_store, open_live_files, reader, secret_in};
 
 /// How long a guest waits for the owner's services to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -119,25 +120,21 @@ impl Installation {
         config.limits.searches = settings.tenant_searches.unwrap_or(config.limits.searches);
         let store = Store::connect(config).await.map_err(of_store)?;
         store.prepare().await.map_err(of_store)?;
-        let (access, secret) = s3_keys(&data)?;
-        let config = S3Config::new(endpoint.url.clone(), endpoint.bucket.clone(), access, secret);
-        let objects = ObjectStore::s3(config.clone()).map_err(of_objects)?;
-        objects.create().await.map_err(of_objects)?;
-        let files = match &settings.files_url {
-            Some(place) => open_files(place, None)?,
-            None => open_files(&FilesPlace::Directory(absolute(&data.files())), None)?,
+        let named = named_store(&settings).await?;
+        let of_its_own = named.is_none();
+        let (objects, s3) = match named {
+            Some(named) => named,
+            None => {
+                let (access, secret) = s3_keys(&data)?;
+                let config = S3Config::new(endpoint.url.clone(), endpoint.bucket.clone(), access, secret);
+                let objects = ObjectStore::s3(config.clone()).map_err(of_objects)?;
+                objects.create().await.map_err(of_objects)?;
+                (objects, Some(config))
+            }
         };
-        Ok(Self {
-            settings,
-            data,
-            store,
-            objects,
-            files,
-            s3_url: Some(endpoint.url),
-            s3: Some(config),
-            postgres: Some(address),
-            services,
-        })
+        let files = open_live_files(&settings, &data, s3.as_ref().filter(|_| !of_its_own))?;
+        let s3_url = s3.as_ref().and_then(|config| config.endpoint.clone());
+        Ok(Self { settings, data, store, objects, files, s3_url, s3, postgres: Some(address), services })
     }
 
     async fn given(settings: Settings, data: DataDir) -> Result<Self, CommandError> {
@@ -148,21 +145,12 @@ impl Installation {
         config.limits.searches = settings.tenant_searches.unwrap_or(config.limits.searches);
         let store = Store::connect(config).await.map_err(of_store)?;
         store.prepare().await.map_err(of_store)?;
-        let s3 = s3_config(&settings)?;
-        let objects = match (&settings.store_directory, &s3) {
-            (Some(folder), _) => ObjectStore::directory(folder.clone()).map_err(of_objects)?,
-            (None, Some(config)) => ObjectStore::s3(config.clone()).map_err(of_objects)?,
-            (None, None) => {
-                return Err(CommandError::usage(
-                    "no backup store is set: set store_endpoint (with store_access_key_file and store_secret_key_file) or store_directory",
-                ));
-            }
+        let Some((objects, s3)) = named_store(&settings).await? else {
+            return Err(CommandError::usage(
+                "no backup store is set: set store_endpoint (with store_access_key_file and store_secret_key_file) or store_directory",
+            ));
         };
-        objects.check().await.map_err(of_objects)?;
-        let files = match &settings.files_url {
-            Some(place) => open_files(place, s3.as_ref())?,
-            None => open_files(&FilesPlace::Directory(absolute(&data.files())), None)?,
-        };
+        let files = open_live_files(&settings, &data, s3.as_ref())?;
         let s3_url = settings.store_endpoint.as_ref().map(ToString::to_string);
         Ok(Self { settings, data, store, objects, files, s3_url, s3, postgres: None, services: Services::None })
     }
@@ -331,70 +319,4 @@ fn s3_keys(data: &DataDir) -> Result<(String, String), CommandError> {
         Ok(read_secret(&path).map_err(|e| CommandError::usage(e.to_string()))?.expose().to_owned())
     };
     Ok((key("s3-access.key", 20)?, key("s3-secret.key", 40)?))
-}
-
-fn secret_in(file: Option<&Path>) -> Result<Option<String>, CommandError> {
-    let secret = file.map(read_secret).transpose().map_err(|e| CommandError::usage(e.to_string()))?;
-    Ok(secret.map(|secret| secret.expose().to_owned()))
-}
-
-fn s3_config(settings: &Settings) -> Result<Option<S3Config>, CommandError> {
-    let Some(endpoint) = &settings.store_endpoint else { return Ok(None) };
-    let (access, secret) =
-        (secret_in(settings.store_access_key_file.as_deref())?, secret_in(settings.store_secret_key_file.as_deref())?);
-    let (Some(access), Some(secret)) = (access, secret) else {
-        return Err(CommandError::usage("store_endpoint needs store_access_key_file and store_secret_key_file"));
-    };
-    let mut config =
-        S3Config::new(endpoint.as_str().trim_end_matches('/'), settings.store_bucket.clone(), access, secret);
-    config.region.clone_from(&settings.store_region);
-    config.path_style = settings.store_path_style;
-    config.lock_days = Some(settings.store_lock_days).filter(|days| *days > 0);
-    if let Some(file) = &settings.store_ca_file {
-        config.ca_pem = Some(
-            std::fs::read(file).map_err(|e| CommandError::usage(format!("store_ca_file {}: {e}", file.display())))?,
-        );
-    }
-    Ok(Some(config))
-}
-
-/// A further store for points; it is locked for as long as the first one.
-pub(crate) fn copy_store(place: &StorePlace, settings: &Settings) -> Result<ObjectStore, CommandError> {
-    match place {
-        StorePlace::Directory(folder) => ObjectStore::directory(folder.clone()).map_err(of_objects),
-        StorePlace::Bucket { endpoint, bucket, region, access_key_file, secret_key_file } => {
-            let key = |file: &Path| {
-                read_secret(file).map(|key| key.expose().to_owned()).map_err(|e| CommandError::usage(e.to_string()))
-            };
-            let (access, secret) = (key(access_key_file)?, key(secret_key_file)?);
-            let mut config = S3Config::new(endpoint.clone(), bucket.clone(), access, secret);
-            config.region.clone_from(region);
-            config.lock_days = Some(settings.store_lock_days).filter(|days| *days > 0);
-            ObjectStore::s3(config).map_err(of_objects)
-        }
-    }
-}
-
-/// The backup store by credentials that only read, where the settings have such.
-fn reader(settings: &Settings) -> Result<Option<ObjectStore>, CommandError> {
-    let (access, secret) = (
-        secret_in(settings.drill_store_access_key_file.as_deref())?,
-        secret_in(settings.drill_store_secret_key_file.as_deref())?,
-    );
-    let (Some(access_key), Some(secret_key), Some(config)) = (access, secret, s3_config(settings)?) else {
-        return Ok(None);
-    };
-    ObjectStore::s3(S3Config { access_key, secret_key, ..config }).map(Some).map_err(of_objects)
-}
-
-fn open_files(place: &FilesPlace, s3: Option<&S3Config>) -> Result<FileStore, CommandError> {
-    let url = match place {
-        FilesPlace::Directory(folder) => format!("file://{}", folder.display()),
-        FilesPlace::Bucket { bucket, prefix } => format!("s3://{bucket}/{prefix}"),
-    };
-    FileStore::open(&url, s3).map_err(of_objects)
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

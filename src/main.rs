@@ -5,6 +5,7 @@ mod declared;
 mod demo;
 mod errors;
 mod installation;
+mod named_stores;
 mod operators;
 mod serve;
 mod stores;
@@ -46,7 +47,9 @@ fn main() -> ExitCode {
 fn not_understood(wrong: &clap::Error) -> ExitCode {
     if wrong.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let text = wrong.to_string();
-        let said = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        // what is missing stands in lines of its own, up to the first empty one
+        let said: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+        let said = said.join(" ").trim_start_matches("error: ").to_owned();
         runtime::printer::Printer::new(true).error(&runtime::exit::CommandError::usage(said));
     }
     // Nobody is left to be told that this cannot be written.

@@ -6,7 +6,8 @@ use runtime::exit::{Code, CommandError};
 use runtime::printer::Printer;
 use runtime::settings::Settings;
 
-use crate::installation::{Installation, Share, copy_store};
+use crate::installation::{Installation, Share};
+use crate::named_stores::copy_store;
 
 /// The further stores.
 fn further(settings: &Settings) -> Result<Vec<ObjectStore>, CommandError> {

@@ -82,7 +82,7 @@ fn of_store(error: &store::Error, message: String) -> CommandError {
         store::Error::Conflict { .. } => CommandError::conflict(message),
         store::Error::Refused(_) => CommandError::refused(message),
         store::Error::Unavailable(_) => CommandError::unreachable(message).next("see `holdfast doctor`"),
-        store::Error::TooBusy => CommandError::of(Code::TimedOut, message),
+        store::Error::TooBusy | store::Error::Exchanged => CommandError::of(Code::TimedOut, message),
         store::Error::Corrupt { .. } | store::Error::Full(_) | store::Error::Database(_) => {
             CommandError::of(Code::Failed, message)
         }

@@ -172,7 +172,8 @@ pub async fn recoveries(admin: &Admin) -> Result<Vec<(Arc<Tenant>, Recovery)>, s
         changed.ok().map(|all| all.into_iter().map(|changed| (changed.tenant, changed.since)).collect());
     let mut out = Vec::with_capacity(tenants.len());
     for tenant in tenants {
-        let together = changed.as_ref().filter(|_| matches!(tenant.state, TenantState::Active | TenantState::ReadOnly));
+        let asked = matches!(tenant.state, TenantState::Active | TenantState::ReadOnly | TenantState::Suspended);
+        let together = changed.as_ref().filter(|_| asked);
         let known = Known {
             rpo_seconds: match together {
                 Some(changed) => Some(age_of(changed.get(&tenant.id).copied(), now)),

@@ -160,7 +160,10 @@ impl Error {
             | Self::Refused(_)
             | Self::Manifest { source: ManifestError::Newer(_), .. }
             | Self::Store(store::Error::Refused(_)) => Code::Refused,
-            Self::MirrorBusy(_) | Self::Store(store::Error::Conflict { .. } | store::Error::TooBusy) => Code::Conflict,
+            Self::MirrorBusy(_)
+            | Self::Store(store::Error::Conflict { .. } | store::Error::TooBusy | store::Error::Exchanged) => {
+                Code::Conflict
+            }
             Self::Store(store::Error::Unavailable(_))
             | Self::Objects(objects::Error::Unreachable { .. } | objects::Error::NoBucket { .. }) => Code::Unreachable,
             Self::Objects(objects::Error::Denied { .. }) | Self::Key(KeyError::NoIdentity) => Code::Unauthorised,

@@ -39,7 +39,10 @@ impl Backup {
                 }
                 Err(error) => return Err(error),
             };
-            if !report.problems.is_empty() {
+            if Problem::only_of_identity(&report.problems) {
+                let why = Problem::sentence(&report.problems);
+                tracing::error!(point = row.point, tenant = row.slug, why, "a point cannot be opened by this machine");
+            } else if !report.problems.is_empty() {
                 let why = Problem::sentence(&report.problems);
                 tracing::error!(point = row.point, tenant = row.slug, why, "a point that was good is damaged");
             }

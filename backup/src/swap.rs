@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 use crate::context::Backup;
 use crate::error::Error;
 use crate::run::Watched;
-use crate::snapshot::rfc3339;
+use crate::snapshot::{PointOptions, rfc3339};
 
 /// How often files are prepared again because members went on adding some.
 const TRIES: u32 = 5;
@@ -30,6 +30,12 @@ pub struct SwapReport {
     pub replayed: Replayed,
     /// This took an earlier swap back.
     pub undone: bool,
+    /// The point that holds what was changed right before in the rows that left; none when an older one holds everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point_before: Option<String>,
+    /// What someone should look at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl Backup {
@@ -97,6 +103,11 @@ impl Backup {
         let event = if terms.undo { "tenant.swap.undone" } else { "tenant.swapped" };
         let detail = json!({ "other": other.slug, "kept_until": rfc3339(terms.keep_until) });
         let event = AuditEvent { actor, event, object: live.slug.as_str(), detail };
+        let leaving = async { Ok(self.point_of_what_leaves(live, actor).await) };
+        let (point_before, warnings) = match run.unless_cancelled(leaving).await? {
+            Ok(point) => (point, Vec::new()),
+            Err(error) => (None, vec![format!("the newest changes of the rows that left are in no point: {error}")]),
+        };
         let mut tries = 0;
         loop {
             let ready = async { Ok((self.share_files(live, other).await?, self.share_files(other, live).await?)) };
@@ -126,9 +137,28 @@ impl Backup {
                         kept_until: rfc3339(terms.keep_until),
                         replayed,
                         undone: terms.undo,
+                        point_before,
+                        warnings,
                     });
                 }
             }
+        }
+    }
+
+    /// The rows that leave are backed up no more, so what no point of theirs holds yet gets one first. A store that is away
+    /// holds nobody up who has to get back to work: the rows stay beside.
+    async fn point_of_what_leaves(&self, live: &Tenant, actor: &str) -> Result<Option<String>, Error> {
+        let scope = TenantScope::for_command(Arc::new(live.clone()), "restore swap");
+        if self.store.oldest_unheld_change(&scope).await?.is_none() {
+            return Ok(None);
+        }
+        let options = PointOptions { trigger: "swap", actor: actor.to_owned(), markdown: false };
+        let point = self.take_point(&scope, &options).await?.point;
+        let verified = self.verify_point(&point, actor).await?;
+        if verified.problems.is_empty() {
+            Ok(Some(point))
+        } else {
+            Err(Error::ReadsBadly { point, problems: verified.problems })
         }
     }
 

@@ -47,11 +47,29 @@ pub enum Error {
     /// The tenant holds nothing to compare a source with.
     #[error("the tenant {0} was not imported, so there is nothing to catch up with")]
     NotImported(String),
+    /// The source is another installation than the one the tenant came from.
+    #[error(
+        "{source_name} is not the Memos that {slug} was imported from: {others} of its notes and members have the numbers of \
+         others there; import it into a tenant of its own: holdfast migrate run SOURCE --tenant NEW-SLUG"
+    )]
+    OtherSource {
+        /// The tenant.
+        slug: String,
+        /// The source.
+        source_name: String,
+        /// How many rows of the same numbers are not the same.
+        others: usize,
+    },
+    /// The tenant was not imported, or was opened since.
+    #[error(
+        "the tenant {0} was not imported, so there is no import to take back; to remove it: holdfast tenant delete {0}"
+    )]
+    NoImport(String),
     /// A file of plans cannot be used.
     #[error("{0}")]
     Plan(String),
     /// No tenant has the slug.
-    #[error("there is no tenant {0}; see: holdfast tenant list")]
+    #[error("there is no tenant {0}")]
     NoTenant(String),
     /// The tenant is not in the state that the command needs.
     #[error("the tenant {slug} is {state}; {command} is only for a closed, imported tenant")]

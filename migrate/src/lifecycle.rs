@@ -19,12 +19,17 @@ pub async fn open_tenant(house: &House, slug: &Slug, actor: &str) -> Result<(), 
     Ok(())
 }
 
-/// Removes a closed tenant: rows, role and files. A tenant that was opened is never touched.
+/// Removes a closed, imported tenant: rows, role and files. A tenant that was opened is never touched, nor one that came from
+/// elsewhere: made by hand, or restored from a point.
 ///
 /// # Errors
-/// `NoTenant`; `WrongState` when it is not closed.
+/// `NoTenant`; `WrongState` when it is not closed; `NoImport`.
 pub async fn rollback(house: &House, slug: &Slug, actor: &str) -> Result<(), Error> {
     let tenant = closed(house, slug, "rollback").await?;
+    let origin = house.store.origin(tenant.id).await?;
+    if origin.get("import").is_none() || origin.get("restored_of").is_some() {
+        return Err(Error::NoImport(slug.to_string()));
+    }
     let event = AuditEvent { actor, event: "tenant.rolled_back", object: slug.as_str(), detail: json!({}) };
     house.store.control().audit(Some(tenant.id), &event).await?;
     discard(house, &tenant).await;

@@ -316,3 +316,24 @@ async fn a_tenant_that_was_not_imported_has_nothing_to_catch_up_with() {
     house.store.build_tenant(&slug, domain::tenant::TenantState::Active).await.unwrap();
     assert!(matches!(catch_up(&house, &source, &slug, "test").await, Err(Error::NotImported(_))));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_installation_is_refused_however_its_rows_are_numbered() {
+    let story = imported().await;
+    let before = read_back_as(&story.house, "acme").await;
+    for seed in [10, 11] {
+        let other = tempfile::tempdir().unwrap();
+        migrate::sample::write_sample(other.path(), &Chance::seeded(seed)).unwrap();
+        let source = Source::new(other.path(), story.data.path(), false);
+        let refused = catch_up(&story.house, &source, &"acme".parse().unwrap(), "test").await;
+        assert!(matches!(refused, Err(Error::OtherSource { others, .. }) if others > 10), "{refused:?}");
+    }
+    assert_eq!(read_back_as(&story.house, "acme").await, before, "nothing was brought");
+    // the same one is known again though every note and member of it was edited
+    let conn = open(story.source.path());
+    conn.execute_batch("UPDATE memo SET content = content || ' more'; UPDATE user SET nickname = nickname || '!', updated_ts = updated_ts + 9")
+        .unwrap();
+    drop(conn);
+    let caught = story.bring().await;
+    assert!(caught.brought["note"].updated > 100 && caught.brought["member"].updated > 1, "{caught:?}");
+}

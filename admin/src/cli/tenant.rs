@@ -90,7 +90,8 @@ pub enum Verb {
 }
 
 fn days(text: &str) -> Result<u32, String> {
-    text.strip_suffix('d').and_then(|number| number.parse().ok()).ok_or_else(|| "give days, as 30d".to_owned())
+    let days = text.strip_suffix('d').and_then(|number| number.parse().ok()).filter(|days| *days <= 36_500);
+    days.ok_or_else(|| "give days, as 30d, at most 36500d".to_owned())
 }
 
 pub(super) async fn run(verb: Verb, admin: &Admin, printer: Printer) -> Result<Code, CommandError> {

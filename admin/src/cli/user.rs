@@ -87,7 +87,7 @@ pub enum TokenVerb {
         #[arg(long, default_value = "")]
         description: String,
         /// Days until it ends; 0: never.
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=36_500))]
         days: i64,
         /// What it may: read, write or admin (everything its owner may).
         #[arg(long, default_value = "admin", value_parser = ["read", "write", "admin"])]

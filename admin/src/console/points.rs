@@ -132,9 +132,9 @@ pub(super) async fn found(admin: &Admin, point: &str) -> Result<Row> {
 }
 
 /// Why each point of a tenant stays; without a reason the next prune takes it.
-fn reasons(admin: &Admin, rows: &[Row]) -> BTreeMap<String, Vec<String>> {
-    let known: Vec<retention::Known> = rows.iter().map(Row::known).collect();
-    retention::plan(&known, &admin.policy, admin.clock.now())
+async fn reasons(admin: &Admin, rows: &[Row]) -> Result<BTreeMap<String, Vec<String>>> {
+    let known = admin.store.control().known_points(rows).await?;
+    Ok(retention::plan(&known, &admin.policy, admin.clock.now()))
 }
 
 /// What a verification found, as sentences.
@@ -161,7 +161,7 @@ pub(super) async fn list(
 ) -> Result<HttpResponse> {
     let (tenant, lives) = owner(&admin, &slug).await?;
     let rows = admin.store.control().list_points(Some(tenant), MANY).await?;
-    let mut why = reasons(&admin, &rows);
+    let mut why = reasons(&admin, &rows).await?;
     let first = (wish.page.saturating_mul(PAGE)).min(rows.len());
     let shown = rows.get(first..rows.len().min(first + PAGE)).unwrap_or_default();
     let names: Vec<String> = shown.iter().map(|row| row.point.clone()).collect();
@@ -249,7 +249,7 @@ async fn point_page(visit: &OperatorVisit, admin: &Admin, point: &str, request: 
         jobs,
         follows,
         problems: sentences(row.problems.as_ref()),
-        why: reasons(admin, &rows).remove(point).unwrap_or_default(),
+        why: reasons(admin, &rows).await?.remove(point).unwrap_or_default(),
         kept: row.kept_until.is_some_and(|until| until > now),
         places: places(admin, &row, control.copies_of(point).await?),
         surveyed: surveyed(&survey, now),

@@ -276,7 +276,9 @@ fn checked_hosts(hosts: &[String]) -> Result<Vec<String>, Error> {
         if !fine {
             return Err(Error::Input(format!("{host} is not a host name; give it without scheme, port and path")));
         }
-        out.push(name);
+        if !out.contains(&name) {
+            out.push(name);
+        }
     }
     Ok(out)
 }

@@ -270,13 +270,21 @@ fn human_prune(report: &PruneReport) -> String {
 }
 
 async fn keep(backup: &Backup, point: &str, reason: &str, until: &str, printer: Printer) -> Result<Code, CommandError> {
-    let until = moment(until, backup.clock.now())?;
+    let now = backup.clock.now();
+    let until = moment(until, now)?;
     let report = backup.keep_point(point, until, reason, "command").await?;
     for warning in &report.warnings {
         printer.note(&format!("warning: {warning}"));
     }
     printer.result(&report, |report: &KeepReport| {
-        let kept = format!("{} is kept until {}", report.point, report.kept_until);
+        let kept = if until > now {
+            format!("{} is kept until {}", report.point, report.kept_until)
+        } else {
+            format!(
+                "{} is let go: it was kept until {}, and the rules decide from now on",
+                report.point, report.kept_until
+            )
+        };
         let locks = report.locked.iter().map(|at| format!("locked in {} until {}", at.store, at.until));
         std::iter::once(kept).chain(locks).collect::<Vec<_>>().join("\n")
     });

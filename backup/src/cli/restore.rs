@@ -110,7 +110,8 @@ pub struct From {
 }
 
 fn days(text: &str) -> Result<u32, String> {
-    text.strip_suffix('d').and_then(|number| number.parse().ok()).ok_or_else(|| "give days, as 30d".to_owned())
+    let days = text.strip_suffix('d').and_then(|number| number.parse().ok()).filter(|days| *days <= 36_500);
+    days.ok_or_else(|| "give days, as 30d, at most 36500d".to_owned())
 }
 
 pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result<Code, CommandError> {
@@ -192,10 +193,15 @@ fn human_part(report: &PartReport) -> String {
 }
 
 fn human_swap(report: &SwapReport) -> String {
-    format!(
+    let mut lines = vec![format!(
         "{} has the rows that {} had; what it had before is kept there until {}; `holdfast restore undo {}` takes it back",
         report.tenant, report.other, report.kept_until, report.tenant
-    )
+    )];
+    if let Some(point) = &report.point_before {
+        lines.push(format!("point {point} holds what was changed right before"));
+    }
+    lines.extend(report.warnings.iter().map(|warning| format!("warning: {warning}")));
+    lines.join("\n")
 }
 
 fn human_compare(report: &CompareReport) -> String {

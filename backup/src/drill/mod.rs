@@ -37,6 +37,7 @@ use crate::format::hash::Tally;
 use crate::format::name::PointName;
 use crate::restore::{Opened, Place, Stopwatch, load_files, load_rows};
 use crate::snapshot::rfc3339;
+use crate::verify::Problem;
 
 /// Done to the restored copy before it is compared; only a test that proves the comparison's worth has a use for it.
 pub type Tamper = Arc<dyn Fn(Copy) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
@@ -148,7 +149,9 @@ impl Backup {
             Err(error @ (Error::Damaged { .. } | Error::Unequal { .. } | Error::Open { .. } | Error::Step { .. })) => {
                 report.verdict = Verdict::Fail;
                 report.differences.push(error.to_string());
-                if let Error::Damaged { problems, .. } = &error {
+                if let Error::Damaged { problems, .. } = &error
+                    && !Problem::only_of_identity(problems)
+                {
                     let found = Some(json!(problems));
                     self.store.control().mark_point_read(point, self.clock.now(), found).await?;
                     self.unsettle(&row).await?;

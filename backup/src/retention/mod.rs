@@ -1,8 +1,9 @@
 //! Removing points: planned by rules, dry unless confirmed, never across tenants; then what no point refers to is swept.
 
 mod dumps;
+mod sweep;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use domain::id::TenantId;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -15,8 +16,6 @@ use time::{Duration, OffsetDateTime};
 
 use crate::context::Backup;
 use crate::error::Error;
-use crate::format::hash::Hash;
-use crate::format::manifest::Manifest;
 pub use dumps::{GoneDump, KeptDump};
 
 pub use domain::retention::{Known, NoPolicy, Policy, plan};
@@ -115,7 +114,7 @@ impl Backup {
 
     async fn prune_one(&self, tenant: TenantId, actor: &str, report: &mut PruneReport) -> Result<(), Error> {
         let rows = self.store.control().list_points(Some(tenant), MANY).await?;
-        let known: Vec<Known> = rows.iter().map(Row::known).collect();
+        let known = self.store.control().known_points(&rows).await?;
         let mut reasons = plan(&known, &self.policy, self.clock.now());
         self.distrust(tenant, &rows, &mut reasons, report).await?;
         self.await_locks(tenant, &rows, &mut reasons).await?;
@@ -145,7 +144,7 @@ impl Backup {
             let removed = removals.inspect(|_| self.shown.advance(1)).try_collect::<()>().await;
             self.shown.end();
             removed?;
-            self.sweep(tenant, report).await?;
+            self.sweep(tenant, purged, report).await?;
             if purged && self.nothing_left(tenant).await? {
                 self.store.control().note_points_gone(tenant, self.clock.now()).await?;
             }
@@ -246,93 +245,6 @@ impl Backup {
         }
         Ok(())
     }
-
-    /// Removes what no point of the tenant refers to: chunks, files, and what is left of points that were never completed.
-    async fn sweep(&self, tenant: TenantId, report: &mut PruneReport) -> Result<(), Error> {
-        // a point in the making refers to chunks of points that may just have gone
-        if self.store.control().oldest_running(tenant, self.clock.now()).await?.is_some() {
-            return Ok(());
-        }
-        for store in self.stores() {
-            if let Err(error) = self.sweep_store(store, tenant, report).await {
-                if store.location() == self.objects.location() {
-                    return Err(error);
-                }
-                report.warnings.push(format!("{} could not be swept: {error}", store.location()));
-            }
-        }
-        Ok(())
-    }
-
-    async fn sweep_store(&self, store: &ObjectStore, tenant: TenantId, report: &mut PruneReport) -> Result<(), Error> {
-        // listed first: what a point sends from now on is not in the list
-        let mut stored = store.list(&layout::chunks(tenant)).await?;
-        stored.extend(store.list(&layout::files(tenant)).await?);
-        let points = store.list(&layout::points(tenant)).await?;
-        let Some(referred) = self.referred(tenant, report).await? else { return Ok(()) };
-        let mut whole: BTreeSet<String> =
-            points.iter().filter_map(|object| object.key.strip_suffix("manifest.json").map(str::to_owned)).collect();
-        for left in self.left_whole(tenant, &whole).await? {
-            let own = points.iter().filter(|object| folder(&object.key) == layout::point(tenant, &left));
-            let (count, bytes) = own.fold((0, 0), |(count, bytes), object| (count + 1, bytes + object.size));
-            remove_from(store, tenant, &left).await?;
-            report.swept += count;
-            report.swept_bytes += bytes;
-        }
-        // its manifest was sent and its row never came; one that nobody here began stays: it may be from before a loss
-        for point in self.store.control().abandoned_points(tenant, self.clock.now()).await? {
-            whole.remove(&layout::point(tenant, &point));
-        }
-        stored.extend(points.iter().filter(|object| !whole.contains(folder(&object.key))).cloned());
-        let now = self.clock.now();
-        let young = now - YOUNG;
-        let idle: Vec<_> =
-            stored.into_iter().filter(|object| !referred.contains(&object.key) && object.modified < young).collect();
-        report.swept += idle.len() as u64;
-        report.swept_bytes += idle.iter().map(|object| object.size).sum::<u64>();
-        let mut keys: Vec<String> = idle.into_iter().map(|object| object.key).collect();
-        keys.sort_by_key(|key| !key.ends_with("/manifest.json"));
-        for some in keys.chunks(500) {
-            store.delete_many(some).await?;
-        }
-        Ok(())
-    }
-
-    /// Points that lie whole in a store although the books say that they were removed: a removal that the store stopped,
-    /// or that was killed. One that the books never heard of is not touched.
-    async fn left_whole(&self, tenant: TenantId, whole: &BTreeSet<String>) -> Result<Vec<String>, Error> {
-        let control = self.store.control();
-        let known: BTreeSet<String> =
-            control.list_points(Some(tenant), MANY).await?.into_iter().map(|row| row.point).collect();
-        let names = whole.iter().filter_map(|folder| folder.trim_end_matches('/').rsplit('/').next());
-        let unknown: Vec<String> = names.filter(|name| !known.contains(*name)).map(str::to_owned).collect();
-        Ok(if unknown.is_empty() { unknown } else { control.removed_points(tenant, unknown).await? })
-    }
-
-    /// Every object that a point of the tenant needs; none when that cannot be said of all of them.
-    async fn referred(&self, tenant: TenantId, report: &mut PruneReport) -> Result<Option<BTreeSet<String>>, Error> {
-        let mut referred = BTreeSet::new();
-        for row in self.store.control().list_points(Some(tenant), MANY).await? {
-            let stored = match self.objects.get(&layout::manifest(tenant, &row.point)).await {
-                Ok(stored) => stored,
-                Err(objects::Error::NotFound { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let read = Manifest::read(&stored);
-            let why = match &read {
-                _ if Hash::of(&stored).to_string() != row.manifest_sha256 => "it is not as it was written".to_owned(),
-                Err(error) => error.to_string(),
-                Ok(_) => String::new(),
-            };
-            let Some(manifest) = read.ok().filter(|_| why.is_empty()) else {
-                let warning = format!("the manifest of {}: {why}; nothing of its tenant was swept", row.point);
-                report.warnings.push(warning);
-                return Ok(None);
-            };
-            referred.extend(manifest.clear.objects.into_iter().map(|object| object.key));
-        }
-        Ok(Some(referred))
-    }
 }
 
 /// The manifest first: half a point must not look like one.
@@ -344,8 +256,4 @@ async fn remove_from(store: &ObjectStore, tenant: TenantId, point: &str) -> Resu
         store.delete(&key).await?;
     }
     Ok(())
-}
-
-fn folder(key: &str) -> &str {
-    key.rfind('/').and_then(|at| key.get(..=at)).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ mod frozen;
 mod incremental;
 mod instance;
 mod keys;
+mod losses;
 mod mirror;
 mod points;
 mod rested;

@@ -78,7 +78,7 @@ pub struct VerifyReport {
     pub point: String,
     /// Whose.
     pub tenant: String,
-    /// `verified`, `proven` or `damaged`.
+    /// `verified`, `proven` or `damaged`; what it was before when the identity at hand opens none of its keys.
     pub state: String,
     /// The tenant's key was at hand, so the manifest's seal was checked too, not only every stored hash.
     pub seal_checked: bool,
@@ -329,13 +329,17 @@ impl Backup {
             // the entry must be there before anything says that it has to be
             self.write_log(&expected, &row).await?;
         }
-        control.mark_point_read(point, self.clock.now(), problems.clone()).await?;
+        let unopened = Problem::only_of_identity(&read.problems);
+        if !unopened {
+            control.mark_point_read(point, self.clock.now(), problems.clone()).await?;
+        }
         if good {
             self.settle(&row).await?;
-        } else {
+        } else if !unopened {
             self.unsettle(&row).await?;
         }
         let state = match (good, row.proven_at.is_some()) {
+            (false, _) if unopened => row.state.as_str(),
             (false, _) => "damaged",
             (true, true) => "proven",
             (true, false) => "verified",

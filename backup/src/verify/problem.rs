@@ -67,6 +67,12 @@ impl Problem {
         Self::new(object, kind, mismatch.into(), message.to_owned())
     }
 
+    /// Whether all that is wrong is that the identity at hand opens no key: that says nothing of the point, whose stored
+    /// bytes are those that were written.
+    pub(crate) fn only_of_identity(all: &[Self]) -> bool {
+        !all.is_empty() && all.iter().all(|one| one.problem == ProblemKind::WrongKey && one.kind == Kind::Key)
+    }
+
     /// The first of several in one sentence.
     pub(crate) fn sentence(all: &[Self]) -> String {
         let more = match all.len() {

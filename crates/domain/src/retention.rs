@@ -20,6 +20,8 @@ pub struct Known {
     pub kept_until: Option<OffsetDateTime>,
     /// Why.
     pub kept_reason: Option<String>,
+    /// Damaged in the first store, and read back well from a further one: it can be restored from there.
+    pub whole_elsewhere: bool,
 }
 
 impl Known {
@@ -139,12 +141,14 @@ fn day(until: OffsetDateTime) -> String {
     if until.year() >= FOREVER.year() { "it is let go".to_owned() } else { until.date().to_string() }
 }
 
-/// The newest proven point of each of the newest `count` buckets, or its newest verified one.
+/// The newest proven point of each of the newest `count` buckets, or its newest verified one; one that only a further store
+/// has whole where there is no better.
 fn best_of_buckets<'a>(order: &[&'a Known], kind: usize, count: u32) -> Vec<(&'a Known, bool)> {
     let mut buckets: BTreeMap<i64, &'a Known> = BTreeMap::new();
-    for point in order.iter().filter(|point| point.good()) {
+    let worth = |point: &Known| (point.proven(), point.good());
+    for point in order.iter().filter(|point| point.good() || point.whole_elsewhere) {
         let slot = buckets.entry(bucket_of(point.at, kind)).or_insert(point);
-        if point.proven() && !slot.proven() {
+        if worth(point) > worth(slot) {
             *slot = point;
         }
     }
@@ -178,11 +182,26 @@ mod tests {
             state: state.to_owned(),
             kept_until: None,
             kept_reason: None,
+            whole_elsewhere: false,
         }
     }
 
     fn now() -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp(NOW).unwrap()
+    }
+
+    #[test]
+    fn a_damaged_point_stays_where_it_is_the_only_one_that_a_further_store_has_whole() {
+        let hourly = Policy { within: Duration::ZERO, buckets: [48, 0, 0, 0, 0] };
+        let mut points: Vec<Known> = (1..=6).map(|seq| known(seq, 20 - seq, "proven")).collect();
+        points[0].state = "damaged".to_owned();
+        assert_eq!(plan(&points, &hourly, now())["p1"], Vec::<String>::new());
+        points[0].whole_elsewhere = true;
+        assert_eq!(plan(&points, &hourly, now())["p1"], ["hourly, unproven"]);
+        // beside a good one of the same hour it is not needed
+        points.push(Known { point: "good".to_owned(), state: "verified".to_owned(), ..points[0].clone() });
+        let planned = plan(&points, &hourly, now());
+        assert_eq!((planned["p1"].len(), planned["good"].len()), (0, 1));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub enum Error {
     /// Every connection is in use, or a lock or statement took too long.
     #[error("the database is busy, try again in a moment")]
     TooBusy,
+    /// The tenant got other rows while this waited: nothing was written, and the next try meets the new ones.
+    #[error("restored notes have just taken the place of this workspace's; nothing was written, try again")]
+    Exchanged,
     /// The database's disk is full.
     #[error("the database's disk is full")]
     Full(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -54,6 +57,7 @@ impl Error {
             Self::Conflict { .. } => "conflict",
             Self::Unavailable(_) => "unavailable",
             Self::TooBusy => "busy",
+            Self::Exchanged => "exchanged",
             Self::Full(_) => "full",
             Self::Corrupt { .. } => "corrupt",
             Self::Refused(_) => "refused",
@@ -64,7 +68,7 @@ impl Error {
 
 /// Starts counting the database's refusals, each class at nothing, so that their absence can be told from their silence.
 pub fn count_errors() {
-    for class in ["conflict", "unavailable", "busy", "full", "not_found", "other"] {
+    for class in ["conflict", "unavailable", "busy", "exchanged", "full", "not_found", "other"] {
         metrics::counter!("holdfast_database_errors_total", "class" => class).increment(0);
     }
 }
@@ -96,6 +100,10 @@ fn from_postgres(error: tokio_postgres::Error) -> Error {
     .contains(code)
     {
         return Error::TooBusy;
+    }
+    // the fence of `swap`: who changes rows marks the tenant as changed, and the old rows' mark is nobody's to make
+    if *code == SqlState::INSUFFICIENT_PRIVILEGE && db.message().contains("change_mark") {
+        return Error::Exchanged;
     }
     if *code == SqlState::DISK_FULL {
         return Error::Full(Box::new(error));

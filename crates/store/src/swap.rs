@@ -53,7 +53,8 @@ pub struct CopyOf {
 }
 
 impl Store {
-    /// Changes the places of two tenants in one transaction. Members' requests wait for it and go on with the new rows.
+    /// Changes the places of two tenants in one transaction. Members' writes wait for it; those that were led to the old rows
+    /// before are refused ([`Error::Exchanged`]), and the next try meets the new ones.
     ///
     /// # Errors
     /// `TooBusy` when files were added that were not prepared: prepare again and try again.
@@ -155,7 +156,9 @@ async fn move_files(client: &Client, from: &Tenant, to: &Tenant, ready: &[String
     Ok(())
 }
 
-/// Sign-ins and newer tokens go along; numbers are never given twice; what was held by points is held no more.
+/// Sign-ins and newer tokens go along; numbers are never given twice; what was held by points is held no more. The old rows'
+/// mark is of the generation before theirs, so that every later write has to make one, which the fence refuses: who finds a
+/// mark in place makes none (`note_made`).
 async fn carry_over(client: &Client, old: &SchemaId, new: &SchemaId) -> Result<(), Error> {
     let sessions = shared_columns(client, "session", old, new).await?;
     let tokens = shared_columns(client, "access_token", old, new).await?;
@@ -172,7 +175,8 @@ async fn carry_over(client: &Client, old: &SchemaId, new: &SchemaId) -> Result<(
            FROM {old}.point_state a, {new}.point_state b; \
          UPDATE {old}.point_state SET generation = s.generation FROM swapped s; UPDATE {new}.point_state SET generation = s.generation FROM swapped s; \
          DELETE FROM {old}.change_mark; DELETE FROM {new}.change_mark; \
-         INSERT INTO {old}.change_mark (generation) SELECT generation FROM swapped; INSERT INTO {new}.change_mark (generation) SELECT generation FROM swapped"
+         INSERT INTO {old}.change_mark (generation) SELECT generation FROM swapped; INSERT INTO {new}.change_mark (generation) SELECT generation FROM swapped; \
+         UPDATE {old}.point_state SET generation = generation + 1"
     );
     Ok(client.batch_execute(&script).await?)
 }

@@ -6,6 +6,7 @@
 
 mod differ;
 mod names;
+mod same;
 mod settle;
 
 use std::collections::BTreeMap;
@@ -106,7 +107,7 @@ impl CatchUp {
 /// Brings what changed at the source.
 ///
 /// # Errors
-/// `NoTenant`, `NotImported`, `WrongState`, a failing database or file store; then nothing was brought.
+/// `NoTenant`, `NotImported`, `WrongState`, `OtherSource`, a failing database or file store; then nothing was brought.
 pub async fn catch_up(house: &House, source: &Source, slug: &Slug, actor: &str) -> Result<CatchUp, Error> {
     let tenant = imported(house, slug).await?;
     let scope = TenantScope::for_command(tenant.clone(), "migrate catch-up");
@@ -132,6 +133,12 @@ pub async fn catch_up(house: &House, source: &Source, slug: &Slug, actor: &str) 
     };
     if !report.errors.is_empty() || difference.is_empty() {
         return Ok(report);
+    }
+    let mut tx = house.store.begin(&scope);
+    let others = same::others(&mut tx, &difference).await?;
+    tx.commit().await?;
+    if let Some(others) = others {
+        return Err(Error::OtherSource { slug: slug.to_string(), source_name: source.name(), others });
     }
     store_files(house, &tenant, &mut difference).await?;
     drop(reader);

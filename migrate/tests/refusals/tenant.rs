@@ -128,6 +128,10 @@ async fn open_and_rollback_are_for_closed_tenants() {
     let house = house(data.path()).await;
     let slug = "acme".parse().unwrap();
     assert!(matches!(migrate::rollback(&house, &slug, "test").await, Err(Error::NoTenant(_))));
+    let (by_hand, closed) = ("by-hand".parse().unwrap(), domain::tenant::TenantState::Closed);
+    house.store.build_tenant(&by_hand, closed).await.unwrap();
+    assert!(matches!(migrate::rollback(&house, &by_hand, "test").await, Err(Error::NoImport(_))));
+    assert!(house.store.registry().by_slug("by-hand").await.unwrap().is_some(), "it stays");
     let run = run_of(dir.path(), data.path());
     migrate::run(&house, &run).await.unwrap();
     let tenant = house.store.registry().by_slug("acme").await.unwrap().unwrap();

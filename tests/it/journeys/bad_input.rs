@@ -208,6 +208,23 @@ fn wrong_keys_and_a_missing_bucket() {
     server.stop();
 }
 
+/// The embedded database comes with a store of its own, which is for those who name none.
+#[test]
+fn a_store_that_is_named_is_the_one_that_is_used() {
+    let mut place = Installation::embedded();
+    let named = place.path("named");
+    place.set("store_directory", named.display());
+    place.tenant("acme");
+    place.run(&["backup", "run", "--tenant", "acme"]).ok();
+    assert!(named.join("t").is_dir() && named.join("k").is_dir(), "points and keys are there");
+    place.unset("store_directory");
+    place.set("store_endpoint", "http://127.0.0.1:9");
+    for name in ["store_access_key_file", "store_secret_key_file"] {
+        place.set(name, place.file(name, "something\n"));
+    }
+    place.run(&["backup", "run", "--tenant", "acme"]).failed(9);
+}
+
 #[test]
 fn a_full_disk_under_the_store() {
     let (mut place, _, token) = installed();
@@ -279,6 +296,17 @@ fn a_typo_in_the_settings() {
     says(&place.run(&["config", "check", "--config", &config]).failed(2), &["databse_url", "database_url"]);
     let config = place.file("other.toml", "listen = \"not an address\"\n");
     says(&place.run(&["config", "check", "--config", &config]).failed(2), &["listen"]);
+    for (line, named) in [
+        ("retention = \"foo=2\"", "foo=2"),
+        ("default_tenant = \"No Slug\"", "default_tenant"),
+        ("keep_dumps_for = 4000000000", "keep_dumps_for"),
+    ] {
+        let config = place.file("refused-later.toml", &format!("{line}\n"));
+        says(&place.run(&["config", "check", "--config", &config]).failed(2), &[named]);
+    }
+    says(&place.run(&["tenant", "show"]).failed(2), &["required", "<SLUG>"]);
+    let forever = ["restore", "undo", "acme", "--yes", "--keep", "99999999d"];
+    says(&place.run(&forever).failed(2), &["36500d"]);
     let mut wrong = place.clone();
     wrong.set("databse_url", "x");
     says(&wrong.run(&["config", "check"]).failed(2), &["HOLDFAST_DATABSE_URL"]);

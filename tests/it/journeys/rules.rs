@@ -167,6 +167,7 @@ fn the_plan_keeps_what_the_manual_says() {
                 state: point.state.clone(),
                 kept_until: point.kept,
                 kept_reason: None,
+                whole_elsewhere: false,
             })
             .collect();
         let planned = domain::retention::plan(&known, &rules.text().parse().unwrap(), now);

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use url::Url;
 
+/// A century: nothing is kept for longer by a number of days.
+const LONGEST_DAYS: u32 = 36_500;
+
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -181,7 +184,8 @@ pub(super) fn seconds(text: &str) -> Result<u32, String> {
 
 /// Whole days.
 pub(super) fn days(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("expected a number of days, found {text}"))
+    let days = text.parse().map_err(|_| format!("expected a number of days, found {text}"))?;
+    if days > LONGEST_DAYS { Err(format!("at most {LONGEST_DAYS} days, found {text}")) } else { Ok(days) }
 }
 
 pub(super) fn word(text: &str) -> Result<String, String> {

@@ -13,8 +13,8 @@ use super::{Control, statement};
 use crate::error::Error;
 
 impl point::Model {
-    /// What retention must know of it.
-    pub fn known(&self) -> Known {
+    /// What retention must know of it, where nobody has asked for its copies ([`Control::known_points`]).
+    fn known(&self) -> Known {
         Known {
             point: self.point.clone(),
             seq: self.seq,
@@ -27,6 +27,7 @@ impl point::Model {
             },
             kept_until: self.kept_until,
             kept_reason: self.kept_reason.clone(),
+            whole_elsewhere: false,
         }
     }
 }
@@ -56,6 +57,15 @@ impl Control {
         let values = vec![wanted.tenant.0.into(), name.into(), value.into(), wanted.done.into()];
         let row = self.db.query_one_raw(statement(&sql, values)).await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// What retention must know of points.
+    pub async fn known_points(&self, rows: &[point::Model]) -> Result<Vec<Known>, Error> {
+        let damaged: Vec<String> =
+            rows.iter().filter(|row| row.state == "damaged").map(|row| row.point.clone()).collect();
+        let copies = if damaged.is_empty() { BTreeMap::new() } else { self.copies_among(&damaged).await? };
+        let whole = |point: &str| copies.get(point).is_some_and(|all| all.iter().any(|copy| copy.problems.is_none()));
+        Ok(rows.iter().map(|row| Known { whole_elsewhere: whole(&row.point), ..row.known() }).collect())
     }
 
     /// Where else points are, by the points' names.

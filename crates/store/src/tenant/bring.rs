@@ -52,6 +52,19 @@ pub async fn file_sums(tx: &mut TenantTx) -> Result<BTreeMap<i64, String>, Error
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
+/// What never changes of a note: its uid; of the notes with these numbers.
+pub async fn note_uids(tx: &mut TenantTx, notes: &[i64]) -> Result<BTreeMap<i64, String>, Error> {
+    let rows = tx.query("SELECT id, uid FROM note WHERE id = ANY($1)", &[(&notes, Type::INT8_ARRAY)]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// What never changes of a member: when he was made; of the members with these numbers.
+pub async fn member_times(tx: &mut TenantTx, members: &[i64]) -> Result<BTreeMap<i64, i64>, Error> {
+    let rows =
+        tx.query("SELECT id, created_ts FROM member WHERE id = ANY($1)", &[(&members, Type::INT8_ARRAY)]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
 /// Replaces the hashes of one table.
 pub async fn replace_base(tx: &mut TenantTx, name: &str, parts: &[Vec<u8>]) -> Result<(), Error> {
     tx.query("DELETE FROM import_base WHERE name = $1", &[(&name, Type::TEXT)]).await?;

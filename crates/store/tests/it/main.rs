@@ -6,4 +6,5 @@ mod filters;
 mod flights;
 mod isolation;
 mod sketches;
+mod swaps;
 mod units;

@@ -199,6 +199,7 @@ impl From<store::Error> for Error {
             Store::Unavailable(_) | Store::TooBusy => {
                 Self::unavailable("the database does not answer at present; try again in a moment").because(error)
             }
+            Store::Exchanged => Self::unavailable(error.to_string()).because(error),
             Store::Full(_) => Self::new(
                 Code::ResourceExhausted,
                 "this server is short of disk space, so nothing more is stored; reading goes on",
