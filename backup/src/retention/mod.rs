@@ -141,9 +141,12 @@ impl Backup {
             }
             self.shown.begin("removing points", Some(removals.len() as u64));
             let removals = futures_util::stream::iter(removals).buffer_unordered(TOGETHER);
-            let removed = removals.inspect(|_| self.shown.advance(1)).try_collect::<()>().await;
+            let stayed: Result<Vec<_>, _> = removals.inspect(|_| self.shown.advance(1)).try_collect().await;
             self.shown.end();
-            removed?;
+            for point in stayed?.into_iter().flatten() {
+                report.removed.retain(|gone| gone.point != point);
+                report.warnings.push(format!("{point} stays: somebody kept it or let it go meanwhile"));
+            }
             self.sweep(tenant, purged, report).await?;
             if purged && self.nothing_left(tenant).await? {
                 self.store.control().note_points_gone(tenant, self.clock.now()).await?;
@@ -229,11 +232,14 @@ impl Backup {
         Ok(())
     }
 
-    /// The row first: from then on nothing counts on the point. Its entry in the log stays.
-    async fn remove_point(&self, tenant: TenantId, row: &Row, actor: &str) -> Result<(), Error> {
+    /// The row first: from then on nothing counts on the point. Its entry in the log stays. The point's name when it was kept
+    /// since the plan was made, and stays.
+    async fn remove_point(&self, tenant: TenantId, row: &Row, actor: &str) -> Result<Option<String>, Error> {
         let detail = json!({ "state": row.state, "created_at": crate::snapshot::rfc3339(row.created_at) });
         let event = AuditEvent { actor, event: "point.removed", object: &row.point, detail };
-        self.store.control().remove_point(tenant, &row.point, &event).await?;
+        if !self.store.control().remove_point(tenant, row, &event).await? {
+            return Ok(Some(row.point.clone()));
+        }
         for store in self.stores() {
             if let Err(error) = remove_from(store, tenant, &row.point).await {
                 // what stays there is half a point, which the next sweep of that store takes
@@ -243,7 +249,7 @@ impl Backup {
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 

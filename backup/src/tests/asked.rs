@@ -104,7 +104,15 @@ async fn a_survey_tells_who_sent_what_first() {
     assert_eq!(told[2]["from"], json!([]));
     assert_eq!(told[2]["needed_by"], json!([points[1], points[2]]));
     let event = AuditEvent { actor: "command", event: "point.removed", object: &points[0], detail: json!({}) };
-    lab.backup.store.control().remove_point(lab.tenant.id, &points[0], &event).await.unwrap();
+    let control = lab.backup.store.control();
+    let row = control.find_point(&points[0]).await.unwrap().unwrap();
+    lab.backup
+        .keep_point(&points[0], time::OffsetDateTime::now_utc() + time::Duration::DAY, "why", "command")
+        .await
+        .unwrap();
+    assert!(!control.remove_point(lab.tenant.id, &row, &event).await.unwrap(), "kept since it was looked at");
+    let row = control.find_point(&points[0]).await.unwrap().unwrap();
+    assert!(control.remove_point(lab.tenant.id, &row, &event).await.unwrap());
     let left = lab.backup.lineage(lab.tenant.id).await.unwrap();
     assert_eq!((left.len(), left[0].from.len(), &left[0].from[0].point), (2, 1, &None), "its sender is gone: {left:?}");
     let manifest = lab.file_of(&objects::keys::manifest(lab.tenant.id, &points[2]));

@@ -316,12 +316,26 @@ impl Control {
         Ok(kept.all(&self.db).await?)
     }
 
-    /// Forgets a point that is about to be removed, with its audit event. Its entry in the log in the store stays.
-    pub async fn remove_point(&self, tenant: TenantId, name: &str, event: &AuditEvent<'_>) -> Result<(), Error> {
+    /// Forgets a point that is about to be removed, with its audit event. Its entry in the log in the store stays. False, and
+    /// nothing is forgotten, when somebody has kept it, or let it go, since `row` was read.
+    pub async fn remove_point(
+        &self,
+        tenant: TenantId,
+        row: &point::Model,
+        event: &AuditEvent<'_>,
+    ) -> Result<bool, Error> {
         let tx = self.begin().await?;
-        point::Entity::delete_many().filter(point::Column::Point.eq(name)).exec(&tx.tx).await?;
+        let as_it_was = match row.kept_until {
+            Some(until) => point::Column::KeptUntil.eq(until),
+            None => point::Column::KeptUntil.is_null(),
+        };
+        let gone = point::Entity::delete_many().filter(point::Column::Point.eq(&row.point)).filter(as_it_was);
+        if gone.exec(&tx.tx).await?.rows_affected == 0 {
+            return Ok(false);
+        }
         tx.audit(Some(tenant), event).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Those of these points of a tenant that were removed, as the audit knows.
