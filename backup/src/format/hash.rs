@@ -23,6 +23,25 @@ impl Hash {
         Self::from_digest(digest(&SHA256, bytes))
     }
 
+    /// Whether these bytes, one of them from `from` on being another, have the hash `right`.
+    pub fn is_one_byte_off(stored: &[u8], from: usize, right: &Self) -> bool {
+        let Some((head, tail)) = stored.split_at_checked(from) else { return false };
+        let mut begun = Context::new(&SHA256);
+        begun.update(head);
+        let mut tail = tail.to_vec();
+        (0..tail.len()).any(|at| {
+            let found = tail[at];
+            let hit = (0..=u8::MAX).filter(|byte| *byte != found).any(|byte| {
+                tail[at] = byte;
+                let mut whole = begun.clone();
+                whole.update(&tail);
+                Self::from_digest(whole.finish()) == *right
+            });
+            tail[at] = found;
+            hit
+        })
+    }
+
     fn from_digest(digest: ring::digest::Digest) -> Self {
         let mut out = [0; 32];
         out.copy_from_slice(digest.as_ref());

@@ -125,3 +125,23 @@ async fn swapped_and_stale_objects_are_named() {
     // what only the damaged point held is in no good point
     assert!(lab.backup.store.oldest_unheld_change(&lab.scope()).await.unwrap().is_some());
 }
+
+/// A byte of the signature that is another is damage; a content that is another under a signature of before is forgery, which
+/// `forgery.rs` tries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_signature_is_called_altered() {
+    let lab = Lab::new().await;
+    lab.fill(3, &Chance::seeded(8)).await;
+    let point = lab.point().await.point;
+    assert!(lab.backup.verify_point(&point, "command").await.unwrap().problems.is_empty());
+    let path = lab.file_of(&objects::keys::manifest(lab.tenant.id, &point));
+    let whole = std::fs::read(&path).unwrap();
+    for (back, mask) in [(5, 1), (20, 0x11), (60, 3), (100, 5), (170, 1)] {
+        let mut bytes = whole.clone();
+        let at = bytes.len() - back;
+        bytes[at] ^= mask;
+        std::fs::write(&path, &bytes).unwrap();
+        let report = lab.backup.verify_point(&point, "command").await.unwrap();
+        assert_eq!(report.problems[0].problem, ProblemKind::Altered, "{back} from the end: {:?}", report.problems);
+    }
+}

@@ -139,7 +139,11 @@ pub async fn read_back(
     let manifest = match judged.map_err(|source| Error::Manifest { point: expected.point.clone(), source })? {
         Ok(manifest) => manifest,
         Err(refused) => {
-            let (kind, message) = Box::pin(or_forged(source, expected, refused, holder, check)).await?;
+            let damaged = logged.as_ref().is_some_and(|logged| manifest::only_its_signature(&stored, logged));
+            let (kind, message) = match refused {
+                refused if damaged => (refused.kind, refused.message),
+                refused => Box::pin(or_forged(source, expected, refused, holder, check)).await?,
+            };
             out.problems.push(Problem::new(&at, Kind::Manifest, kind, message));
             return Ok(out);
         }
