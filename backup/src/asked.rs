@@ -125,6 +125,8 @@ async fn part(backup: &Backup, message: &RestorePart, context: Context) -> Resul
         "comments": report.comments,
         "present": report.present.len(),
         "reactions": report.reactions,
+        "shares": report.shares,
+        "revoked": report.revoked,
         "attachments": report.attachments,
         "files": report.files,
         "warnings": few(&report.warnings),

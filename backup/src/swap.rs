@@ -6,7 +6,7 @@ use domain::tenant::{Tenant, TenantState};
 use objects::PutOptions;
 use serde::Serialize;
 use serde_json::json;
-use store::{AuditEvent, Replayed, SwapPlan, TenantScope};
+use store::{AuditEvent, MembersApart, Replayed, SwapPlan, TenantScope};
 use time::{Duration, OffsetDateTime};
 
 use crate::context::Backup;
@@ -28,6 +28,8 @@ pub struct SwapReport {
     pub kept_until: String,
     /// What had happened since the point and was done again.
     pub replayed: Replayed,
+    /// Members whose role or password is now that of the rows that took the place; none when that could not be seen.
+    pub gone_back: Option<MembersApart>,
     /// This took an earlier swap back.
     pub undone: bool,
     /// The point that holds what was changed right before in the rows that left; none when an older one holds everything.
@@ -136,6 +138,7 @@ impl Backup {
                         other: other.slug.to_string(),
                         kept_until: rfc3339(terms.keep_until),
                         replayed,
+                        gone_back: self.gone_back(live, other).await,
                         undone: terms.undo,
                         point_before,
                         warnings,
@@ -160,6 +163,14 @@ impl Backup {
         } else {
             Err(Error::ReadsBadly { point, problems: verified.problems })
         }
+    }
+
+    /// Looked at when the places are changed: what cannot be seen then is no reason to call the swap failed.
+    async fn gone_back(&self, live: &Tenant, other: &Tenant) -> Option<MembersApart> {
+        let apart = self.store.members_apart(&live.schema, &other.schema).await;
+        apart
+            .inspect_err(|error| tracing::warn!(%error, "it cannot be seen whose role or password a swap has changed"))
+            .ok()
     }
 
     /// Makes the files of one tenant be there for another too; the places the first one's rows name.

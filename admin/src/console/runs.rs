@@ -274,6 +274,7 @@ fn facts(kind: &str, result: &Value) -> Vec<Fact> {
             };
             fact("There already", some("present", "note"));
             fact("Not in the file store any more", some("files", "file"));
+            fact("Revoked since, and stay so", some("revoked", "share link"));
         }
         kind::VERIFY if result.is_object() => {
             let report = result.get("report").cloned().unwrap_or_default();
@@ -286,15 +287,9 @@ fn facts(kind: &str, result: &Value) -> Vec<Fact> {
             fact("In use under", said(result, "tenant"));
             fact("Old rows under", said(result, "other"));
             fact("Kept until", time_of(result, "kept_until"));
-            let replayed = result.get("replayed").cloned().unwrap_or_default();
-            let kinds = [("tokens", "token"), ("erased", "erased member"), ("archived", "archived member")];
-            let told = kinds.map(|(key, what)| (number(&replayed, key), what));
-            let told: Vec<String> =
-                told.iter().filter(|(count, _)| *count > 0).map(|(count, what)| counted(*count, what)).collect();
-            fact(
-                "Revoked, erased, archived again",
-                if told.is_empty() { "nothing".to_owned() } else { told.join(", ") },
-            );
+            for (name, text) in super::swap::done_again(result) {
+                fact(name, text);
+            }
         }
         _ => {}
     }

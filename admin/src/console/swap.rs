@@ -9,13 +9,15 @@ use askama::Template;
 use domain::tenant::{Tenant, TenantState};
 use jobs::SwapTenants;
 use serde::Deserialize;
+use serde_json::Value;
 use time::OffsetDateTime;
 use web::{Error, OperatorVisit, Result, page};
 
 use super::actions::{self, by};
 use super::compare::Outline;
 use super::pages::found;
-use super::view::{Frame, ago, moment};
+use super::runs::number;
+use super::view::{Frame, ago, counted, moment};
 use crate::Admin;
 
 /// Days for which what is live now may be kept.
@@ -189,4 +191,43 @@ pub(super) async fn ask_undo(
     };
     let added = actions::ask(&visit, &admin, "swap.undo.asked", live.slug.as_str(), &message).await?;
     Ok(actions::follow(added, &actions::of_tenant(&slug)))
+}
+
+/// What was done again after a swap, and whose role or password it has changed.
+pub(super) fn done_again(result: &Value) -> [(&'static str, String); 3] {
+    let replayed = result.get("replayed").cloned().unwrap_or_default();
+    let kinds =
+        [("tokens", "token"), ("shares", "share link"), ("erased", "erased member"), ("archived", "archived member")];
+    let told = kinds.map(|(key, what)| (number(&replayed, key), what));
+    let told: Vec<String> =
+        told.iter().filter(|(count, _)| *count > 0).map(|(count, what)| counted(*count, what)).collect();
+    let apart = result.get("gone_back").filter(|apart| apart.is_object());
+    let names = |key| {
+        let Some(apart) = apart else { return "could not be seen".to_owned() };
+        let names = apart.get(key).and_then(Value::as_array).into_iter().flatten();
+        names.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    };
+    [
+        ("Revoked, erased, archived again", if told.is_empty() { "nothing".to_owned() } else { told.join(", ") }),
+        ("Another role than before", names("roles")),
+        ("Another password than before", names("passwords")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::done_again;
+
+    #[test]
+    fn a_swap_tells_what_was_revoked_again_and_whose_role_and_password_went_back() {
+        let told = done_again(&json!({
+            "replayed": { "tokens": 1, "shares": 2, "erased": 0, "archived": 0 },
+            "gone_back": { "roles": ["ann", "bob"], "passwords": [] },
+        }));
+        assert_eq!(told.map(|(_, text)| text), ["1 token, 2 share links", "ann, bob", ""]);
+        let unseen = done_again(&json!({ "replayed": {}, "gone_back": null }));
+        assert_eq!(unseen.map(|(_, text)| text), ["nothing", "could not be seen", "could not be seen"]);
+    }
 }

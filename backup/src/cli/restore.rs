@@ -180,15 +180,18 @@ fn human(report: &RestoreReport) -> String {
 
 fn human_part(report: &PartReport) -> String {
     format!(
-        "from point {} into {}: {} notes ({} of them comments), {} reactions, {} attachments {}; {} notes were there already",
+        "from point {} into {}: {} notes ({} of them comments), {} reactions, {} share links, {} attachments {}; \
+         {} notes were there already; {} share links were revoked since and stay so",
         report.from,
         report.tenant,
         report.notes.len(),
         report.comments,
         report.reactions,
+        report.shares,
         report.attachments,
         if report.dry_run { "would come back" } else { "came back" },
-        report.present.len()
+        report.present.len(),
+        report.revoked
     )
 }
 
@@ -197,6 +200,19 @@ fn human_swap(report: &SwapReport) -> String {
         "{} has the rows that {} had; what it had before is kept there until {}; `holdfast restore undo {}` takes it back",
         report.tenant, report.other, report.kept_until, report.tenant
     )];
+    let again = &report.replayed;
+    lines.push(format!(
+        "done again: {} tokens and {} share links revoked, {} members erased, {} archived or not any more",
+        again.tokens, again.shares, again.erased, again.archived
+    ));
+    match &report.gone_back {
+        None => lines.push("whose role or password has changed could not be seen; look at the members".to_owned()),
+        Some(apart) => {
+            let whose = [("role", &apart.roles), ("password", &apart.passwords)];
+            let told = whose.iter().filter(|(_, names)| !names.is_empty());
+            lines.extend(told.map(|(what, names)| format!("another {what} than before: {}", names.join(", "))));
+        }
+    }
     if let Some(point) = &report.point_before {
         lines.push(format!("point {point} holds what was changed right before"));
     }

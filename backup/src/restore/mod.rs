@@ -153,6 +153,12 @@ impl Opened {
         )))
     }
 
+    /// The instant it shows.
+    pub(crate) fn shown(&self) -> Result<OffsetDateTime, Error> {
+        OffsetDateTime::parse(&self.clear.snapshot.at, &Rfc3339)
+            .map_err(|_| Error::Refused(format!("the time in point {} cannot be read", self.clear.point)))
+    }
+
     /// The schema version of its rows.
     pub(crate) fn version(&self) -> i32 {
         self.clear.snapshot.schema_version
@@ -287,8 +293,7 @@ impl Backup {
         }
         self.step_copy(&self.store, scope.tenant().id, opened.version()).await?;
         watch.lap("steps");
-        let shown = OffsetDateTime::parse(&opened.clear.snapshot.at, &Rfc3339)
-            .map_err(|_| Error::Refused(format!("the time in point {} cannot be read", opened.clear.point)))?;
+        let shown = opened.shown()?;
         // what was revoked, erased or archived since must not come back
         self.store.replay_ledger(scope.tenant(), opened.clear.tenant, shown).await?;
         if scope.tenant().id != opened.clear.tenant {

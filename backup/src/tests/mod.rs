@@ -17,6 +17,7 @@ mod mirror;
 mod points;
 mod rested;
 mod return_trip;
+mod revoked;
 mod stock_tools;
 mod upgrade;
 mod work;

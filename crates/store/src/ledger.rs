@@ -1,5 +1,7 @@
 //! The content-free ledger: what was revoked, erased or archived after a point must stay so when the point comes back.
 
+use std::collections::HashSet;
+
 use domain::id::{SchemaId, TenantId};
 use domain::tenant::Tenant;
 use time::OffsetDateTime;
@@ -14,6 +16,8 @@ use crate::tenant::cards;
 pub struct Replayed {
     /// Tokens that are revoked again.
     pub tokens: u64,
+    /// Share links that are revoked again.
+    pub shares: u64,
     /// Members that are erased again, with everything of theirs.
     pub erased: u64,
     /// Members whose archiving (or its end) was done again.
@@ -39,6 +43,10 @@ const ERASE: &str = "\
     DELETE FROM member WHERE id IN (SELECT id FROM gone); \
     UPDATE note SET card = '{}' WHERE card <> '{}'";
 
+/// Share link `s` was revoked; the ledger knows it by the hash of its token.
+const REVOKED: &str = "encode(sha256(convert_to(s.token, 'UTF8')), 'hex') IN \
+    (SELECT ref FROM holdfast.ledger WHERE tenant_id = $1 AND at >= $2 AND kind = 'share')";
+
 impl Store {
     /// Does again in `tenant` what happened to tenant `of` after `since`. The tenant must not be in use.
     pub async fn replay_ledger(&self, tenant: &Tenant, of: TenantId, since: OffsetDateTime) -> Result<Replayed, Error> {
@@ -48,6 +56,19 @@ impl Store {
         let replayed = replay(client, &tenant.schema, of, since).await;
         client.batch_execute(if replayed.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         replayed
+    }
+
+    /// Which of these share links somebody revoked after `since`: rows of a point that must not come back.
+    pub async fn revoked_shares(
+        &self,
+        of: TenantId,
+        since: OffsetDateTime,
+        tokens: &[String],
+    ) -> Result<HashSet<String>, Error> {
+        let connection = self.pools().owner.get().await?;
+        let sql = format!("SELECT s.token FROM unnest($3::text[]) AS s (token) WHERE {REVOKED}");
+        let rows = connection.client.query(&sql, &[&of.0, &since, &tokens]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 }
 
@@ -66,6 +87,7 @@ pub(crate) async fn replay(
             &[&of.0, &since],
         )
         .await?;
+    let shares = client.execute(&format!("DELETE FROM note_share s WHERE {REVOKED}"), &[&of.0, &since]).await?;
     let archived = client
         .execute(
             "UPDATE member m SET archived = (l.kind = 'archived') FROM (SELECT DISTINCT ON (ref) ref, kind FROM holdfast.ledger \
@@ -91,5 +113,5 @@ pub(crate) async fn replay(
             .await?;
         client.batch_execute(cards::REBUILD_ALL).await?;
     }
-    Ok(Replayed { tokens, archived, erased: erased.len() as u64 })
+    Ok(Replayed { tokens, shares, archived, erased: erased.len() as u64 })
 }

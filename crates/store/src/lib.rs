@@ -6,6 +6,7 @@
 
 mod abandoned;
 mod ahead;
+mod apart;
 mod audit;
 mod baseline;
 mod changes;
@@ -42,6 +43,7 @@ mod upkeep;
 mod yielding;
 
 pub use abandoned::Held;
+pub use apart::MembersApart;
 pub use audit::AuditEvent;
 pub use baseline::{Baseline, Stretch};
 pub use changes::Changed;

@@ -24,6 +24,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (14, include_str!("../schema/control/0014_cancel.sql")),
     (15, include_str!("../schema/control/0015_nightly.sql")),
     (16, include_str!("../schema/control/0016_points_gone.sql")),
+    (17, include_str!("../schema/control/0017_revoked_links.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

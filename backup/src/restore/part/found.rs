@@ -19,7 +19,9 @@ pub(super) struct Found {
 }
 
 /// Parents before what hangs on them.
-pub(super) const ORDER: [&str; 5] = ["note", "attachment", "reaction", "note_relation", "note_share"];
+pub(super) const ORDER: [&str; 5] = ["note", "attachment", "reaction", "note_relation", SHARES];
+/// Links that show a note to whoever holds them.
+pub(super) const SHARES: &str = "note_share";
 
 pub(super) fn columns_of(entry: &TableEntry) -> Columns {
     Columns::new(entry.columns.iter().map(|column| column.name.as_str()))

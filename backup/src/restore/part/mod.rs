@@ -15,7 +15,7 @@ use store::tenant::cards::{lock_around, lock_many, refresh_cards};
 use store::tenant::notes::{find_keys, find_note_by_id};
 use store::{AuditEvent, TenantScope, TenantTx};
 
-use self::found::{Found, ORDER, columns_of, gather, number, roots, survey};
+use self::found::{Found, ORDER, SHARES, columns_of, gather, number, roots, survey};
 use super::load::load_file;
 use super::{Opened, Place, table_of};
 use crate::context::Backup;
@@ -38,6 +38,10 @@ pub struct PartReport {
     pub present: Vec<String>,
     /// Reactions that came back.
     pub reactions: u64,
+    /// Share links that came back with their notes.
+    pub shares: u64,
+    /// Share links of the point that somebody revoked since: they stay so.
+    pub revoked: u64,
     /// Attachments that came back.
     pub attachments: u64,
     /// Files that had to be brought for them.
@@ -121,7 +125,27 @@ impl Backup {
         let survey = survey(opened, order.part).await?;
         let roots = roots(opened, order.part, &survey).await?;
         let wanted = self.absent(scope, order.part, roots, report).await?;
-        gather(opened, order.part, &wanted, &survey).await
+        let mut found = gather(opened, order.part, &wanted, &survey).await?;
+        self.withhold_revoked(scope, opened, &mut found, report).await?;
+        Ok(found)
+    }
+
+    /// Leaves out share links that somebody revoked after the point.
+    async fn withhold_revoked(
+        &self,
+        scope: &TenantScope,
+        opened: &Opened,
+        found: &mut Found,
+        report: &mut PartReport,
+    ) -> Result<(), Error> {
+        let Some(entry) = opened.sealed.tables.iter().find(|table| table.name == SHARES) else { return Ok(()) };
+        let Some(rows) = found.rows.get_mut(SHARES).filter(|rows| !rows.is_empty()) else { return Ok(()) };
+        let columns = columns_of(entry);
+        let tokens: Vec<String> = rows.iter().filter_map(|line| columns.value(line, "token")).collect();
+        let revoked = self.store.revoked_shares(scope.tenant().id, opened.shown()?, &tokens).await?;
+        rows.retain(|line| columns.value(line, "token").is_none_or(|token| !revoked.contains(&token)));
+        report.revoked = revoked.len() as u64;
+        Ok(())
     }
 
     /// Leaves out notes that are there.
@@ -246,6 +270,7 @@ async fn insert_rows(
                 }
                 "reaction" => report.reactions += u64::from(new),
                 "attachment" => report.attachments += u64::from(new),
+                SHARES => report.shares += u64::from(new),
                 _ => {}
             }
         }

@@ -368,3 +368,6 @@ CREATE TRIGGER access_token_removed AFTER DELETE ON access_token FOR EACH ROW EX
 CREATE TRIGGER member_removed AFTER DELETE ON member FOR EACH ROW EXECUTE FUNCTION holdfast_audit.note_removal();
 CREATE TRIGGER member_archived AFTER UPDATE OF archived ON member FOR EACH ROW
     WHEN (OLD.archived IS DISTINCT FROM NEW.archived) EXECUTE FUNCTION holdfast_audit.note_removal();
+-- At the end of the transaction: a link that went with its note may come back with it, one that was revoked must not.
+CREATE CONSTRAINT TRIGGER share_removed AFTER DELETE ON note_share DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION holdfast_audit.note_removal();
