@@ -89,7 +89,7 @@ const COMMANDS: &[(&str, Audit)] = &[
     ("key escrow", Reads),
     ("key rotate", Events(&["key.rotated"])),
     ("key distrust", Events(&["key.distrusted"])),
-    ("key purge", Events(&["key.purged"])),
+    ("key purge", Events(&["key.purged", "key.certificate_renewed"])),
     ("key certificates", Reads),
     ("schema status", Reads),
     ("schema apply", Events(&["point.taken", "point.verified", "schema.stepped", "schema.failed"])),

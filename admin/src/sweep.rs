@@ -17,15 +17,18 @@ const WAIT: Duration = Duration::days(7);
 /// How long it is then kept aside.
 const ASIDE: Duration = Duration::days(1);
 
-/// Removes the files of tenants that are gone. Returns how many files.
+/// Removes the files of tenants that are gone, in every version that the file store keeps. Returns how many files.
 pub async fn deleted_tenants(admin: &Admin) -> Result<usize, Error> {
     let mut removed = 0;
     for tenant in admin.store.control().deletions_with_files().await? {
-        for file in admin.files.list(tenant).await? {
-            admin.files.delete(&file.key).await?;
-            removed += 1;
+        let purged = admin.files.purge(tenant).await?;
+        removed += usize::try_from(purged.objects).unwrap_or(usize::MAX);
+        if purged.left > 0 {
+            let store = admin.files.objects().location();
+            tracing::warn!(%tenant, store, left = purged.left, "files of a deleted tenant stay; is there an object lock?");
+        } else {
+            admin.store.control().note_files_gone(tenant).await?;
         }
-        admin.store.control().note_files_gone(tenant).await?;
     }
     Ok(removed)
 }

@@ -94,8 +94,15 @@ pub(super) async fn run(verb: Verb, backup: &Backup, printer: Printer) -> Result
                 printer.confirm(&format!("Make every point of the deleted tenant {slug} unreadable for ever?"), yes)?;
             }
             let report = backup.purge_deleted(tenant.as_deref(), "command").await?;
+            for next in &report.next {
+                printer.note(&format!("warning: {next}"));
+            }
             printer.result(&report, human_purge);
-            Ok(if report.problems.is_empty() { Code::Ok } else { Code::Failed })
+            Ok(match (report.problems.is_empty(), report.next.is_empty()) {
+                (false, _) => Code::Failed,
+                (true, false) => Code::Warnings,
+                (true, true) => Code::Ok,
+            })
         }
         Verb::Certificates { tenant } => certificates(backup, tenant.as_deref(), printer).await,
     }
@@ -230,8 +237,10 @@ fn human(one: &Certificate) -> String {
                     if said.newer_dump_needed { " and until there is a newer dump" } else { "" }
                 ),
             };
+            let next = said.next();
+            let left = if next.is_empty() { String::new() } else { format!("; {}", next.join("; ")) };
             format!(
-                "{}  {}: {} keys gone from {} stores at {}, {} points will not open again{dumps} ({word})",
+                "{}  {}: {} keys gone from {} stores at {}, {} points will not open again{left}{dumps} ({word})",
                 said.tenant,
                 said.state,
                 said.keys.len(),

@@ -2,7 +2,8 @@
 
 use domain::chance::Chance;
 use domain::clock::Clock;
-use store::Removal;
+use domain::tenant::TenantState;
+use store::{AuditEvent, Removal, TenantChange};
 
 use super::Lab;
 use crate::keys::{Holder, KeyDirectory, read_identity};
@@ -71,7 +72,8 @@ async fn a_deleted_tenant_is_gone_for_good_and_a_certificate_says_so() {
 
     let report = lab.backup.purge_deleted(Some("team"), "command").await.unwrap();
     let said = report.certificates[0].read().unwrap();
-    assert_eq!((said.state.as_str(), said.points, said.stores[0].objects), ("deleted", 1, 2), "{said:?}");
+    assert_eq!((said.state.as_str(), said.points, said.stores[0].objects), ("deleting", 1, 2), "{said:?}");
+    assert_eq!((said.copies[0].tenant.as_str(), said.copies[0].state.as_str()), ("regretted", "closed"));
     let kept = lab.backup.certificates(Some("team")).await.unwrap();
     assert!(kept == report.certificates && kept[0].is_good());
     let forged = crate::purge::Certificate { statement: kept[0].statement.replace("team", "other"), ..kept[0].clone() };
@@ -97,4 +99,55 @@ async fn a_deleted_tenant_is_gone_for_good_and_a_certificate_says_so() {
         "that was the last time"
     );
     assert!(lab.backup.purge_deleted(Some("team"), "command").await.unwrap().certificates.is_empty(), "once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_names_every_copy_and_says_deleted_with_the_last_of_them() {
+    let lab = Lab::new().await;
+    lab.fill(3, &Chance::seeded(73)).await;
+    let point = lab.point().await.point;
+    lab.backup.verify_point(&point, "command").await.unwrap();
+    for slug in ["kept", "used", "swapped"] {
+        lab.backup.restore_point(&point, &as_slug(slug)).await.unwrap();
+    }
+    // one is in use and has a point of its own, of which there is a copy, too; another has what the tenant had before a swap
+    let id = async |slug: &str| lab.backup.tenant(slug).await.unwrap().id;
+    let event = AuditEvent { actor: "command", event: "tenant.opened", object: "used", detail: serde_json::json!({}) };
+    let open = TenantChange::State(TenantState::Active);
+    lab.backup.store.registry().change(id("used").await, &open, &event).await.unwrap();
+    let own = lab.point_of("used").await;
+    lab.backup.verify_point(&own, "command").await.unwrap();
+    lab.backup.restore_point(&own, &as_slug("again")).await.unwrap();
+    lab.backup.swap("team", "swapped", 30, "command").await.unwrap();
+    let remove = async |slug: &str| {
+        lab.backup.store.remove_tenant(id(slug).await, Removal::Ordered, None).await.unwrap();
+    };
+    let certificate = async || lab.backup.certificates(Some("team")).await.unwrap().remove(0);
+    let copies = async || {
+        let said = certificate().await.read().unwrap();
+        let told: Vec<String> = said.copies.iter().map(|copy| format!("{} {}", copy.tenant, copy.state)).collect();
+        (said.state, told.join(", "))
+    };
+
+    let file = objects::keys::live_file(lab.tenant.id, "left");
+    lab.backup.files.objects().put(&file, "bytes", objects::PutOptions::default()).await.unwrap();
+    remove("team").await;
+    let report = lab.backup.purge_deleted(Some("team"), "command").await.unwrap();
+    let all = "again closed, kept closed, swapped pending_deletion, used active";
+    assert_eq!(copies().await, ("deleting".to_owned(), all.to_owned()));
+    assert_eq!(report.next.len(), 4, "{report:?}");
+    assert!(report.next[0].contains("`holdfast tenant delete again --yes --grace 0d`"), "{report:?}");
+    let said = certificate().await.read().unwrap();
+    assert!(said.files.is_some_and(|files| files.gone) && !lab.backup.files.exists(&file).await.unwrap());
+
+    for slug in ["kept", "swapped", "used", "again"] {
+        remove(slug).await;
+    }
+    // the books of the first one follow when anything is purged, or pruned
+    lab.backup.purge_deleted(Some("kept"), "command").await.unwrap();
+    assert_eq!(copies().await, ("deleting".to_owned(), "used points_open".to_owned()));
+    lab.backup.purge_deleted(Some("used"), "command").await.unwrap();
+    assert_eq!(copies().await, ("deleted".to_owned(), String::new()));
+    let last = certificate().await;
+    assert!(last.is_good() && last.read().unwrap().renewed_at.is_some(), "{last:?}");
 }

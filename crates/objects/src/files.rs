@@ -11,7 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-use crate::store::{Download, Listed, ObjectStore, PutOptions};
+use crate::store::{Download, Listed, ObjectStore, Purged, PutOptions};
 use crate::{Error, PART_BYTES, S3Config, keys};
 
 /// A tenant's secret for naming its files: without it nobody can tell from a name which content is stored.
@@ -136,6 +136,14 @@ impl FileStore {
     /// Everything stored for a tenant, unfinished uploads and what is set aside included: what the sweeper goes through.
     pub async fn list(&self, tenant: TenantId) -> Result<Vec<Listed>, Error> {
         self.store.list(&keys::live_files(tenant)).await
+    }
+
+    /// Removes everything of a tenant so that no version of it is left, and tells what was there.
+    ///
+    /// # Errors
+    /// When the store refuses to remove a version, as under an object lock.
+    pub async fn purge(&self, tenant: TenantId) -> Result<Purged, Error> {
+        self.store.purge(&keys::live_files(tenant)).await
     }
 
     /// Whether this is the place of a file that was set aside.

@@ -336,7 +336,7 @@ impl ObjectStore {
     }
 
     /// Removes everything whose key begins with `prefix` so that no version of it is left, and tells what was there. For
-    /// what must not be read by anyone again: keys.
+    /// what must not be read by anyone again: keys, and all of a tenant that is gone.
     ///
     /// # Errors
     /// When the store refuses to remove a version, as under an object lock.

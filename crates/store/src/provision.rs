@@ -252,10 +252,10 @@ async fn remove(
          DELETE FROM holdfast.tenant_host WHERE tenant_id = '{id}'; DELETE FROM holdfast.tenant WHERE id = '{id}'; \
          SELECT pg_notify('holdfast_registry', '{id}')"
     );
+    let note = "INSERT INTO holdfast.tenant_deletion (tenant_id, slug, ordered, restored_of) \
+        SELECT id, slug, $2, (origin->>'restored_of')::uuid FROM holdfast.tenant WHERE id = $1 ON CONFLICT DO NOTHING";
+    client.execute(note, &[&id.0, &(removal != Removal::Discarded)]).await?;
     client.batch_execute(&script).await?;
-    let note =
-        "INSERT INTO holdfast.tenant_deletion (tenant_id, slug, ordered) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-    client.execute(note, &[&id.0, &slug, &(removal != Removal::Discarded)]).await?;
     if let Some(event) = event {
         let object = if event.object.is_empty() { slug.as_str() } else { event.object };
         client.query_one(APPEND, &[&id.0, &event.actor, &event.event, &object, &event.detail]).await?;

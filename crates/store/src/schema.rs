@@ -25,6 +25,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (15, include_str!("../schema/control/0015_nightly.sql")),
     (16, include_str!("../schema/control/0016_points_gone.sql")),
     (17, include_str!("../schema/control/0017_revoked_links.sql")),
+    (18, include_str!("../schema/control/0018_copies_left.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.
