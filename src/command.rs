@@ -188,8 +188,11 @@ async fn points(noun: backup::cli::Noun, settings: Settings, printer: Printer) -
     outcome
 }
 
+/// Dumps that doctor looks at.
+const MANY_DUMPS: u64 = 10_000;
+
 async fn doctor(settings: Settings, printer: Printer) -> Result<Code, CommandError> {
-    use admin::doctor::{Finding, of_archiving, of_server, of_space, verdict};
+    use admin::doctor::{Finding, of_archiving, of_dumps, of_server, of_space, verdict};
     let mut findings = Vec::new();
     match Installation::open(settings, Share::Allowed).await {
         Err(error) => findings.push(Finding::failed(
@@ -210,6 +213,10 @@ async fn doctor(settings: Settings, printer: Printer) -> Result<Code, CommandErr
             match installation.store.wal_archiving().await {
                 Ok(seen) => findings.push(of_archiving(&seen)),
                 Err(error) => findings.push(Finding::degraded("WAL archiving", error.to_string(), "")),
+            }
+            match installation.store.control().list_dumps(MANY_DUMPS).await {
+                Ok(rows) => findings.extend(of_dumps(&rows)),
+                Err(error) => findings.push(Finding::degraded("dumps", error.to_string(), "")),
             }
             findings.extend(crate::stores::findings(&installation).await);
             let space = installation.space().await;

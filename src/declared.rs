@@ -67,8 +67,11 @@ const COMMANDS: &[(&str, Audit)] = &[
     ("backup run", Events(&["key.created", "point.taken", "point.verified"])),
     ("backup list", Reads),
     ("backup show", Reads),
-    ("backup verify", Events(&["point.verified"])),
-    ("backup prune", Events(&["point.removed", "dump.found", "dump.removed", "key.certificate_renewed"])),
+    ("backup verify", Events(&["point.verified", "dump.verified"])),
+    (
+        "backup prune",
+        Events(&["point.removed", "dump.found", "dump.verified", "dump.removed", "key.certificate_renewed"]),
+    ),
     ("backup keep", Events(&["point.kept"])),
     ("backup dump", Events(&["dump.taken"])),
     ("restore run", Events(&["tenant.restored"])),

@@ -4,6 +4,7 @@ use objects::ProbeReport;
 use runtime::exit::Code;
 use runtime::space::Seen;
 use serde::Serialize;
+use store::control::points::dump::Model as Dump;
 use store::{CONTROL_VERSION, ServerFacts, WalArchiving};
 
 /// One rung of the ladder.
@@ -216,6 +217,28 @@ pub fn of_space(seen: &[Seen], floor: u64) -> Vec<Finding> {
     seen.iter().map(rung).collect()
 }
 
+/// The newest dump of each database (`rows`, newest first), and whether it is known to be damaged.
+pub fn of_dumps(rows: &[Dump]) -> Vec<Finding> {
+    const CHECK: &str = "dumps";
+    let newest = |at: &usize| rows.iter().take(*at).zip(rows.get(*at)).all(|(one, this)| one.database != this.database);
+    let rung = |row: &Dump| {
+        let Some(problem) = &row.problem else {
+            let read =
+                row.read_at.map_or_else(|| "not read back yet".to_owned(), |at| format!("read back on {}", at.date()));
+            return Finding::ok(CHECK, format!("{}, the newest of {}: {read}", row.dump, row.database));
+        };
+        let other = rows.iter().find(|other| other.database == row.database && other.problem.is_none());
+        let other =
+            other.map_or_else(|| "there is no good one".to_owned(), |other| format!("{} may be good", other.dump));
+        Finding::failed(
+            CHECK,
+            format!("{}, the newest of {}, is damaged: {problem}", row.dump, row.database),
+            format!("take another with `holdfast backup dump`; of the older ones {other}"),
+        )
+    };
+    (0..rows.len()).filter(newest).filter_map(|at| rows.get(at)).map(rung).collect()
+}
+
 /// What the backup store can do.
 pub fn of_store(report: &ProbeReport) -> Vec<Finding> {
     let place = &report.location;
@@ -303,6 +326,30 @@ mod tests {
         assert_eq!(verdict(&behind), Code::Warnings);
         let failed = [Finding::degraded("a", "b", "c"), Finding::failed("a", "b", "c")];
         assert_eq!(verdict(&failed), Code::Negative);
+    }
+
+    #[test]
+    fn the_newest_dump_is_named_when_it_is_damaged() {
+        let dump = |name: &str, database: &str, problem: Option<&str>| Dump {
+            dump: name.to_owned(),
+            database: database.to_owned(),
+            created_at: time::OffsetDateTime::UNIX_EPOCH,
+            key: String::new(),
+            bytes: 1,
+            sha256_stored: String::new(),
+            seconds: 1.0,
+            read_at: problem.map(|_| time::OffsetDateTime::UNIX_EPOCH),
+            problem: problem.map(str::to_owned),
+        };
+        assert!(of_dumps(&[]).is_empty());
+        let older_is_bad = [dump("c", "one", None), dump("b", "two", None), dump("a", "one", Some("altered"))];
+        let told = of_dumps(&older_is_bad);
+        assert_eq!((told.len(), verdict(&told)), (2, Code::Ok), "{told:?}");
+        let newest_is_bad = [dump("c", "one", Some("altered")), dump("b", "one", None), dump("a", "one", None)];
+        let told = of_dumps(&newest_is_bad);
+        assert_eq!((told.len(), verdict(&told)), (1, Code::Negative), "{told:?}");
+        assert!(told[0].found.contains("c, the newest of one, is damaged: altered"), "{told:?}");
+        assert!(told[0].next.contains("b may be good"), "{told:?}");
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use context::Backup;
 pub use copies::{CopyReport, keep_copies};
 pub use diff::{Changed, CompareReport, Difference, Names, Outline};
 pub use drill::{DrillOptions, DrillReport, Fault, Verdict};
-pub use dump::{DumpReport, DumpSource};
+pub use dump::{DumpProblem, DumpReport, DumpSeen, DumpSource, DumpVerified};
 pub use error::Error;
 pub use instance::{InstanceReport, TenantBack};
 pub use keep::{KeepReport, LockedIn, keep_locked};

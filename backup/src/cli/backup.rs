@@ -8,10 +8,9 @@ use store::TenantScope;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use super::{Place, size};
+use super::{Place, dump, size};
 use crate::context::Backup;
 use crate::copies::CopyReport;
-use crate::dump::DumpReport;
 use crate::error::Error;
 use crate::keep::KeepReport;
 use crate::lineage::Lineage;
@@ -55,9 +54,9 @@ pub enum Verb {
         #[arg(long)]
         tenant: Option<String>,
     },
-    /// Read every object of a point back and compare it. 4 when something is wrong.
+    /// Read every object of a point, or of a dump of the database, back and compare it. 4 when something is wrong.
     Verify {
-        /// The point, or latest.
+        /// The point, or latest; or a dump.
         point: String,
         /// Whose latest.
         #[arg(long)]
@@ -111,6 +110,9 @@ pub(super) async fn run(verb: Verb, backup: &Backup, place: &Place, printer: Pri
             Ok(Code::Ok)
         }
         Verb::Verify { point, tenant, copies } => {
+            if let Some(verified) = backup.verify_dump(&point, copies, "command").await? {
+                return Ok(dump::tell(&verified, printer));
+            }
             let point = resolve_any(backup, &point, tenant.as_deref()).await?;
             let report = backup.verify_point(&point, "command").await?;
             let copies = if copies { backup.verify_copies(&point).await? } else { Vec::new() };
@@ -121,7 +123,7 @@ pub(super) async fn run(verb: Verb, backup: &Backup, place: &Place, printer: Pri
         }
         Verb::Prune { tenant, yes } => prune(backup, tenant.as_deref(), yes, printer).await,
         Verb::Keep { point, reason, until } => keep(backup, &point, &reason, &until, printer).await,
-        Verb::Dump => dump(backup, place, printer).await,
+        Verb::Dump => dump::take(backup, place, printer).await,
     }
 }
 
@@ -301,18 +303,6 @@ fn moment(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, CommandErro
     }
     OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|_| CommandError::usage(format!("{text:?} is no time; write 30d, 2027-01-31T00:00:00Z or forever")))
-}
-
-async fn dump(backup: &Backup, place: &Place, printer: Printer) -> Result<Code, CommandError> {
-    let source = place.dump.as_ref().ok_or_else(|| CommandError::usage("it is not known where the database is"))?;
-    let report = backup.dump(source, "command").await?;
-    for warning in &report.warnings {
-        printer.note(&format!("warning: {warning}"));
-    }
-    printer.result(&report, |report: &DumpReport| {
-        format!("dumped {} to {} ({}, {:.1} s)", report.database, report.key, size(report.bytes), report.seconds)
-    });
-    Ok(if report.warnings.is_empty() { Code::Ok } else { Code::Warnings })
 }
 
 fn human_point(report: &PointReport) -> String {

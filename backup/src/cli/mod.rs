@@ -2,6 +2,7 @@
 
 mod backup;
 mod drill;
+mod dump;
 mod instance;
 mod key;
 mod mirror;

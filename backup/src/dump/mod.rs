@@ -5,6 +5,7 @@
 //! brought to every further store.
 
 mod places;
+mod read_back;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -30,6 +31,7 @@ use crate::keys::Holder;
 use crate::seal::{END, Packing, seal_stream, until_end};
 use crate::snapshot::{rfc3339, upload};
 pub(crate) use places::{is_whole, sizes};
+pub use read_back::{DumpProblem, DumpSeen, DumpVerified};
 
 /// What is read from a tool at once.
 const PORTION: usize = 64 * 1024;
@@ -94,6 +96,8 @@ impl DumpReport {
             bytes: self.bytes as i64,
             sha256_stored: self.sha256_stored.to_string(),
             seconds: self.seconds,
+            read_at: None,
+            problem: None,
         }
     }
 }

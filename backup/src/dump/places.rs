@@ -30,14 +30,14 @@ const PORTION: usize = 256 * 1024;
 #[derive(Serialize, Deserialize)]
 pub(super) struct Description {
     #[serde(flatten)]
-    report: DumpReport,
+    pub(super) report: DumpReport,
     /// Of everything in the report but how long it took. Dumps of older versions have none.
     #[serde(default)]
-    signature: Option<Signature>,
+    pub(super) signature: Option<Signature>,
 }
 
 /// What is signed.
-fn words(report: &DumpReport) -> Vec<u8> {
+pub(super) fn words(report: &DumpReport) -> Vec<u8> {
     let DumpReport {
         dump, database, key, bytes, sha256_stored, globals_key, globals_sha256_stored, created_at, ..
     } = report;
@@ -86,8 +86,9 @@ impl Backup {
                 }
             };
             let there = sizes(&there);
-            // what is not whole here is told by prune, and is nothing to bring
-            for row in rows.iter().filter(|row| is_whole(row, &here) && !is_whole(row, &there)) {
+            // what is not whole here or known to be damaged is told by prune, and is nothing to bring
+            let good = |row: &&Row| row.problem.is_none() && is_whole(row, &here);
+            for row in rows.iter().filter(good).filter(|row| !is_whole(row, &there)) {
                 match self.bring_dump(store, row).await {
                     Ok(()) => brought += 1,
                     Err(error) => failures.push(format!(
@@ -106,7 +107,7 @@ impl Backup {
             let key = layout::dump(&row.database, &row.dump, part);
             let here = self.objects.get_stream(&key).await?;
             to.put_stream(&key, here.reader, PutOptions::default()).await?;
-            if part == DumpPart::Dump && hash_of(to, &key).await? != row.sha256_stored {
+            if part == DumpPart::Dump && measured(to, &key).await?.sha256 != row.sha256_stored {
                 to.delete(&key).await?;
                 return Err(Error::Refused("it does not read back there as it was sent".to_owned()));
             }
@@ -160,19 +161,31 @@ impl Backup {
     }
 }
 
-/// SHA-256 of an object, in hex.
-async fn hash_of(store: &ObjectStore, key: &str) -> Result<String, Error> {
+/// What a stored object is, or has to be.
+pub(super) struct Measured {
+    /// How long, where that is known.
+    pub(super) bytes: Option<u64>,
+    /// SHA-256 in hex.
+    pub(super) sha256: String,
+}
+
+/// Reads an object through.
+pub(super) async fn measured(store: &ObjectStore, key: &str) -> Result<Measured, Error> {
     let mut download = store.get_stream(key).await?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; PORTION];
+    let mut bytes = 0;
     loop {
         let read = download.reader.read(&mut buffer).await;
         let count = read.map_err(|source| {
             Error::Objects(objects::Error::Unreachable { endpoint: store.location(), source: source.into() })
         })?;
         match buffer.get(..count) {
-            Some(some) if !some.is_empty() => hasher.update(some),
-            _ => return Ok(hex::encode(hasher.finalize())),
+            Some(some) if !some.is_empty() => {
+                hasher.update(some);
+                bytes += some.len() as u64;
+            }
+            _ => return Ok(Measured { bytes: Some(bytes), sha256: hex::encode(hasher.finalize()) }),
         }
     }
 }

@@ -223,6 +223,8 @@ mod tests {
             bytes: 1,
             sha256_stored: String::new(),
             seconds: 1.0,
+            read_at: None,
+            problem: None,
         };
         let dumps = [dump(9), dump(7), dump(5)];
         let held = |remains: &[Remainder]| Held::of(remains, &dumps, day(6), 30);

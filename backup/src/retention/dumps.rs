@@ -15,12 +15,15 @@ use time::{Duration, OffsetDateTime};
 
 use super::{MANY, PruneReport, YOUNG};
 use crate::context::Backup;
-use crate::dump::{is_whole, sizes};
+use crate::dump::{DumpProblem, is_whole, sizes};
 use crate::error::Error;
 use crate::snapshot::rfc3339;
 
 /// A description is younger than this while its dump is about to enter the books.
 const UNDER_WAY: Duration = Duration::hours(1);
+
+/// The dump that older ones go for was read back not longer ago than this, or is now.
+const READ_WITHIN: Duration = Duration::days(7);
 
 /// A dump that stays.
 #[derive(Clone, Debug, Serialize)]
@@ -52,9 +55,8 @@ impl Backup {
         if !report.dry_run && !report.dumps_found.is_empty() {
             rows = self.store.control().list_dumps(MANY).await?;
         }
-        let whole: HashSet<&str> =
-            rows.iter().filter(|row| is_whole(row, &sizes)).map(|row| row.dump.as_str()).collect();
-        let reasons = plan(&rows, &whole, self.keep_dumps_days, self.clock.now());
+        let good = self.good_dumps(&rows, &sizes, actor, report).await?;
+        let reasons = plan(&rows, &good, self.keep_dumps_days, self.clock.now());
         for (row, reasons) in rows.iter().zip(reasons) {
             let (dump, database) = (row.dump.clone(), row.database.clone());
             if !reasons.is_empty() {
@@ -81,6 +83,54 @@ impl Backup {
             self.renew_certificates(actor, &mut report.warnings).await?;
         }
         Ok(())
+    }
+
+    /// Of `rows`, newest first, the dumps that count: whole in the store, not known to be damaged, and the newest of its
+    /// database read back. One that cannot be read now counts as little as one that reads badly, and none behind it does.
+    async fn good_dumps<'a>(
+        &self,
+        rows: &'a [Row],
+        sizes: &HashMap<&str, u64>,
+        actor: &str,
+        report: &mut PruneReport,
+    ) -> Result<HashSet<&'a str>, Error> {
+        let (mut good, mut settled, mut unsure) = (HashSet::new(), HashSet::new(), HashSet::new());
+        for row in rows.iter().filter(|row| is_whole(row, sizes)) {
+            let (dump, database) = (row.dump.as_str(), row.database.as_str());
+            if unsure.contains(database) {
+                continue;
+            }
+            let read_lately = row.read_at.is_some_and(|at| self.clock.now() - at < READ_WITHIN);
+            let problem = if row.problem.is_some() || read_lately || settled.contains(database) {
+                row.problem.clone()
+            } else {
+                match self.read_dump(&self.objects, row).await {
+                    Ok(seen) => {
+                        if !report.dry_run {
+                            self.note_dump(row, &seen, actor).await?;
+                        }
+                        (!seen.problems.is_empty()).then(|| DumpProblem::sentence(&seen.problems))
+                    }
+                    Err(error) => {
+                        let why =
+                            format!("dump {dump} of {database} cannot be read back now, so no older one goes: {error}");
+                        report.warnings.push(why);
+                        unsure.insert(database);
+                        continue;
+                    }
+                }
+            };
+            match problem {
+                None => {
+                    settled.insert(database);
+                    good.insert(dump);
+                }
+                Some(problem) => {
+                    report.warnings.push(format!("dump {dump} of {database} is damaged and does not count: {problem}"));
+                }
+            }
+        }
+        Ok(good)
     }
 
     /// Dumps that lie whole in the store and that no row tells of: those that this appliance signed are from before a loss and
@@ -185,9 +235,9 @@ fn places_of(rows: &[Row]) -> HashSet<String> {
 }
 
 /// Why each of `rows`, newest first, stays; without a reason it may go.
-fn plan(rows: &[Row], whole: &HashSet<&str>, days: u32, now: OffsetDateTime) -> Vec<Vec<String>> {
+fn plan(rows: &[Row], good: &HashSet<&str>, days: u32, now: OffsetDateTime) -> Vec<Vec<String>> {
     let mut newest: HashMap<&str, &str> = HashMap::new();
-    for row in rows.iter().filter(|row| whole.contains(row.dump.as_str())) {
+    for row in rows.iter().filter(|row| good.contains(row.dump.as_str())) {
         newest.entry(&row.database).or_insert(&row.dump);
     }
     let why = |row: &Row| {
@@ -195,7 +245,7 @@ fn plan(rows: &[Row], whole: &HashSet<&str>, days: u32, now: OffsetDateTime) -> 
         match newest.get(row.database.as_str()) {
             Some(name) if *name == row.dump => reasons.push("the newest good one".to_owned()),
             Some(_) => {}
-            None => reasons.push("no dump of the database is whole in the store".to_owned()),
+            None => reasons.push("no dump of the database is known to be good".to_owned()),
         }
         // one from the future has a time that cannot be trusted
         if row.created_at > now || now - row.created_at < Duration::days(i64::from(days)) {

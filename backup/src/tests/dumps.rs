@@ -210,6 +210,59 @@ async fn dumps_go_after_their_days_and_the_certificate_of_a_deleted_tenant_follo
     assert!(events.ends_with("key.certificate_renewed"), "{events}");
 }
 
+/// Other bytes in the middle of an object, and no fewer; what was there.
+fn overwritten(lab: &Lab, key: &str) -> Vec<u8> {
+    let bytes = std::fs::read(lab.file_of(key)).unwrap();
+    let mut other = bytes.clone();
+    let middle = other.len() / 2;
+    other[middle..middle + 4].iter_mut().for_each(|byte| *byte ^= 0x55);
+    std::fs::write(lab.file_of(key), &other).unwrap();
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_dump_goes_for_a_newer_one_that_does_not_read_back() {
+    let lab = Lab::new().await;
+    lab.fill(2, &Chance::seeded(22)).await;
+    let take = async || lab.backup.dump(&source(&lab), "test").await.unwrap();
+    let (first, second) = (take().await, take().await);
+    back_in_time(&lab, &first.dump, 9).await;
+    let bytes = overwritten(&lab, &second.key);
+    // also before anything is removed: a dry run reads what it would rely on, and writes nothing down
+    for dry in [true, false] {
+        let report = lab.backup.prune(None, dry, "command").await.unwrap();
+        assert!(report.dumps_removed.is_empty(), "{report:?}");
+        let kept = report.dumps_kept.iter().find(|kept| kept.dump == first.dump).unwrap();
+        assert_eq!(kept.reasons, ["the newest good one"], "dry: {dry}");
+        assert!(report.warnings[0].contains(&second.dump) && report.warnings[0].contains("altered"), "{report:?}");
+        let noted = lab.backup.store.control().find_dump(&second.dump).await.unwrap().unwrap();
+        assert_eq!((noted.problem.is_some(), noted.read_at.is_some()), (!dry, !dry));
+    }
+    // mended, and that is seen by reading it back alone
+    std::fs::write(lab.file_of(&second.key), &bytes).unwrap();
+    let still = lab.backup.prune(None, false, "command").await.unwrap();
+    assert!(still.dumps_removed.is_empty() && still.warnings.len() == 1, "{still:?}");
+    let good = lab.backup.verify_dump(&second.dump, true, "command").await.unwrap().unwrap();
+    assert_eq!((good.state, good.seen.problems.len()), ("verified", 0), "{good:?}");
+    assert!(good.seen.bytes > second.bytes, "roles, too");
+
+    // its roles are damaged meanwhile: what was read lately counts, and a week later it is read again
+    overwritten(&lab, &second.globals_key);
+    lab.sql("UPDATE holdfast.dump SET read_at = read_at - interval '8 days'").await;
+    let report = lab.backup.prune(None, false, "command").await.unwrap();
+    assert!(report.dumps_removed.is_empty() && report.warnings[0].contains("globals"), "{report:?}");
+    let bad = lab.backup.verify_dump(&second.dump, false, "command").await.unwrap().unwrap();
+    assert_eq!((bad.state, bad.seen.problems[0].problem), ("damaged", crate::ProblemKind::Altered), "{bad:?}");
+    assert!(lab.backup.verify_dump("20200101T000000Z-00000000", false, "command").await.unwrap().is_none());
+    // with a good one that is newer, the older ones go by their age, damaged or not
+    back_in_time(&lab, &second.dump, 8).await;
+    let third = take().await;
+    let done = lab.backup.prune(None, false, "command").await.unwrap();
+    assert_eq!((done.dumps_removed.len(), done.dumps_kept[0].dump.as_str()), (2, third.dump.as_str()), "{done:?}");
+    let events = lab.sql_text("SELECT string_agg(event, ' ') FROM holdfast.audit_event").await;
+    assert_eq!(events.matches("dump.verified").count(), 7, "{events}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dump_stays_in_the_books_while_a_store_holds_it() {
     let mut lab = Lab::new().await;

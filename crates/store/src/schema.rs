@@ -26,6 +26,7 @@ pub(crate) const CONTROL_STEPS: &[Step] = &[
     (16, include_str!("../schema/control/0016_points_gone.sql")),
     (17, include_str!("../schema/control/0017_revoked_links.sql")),
     (18, include_str!("../schema/control/0018_copies_left.sql")),
+    (19, include_str!("../schema/control/0019_dumps_read.sql")),
 ];
 
 /// Steps of a tenant's schema, in order.

@@ -134,6 +134,10 @@ pub mod dump {
         pub sha256_stored: String,
         /// How long it took.
         pub seconds: f64,
+        /// When it was read back last.
+        pub read_at: Option<TimeDateTimeWithTimeZone>,
+        /// What was found wrong with it then.
+        pub problem: Option<String>,
     }
 
     /// Dumps stand alone.
