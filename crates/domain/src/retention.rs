@@ -65,7 +65,12 @@ impl FromStr for Policy {
     fn from_str(text: &str) -> Result<Self, NoPolicy> {
         let wrong = || NoPolicy(text.to_owned());
         let mut policy = Self { within: Duration::ZERO, buckets: [0; 5] };
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let mut parts = text.split(',').map(str::trim).filter(|part| !part.is_empty()).peekable();
+        // to keep nothing but the newest proofs has to be said in words: `within=0d`
+        if parts.peek().is_none() {
+            return Err(wrong());
+        }
+        for part in parts {
             let (name, value) = part.split_once('=').ok_or_else(wrong)?;
             if name == "within" {
                 let at = value.len().saturating_sub(1);
@@ -239,9 +244,11 @@ mod tests {
     fn a_policy_is_read_and_nonsense_refused() {
         let read: Policy = "within=36h, daily=7".parse().unwrap();
         assert_eq!(read, Policy { within: Duration::hours(36), buckets: [0, 7, 0, 0, 0] });
-        for text in ["daily", "daily=x", "within=2", "fortnightly=1", "within=2y"] {
-            assert!(text.parse::<Policy>().is_err(), "{text}");
+        for text in ["daily", "daily=x", "within=2", "fortnightly=1", "within=2y", "", " ", ",", " , ,"] {
+            assert!(text.parse::<Policy>().is_err(), "{text:?}");
         }
+        let least: Policy = "within=0d,".parse().unwrap();
+        assert_eq!(least, Policy { within: Duration::ZERO, buckets: [0; 5] });
     }
 
     proptest! {
