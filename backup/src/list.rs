@@ -117,7 +117,9 @@ impl Backup {
             return Err(Error::Damaged { point: point.to_owned(), problems });
         }
         let manifest = Manifest::read(&stored).map_err(|source| Error::Manifest { point: point.to_owned(), source })?;
-        let sealed = match self.unwrap_key(&self.source(), &manifest.clear.keys).await {
+        // where the key lies now: after a rotation that is not where the manifest says
+        let wrapped = expected.keys.get(&manifest.clear.key).unwrap_or(&manifest.clear.keys);
+        let sealed = match self.unwrap_key(&self.source(), wrapped).await {
             Ok(key) => manifest.unseal(&key).ok(),
             Err(_) => None,
         };

@@ -33,6 +33,8 @@ async fn after_a_rotation_the_old_identities_open_nothing_and_the_new_ones_every
     lab.fill(6, &Chance::seeded(71)).await;
     let old = lab.point().await.point;
     lab.backup.verify_point(&old, "command").await.unwrap();
+    let shown = lab.backup.show_point(&old).await.unwrap().objects;
+    assert!(shown.iter().all(|object| object.bytes_plain.is_some()), "{shown:?}");
     let (old_sheet, old_drill) = (identity_of(&lab, "old", &lab.sheet), lab.backup.keys.drill_identity().unwrap());
 
     let (report, sheet) = lab.backup.rotate_keys(&[Holder::Drill, Holder::Escrow], "command").await.unwrap();
@@ -41,6 +43,14 @@ async fn after_a_rotation_the_old_identities_open_nothing_and_the_new_ones_every
     let now = anew(&lab);
     let verified = now.verify_point(&old, "command").await.unwrap();
     assert!(verified.problems.is_empty() && verified.seal_checked, "{:?}", verified.problems);
+    let plain = |objects: &[crate::snapshot::ObjectReport]| -> Vec<Option<u64>> {
+        objects.iter().map(|object| object.bytes_plain).collect()
+    };
+    assert_eq!(
+        plain(&now.show_point(&old).await.unwrap().objects),
+        plain(&shown),
+        "the key is found where it lies now"
+    );
     let by_sheet = now.clone().with_identity(Some(new_sheet));
     assert_eq!(by_sheet.restore_point(&old, &as_slug("copy")).await.unwrap().notes, 6);
     for identity in [old_sheet, old_drill] {
