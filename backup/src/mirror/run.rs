@@ -12,6 +12,7 @@ use store::{FileVersion, Snapshot, TenantScope};
 use super::{MirrorReport, place};
 use crate::context::Backup;
 use crate::error::Error;
+use crate::format::hash::Hash;
 use crate::snapshot::shown;
 
 /// Rows whose versions are read at once.
@@ -41,8 +42,9 @@ pub(super) async fn run(
     let there = if full { Some(listed(&store).await?) } else { None };
     let report =
         MirrorReport { tenant: tenant.slug.to_string(), place: row.place.clone(), full, ..MirrorReport::default() };
-    let mut work =
-        Work { backup, row, store, home: home(tenant), there, written: HashSet::new(), left: Vec::new(), report };
+    let home = home(tenant);
+    let tag = tag(&home);
+    let mut work = Work { backup, row, store, home, tag, there, written: HashSet::new(), left: Vec::new(), report };
     // files before the notes that show them, and what is gone last
     work.files(&mut snapshot).await?;
     work.notes(&mut snapshot).await?;
@@ -75,6 +77,14 @@ fn home(tenant: &domain::tenant::Tenant) -> Home {
     Home { bases }
 }
 
+/// What every note's version ends with: with other addresses other links of a note lead into the folder, whether it was changed
+/// or not.
+fn tag(home: &Home) -> String {
+    let mut tag = Hash::of(home.bases.join("\n").as_bytes()).to_string();
+    tag.truncate(8);
+    tag
+}
+
 /// What lies in the place, with its lengths.
 async fn listed(store: &ObjectStore) -> Result<HashMap<String, i64>, Error> {
     let mut there = HashMap::new();
@@ -91,6 +101,8 @@ struct Work<'a> {
     row: &'a MirrorRow,
     store: ObjectStore,
     home: Home,
+    /// Stands for `home` in the versions of notes.
+    tag: String,
     /// What lies in the place, where that was looked at; what belongs there is taken out of it.
     there: Option<HashMap<String, i64>>,
     /// Paths that were written: whatever lay there before is replaced, not removed.
@@ -127,7 +139,8 @@ impl Work<'_> {
     async fn notes(&mut self, snapshot: &mut Snapshot) -> Result<(), Error> {
         let mut after = i64::MIN;
         loop {
-            let page = snapshot.note_versions(after, PAGE).await?;
+            let mut page = snapshot.note_versions(after, PAGE).await?;
+            page.iter_mut().for_each(|(_, version)| version.extend(["/", &self.tag]));
             let (upto, last) = bounds(&page, |(id, _)| *id);
             let versions = page.iter().map(|(id, version)| (*id, version.as_str()));
             let stale = self.compare(EntryKind::Note, (after, upto), versions).await?;

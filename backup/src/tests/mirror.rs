@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use domain::chance::Chance;
 use domain::tenant::TenantState;
-use store::Removal;
+use store::{AuditEvent, Removal, TenantChange};
 
 use super::Lab;
 use crate::restore::RestoreOptions;
@@ -93,6 +93,31 @@ async fn a_mirror_follows_every_change_and_its_links_lead_somewhere() {
     assert!(root.join("files/a-6/new.bin").is_file() && !root.join("files/a-6/f6 1.bin").exists());
     let lines = lab.backup.mirror_lines(None).await.unwrap();
     assert_eq!((lines[0].status, lines[0].lag_seconds, lines[0].notes, lines[0].files), ("ok", Some(0.0), 19, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_of_notes_that_did_not_change_follow_the_addresses_of_the_tenant() {
+    let (lab, root) = mirrored().await;
+    lab.sql("UPDATE note SET content = '[there](https://notes.example.org/team/memos/n-11)' WHERE id = 12").await;
+    lab.backup.mirror_now("team", false).await.unwrap();
+    let text = || std::fs::read_to_string(root.join("notes/n-12.md")).unwrap();
+    assert!(text().ends_with("(https://notes.example.org/team/memos/n-11)"), "somebody else's address: {}", text());
+    let change = async |change: TenantChange| {
+        let event =
+            AuditEvent { actor: "test", event: "tenant.changed", object: "team", detail: serde_json::json!({}) };
+        lab.backup.store.registry().change(lab.tenant.id, &change, &event).await.unwrap();
+    };
+    change(TenantChange::PublicUrl(Some("https://notes.example.org/team/".to_owned()))).await;
+    let run = lab.backup.mirror_now("team", true).await.unwrap();
+    assert!((run.written, run.removed) == (20, 0) && text().ends_with("(n-11.md)"), "{run:?}: {}", text());
+    assert_eq!(lab.backup.mirror_now("team", true).await.unwrap().written, 0, "once");
+    change(TenantChange::PublicUrl(None)).await;
+    lab.backup.mirror_now("team", false).await.unwrap();
+    assert!(text().ends_with("(https://notes.example.org/team/memos/n-11)"), "{}", text());
+    change(TenantChange::Hosts(vec!["notes.example.org".to_owned()])).await;
+    lab.sql("UPDATE note SET content = '[there](https://notes.example.org/m/n-11)' WHERE id = 12").await;
+    lab.backup.mirror_now("team", false).await.unwrap();
+    assert!(text().ends_with("(n-11.md)"), "{}", text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

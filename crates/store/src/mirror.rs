@@ -15,7 +15,8 @@ use crate::tenant::notes::{columns, note_of};
 /// Tenants asked about in one statement: each adds two tables to it.
 const TOGETHER: usize = 250;
 
-/// A version is `xmin`, which every change of a row changes, and what the file depends on beside its row.
+/// A version is `xmin`, which every change of a row changes, and what of the tenant's rows the file depends on beside it. What it
+/// depends on beyond them, the tenant's addresses, is added by who writes the file.
 const NOTES: &str = "SELECT n.id, concat_ws('/', n.xmin, n.updated_ts, m.username) FROM note n \
     LEFT JOIN member m ON m.id = n.creator_id WHERE n.id > $1 ORDER BY n.id LIMIT $2";
 const WITH_IDS: &str = concat!(
