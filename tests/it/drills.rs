@@ -169,6 +169,25 @@ async fn an_honest_copy_passes_and_changed_ones_fail_by_name() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_whose_lists_show_nothing_passes_only_where_nothing_is_to_be_shown() {
+    let listed = |report: &DrillReport| report.checks.iter().find(|check| check.name == "list").unwrap().passed;
+    let lab = lab().await;
+    let hide: Tamper = Arc::new(|copy: Copy| {
+        Box::pin(async move {
+            let scope = TenantScope::for_command(Arc::clone(&copy.tenant), "tamper");
+            let mut tx = copy.store.begin(&scope);
+            tx.execute("UPDATE note SET archived = true", &[]).await.unwrap();
+            tx.commit().await.unwrap();
+        })
+    });
+    let hidden = lab.drill(Some(hide), Vec::new()).await;
+    assert!(hidden.verdict == Verdict::Fail && !listed(&hidden), "{:?}", hidden.checks);
+    let archived = lab_with("UPDATE note SET archived = true").await;
+    let all = archived.drill(None, Vec::new()).await;
+    assert!(all.verdict == Verdict::Pass && listed(&all), "{:?} {:?}", all.checks, all.differences);
+}
+
 /// What is done to one row of the copy.
 #[derive(Clone, Copy, Debug)]
 enum Deed {

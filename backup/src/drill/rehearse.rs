@@ -25,6 +25,8 @@ pub(super) struct Wanted {
     notes: Vec<(String, i64, Hash)>,
     /// Uid, name, uploader and hash of the files.
     files: Vec<(String, String, i64, Hash)>,
+    /// Someone whose list shows a note, since he wrote one that is neither a comment nor archived.
+    lister: Option<i64>,
     /// A word of a note and who wrote it, to search for.
     word: Option<(String, i64)>,
 }
@@ -65,6 +67,9 @@ impl Wanted {
         }
         let listed =
             columns.value(line, "parent_id").is_none() && columns.value(line, "archived").as_deref() == Some("f");
+        if listed {
+            self.lister.get_or_insert(creator);
+        }
         if self.word.is_none() && listed {
             let content = columns.value(line, "content").unwrap_or_default();
             let word = content.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| (4..=40).contains(&word.len()));
@@ -76,6 +81,16 @@ impl Wanted {
         let value = |name: &str| columns.value(line, name).unwrap_or_default();
         if let (Ok(hash), Ok(creator)) = (value("sha256").parse::<Hash>(), value("creator_id").parse()) {
             self.files.push((value("uid"), value("filename"), creator, hash));
+        }
+    }
+
+    /// What so many notes on the first page of a list say: whoever wrote a note that lists show must be shown one. Where every
+    /// note is a comment or archived, or there is none, a list may be empty.
+    fn judge_list(&self, notes: usize) -> (bool, String) {
+        let told = format!("{notes} notes on the first page");
+        match self.lister {
+            Some(_) if notes == 0 => (false, format!("{told} of someone who wrote some")),
+            _ => (true, told),
         }
     }
 
@@ -113,9 +128,9 @@ pub(super) async fn sign_in(client: &Client, people: &People) -> Check {
 pub(super) async fn use_it(client: &Client, people: &People, wanted: &Wanted) -> Vec<Check> {
     let mut out = Vec::new();
     let own = client.sign_in(&people.username, &people.password).await.unwrap_or_default();
-    let anyone = people.tokens.values().next().cloned().unwrap_or_else(|| own.clone());
-    let listed = client.list(&anyone, None).await;
-    out.push(check("list", &listed, |notes| (true, format!("{} notes on the first page", notes.len()))));
+    let lister = wanted.lister.and_then(|member| people.tokens.get(&member));
+    let listed = client.list(lister.or(people.tokens.values().next()).unwrap_or(&own), None).await;
+    out.push(check("list", &listed, |notes| wanted.judge_list(notes.len())));
     if let Some((word, creator)) = &wanted.word {
         let token = people.tokens.get(creator).cloned().unwrap_or_default();
         let found = client.list(&token, Some(&format!("content.contains(\"{word}\")"))).await;
@@ -174,5 +189,33 @@ async fn compare_note(client: Client, token: String, uid: String, hash: Hash) ->
         Ok(file) if Hash::of(&file) == hash => None,
         Ok(_) => Some(format!("note {uid} is not what it was")),
         Err(error) => Some(format!("note {uid}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a point of these notes asks for: each with its creator, whether it is a comment, and whether it is archived.
+    fn wanted(notes: &[(i64, bool, bool)]) -> Wanted {
+        let columns = Columns::new(["uid", "creator_id", "parent_id", "archived", "content"].into_iter());
+        let mut out = Wanted::default();
+        for (at, (creator, comment, archived)) in notes.iter().enumerate() {
+            let (parent, archived) = (if *comment { "1" } else { "\\N" }, if *archived { "t" } else { "f" });
+            let line = format!("n-{at}\t{creator}\t{parent}\t{archived}\tsome words");
+            out.note(&columns, line.as_bytes(), &HashMap::new());
+        }
+        out
+    }
+
+    #[test]
+    fn an_empty_list_passes_only_where_nobody_wrote_what_lists_show() {
+        for nothing in [&[][..], &[(1, true, false)], &[(1, false, true), (2, true, true)]] {
+            let wanted = wanted(nothing);
+            assert!(wanted.lister.is_none() && wanted.judge_list(0).0, "{nothing:?}");
+        }
+        // members one and three have nothing in a list of theirs but what others show them
+        let some = wanted(&[(1, false, true), (3, true, false), (2, false, false), (3, false, false)]);
+        assert_eq!((some.lister, some.judge_list(0).0, some.judge_list(1).0), (Some(2), false, true));
     }
 }
