@@ -127,6 +127,10 @@ async fn an_honest_copy_passes_and_changed_ones_fail_by_name() {
     assert!(honest.rto_seconds.is_some_and(|seconds| seconds > 0.0));
     let row = lab.backup.store.control().find_point(&lab.point).await.unwrap().unwrap();
     assert_eq!(row.state, "proven");
+    let format = &time::format_description::well_known::Rfc3339;
+    let began = time::OffsetDateTime::parse(&honest.started_at, format).unwrap();
+    let apart = (row.verified_at.unwrap() - began).abs();
+    assert!(apart < time::Duration::milliseconds(1), "read from its beginning on, not when it ended: {apart}");
 
     let tampered = sql(&[
         "DELETE FROM note WHERE id = 12",

@@ -207,6 +207,8 @@ impl Backup {
             .await?;
         // only now: a proof without its report would be none
         if report.verdict == Verdict::Pass {
+            // everything was read, from then on: what comes due while a drill is under way is for the next reading
+            control.mark_point_read(&report.point, started_at, None).await?;
             control.mark_point_proven(&report.point, finished_at).await?;
         }
         report::save(&options.reports, &report.drill, &text)

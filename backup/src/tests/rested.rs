@@ -1,5 +1,6 @@
 //! Points that rest on what older ones sent: a new point's verification reads what it sent and a share of the rest.
 
+use domain::chance::Chance;
 use domain::clock::Clock;
 
 use super::Lab;
@@ -59,4 +60,23 @@ pub(super) async fn what_older_points_sent_is_read_in_turn(mut lab: Lab) {
     let again = lab.backup.reread_due().await.unwrap();
     assert!(again.len() == 1 && again[0].rested == 0 && again[0].problems.is_empty(), "{again:?}");
     assert!(lab.backup.reread_due().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_due_while_a_point_is_read_is_left_for_the_next_one() {
+    let mut lab = Lab::new().await;
+    lab.fill(5, &Chance::seeded(36)).await;
+    let clock = Clock::fixed(Clock::System.seconds());
+    lab.backup.clock = clock.clone();
+    let read_at = async |point: &str| lab.backup.store.control().find_point(point).await.unwrap().unwrap().verified_at;
+    // a reading of ten minutes: the clock goes on as soon as it has begun
+    let (first, begun) = (lab.point().await, clock.now());
+    let (read, ()) =
+        futures_util::join!(lab.backup.verify_point(&first.point, "command"), async { clock.advance(600) });
+    assert!(read.unwrap().problems.is_empty());
+    assert_eq!((read_at(&first.point).await, clock.now() > begun), (Some(begun), true), "all of it was read");
+    let (next, begun) = (lab.point().await, clock.now());
+    let (read, ()) = futures_util::join!(lab.backup.verify_taken(&next, "command"), async { clock.advance(600) });
+    assert!(read.unwrap().rested > 0, "it rests on the one before");
+    assert_eq!(read_at(&next.point).await, Some(begun));
 }

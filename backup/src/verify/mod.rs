@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::AuditEvent;
 use store::control::points::point::Model as Row;
+use time::OffsetDateTime;
 
 pub use self::problem::{Problem, ProblemKind};
 pub use self::rested::Rests;
@@ -299,11 +300,12 @@ impl Backup {
     /// Verifies a point and remembers what was found. A point that reads well for the first time enters the log in the
     /// store, and the changes it holds are no longer marked as held by none.
     pub async fn verify_point(&self, point: &str, actor: &str) -> Result<VerifyReport, Error> {
-        self.verify(point, actor, None).await
+        self.verify(point, actor, self.clock.now(), None).await
     }
 
     /// The same of a point that was just taken: what it sent is read, and of what it refers to the share whose turn has come.
     pub async fn verify_taken(&self, taken: &PointReport, actor: &str) -> Result<VerifyReport, Error> {
+        let now = self.clock.now();
         let good = match &taken.rests_on {
             Some(point) => self.store.control().find_point(point).await?,
             None => None,
@@ -311,11 +313,19 @@ impl Backup {
         let verified = good.filter(|row| matches!(row.state.as_str(), "verified" | "proven"));
         let rests = verified
             .and_then(|row| row.verified_at)
-            .map(|at| Rests { since: at.unix_timestamp(), now: self.clock.seconds() });
-        self.verify(&taken.point, actor, rests).await
+            .map(|at| Rests { since: at.unix_timestamp(), now: now.unix_timestamp() });
+        self.verify(&taken.point, actor, now, rests).await
     }
 
-    async fn verify(&self, point: &str, actor: &str, rests: Option<Rests>) -> Result<VerifyReport, Error> {
+    /// `at`: now, before anything is read. It is what the next point rests on: a turn that falls into the time of reading is
+    /// for the next one.
+    async fn verify(
+        &self,
+        point: &str,
+        actor: &str,
+        at: OffsetDateTime,
+        rests: Option<Rests>,
+    ) -> Result<VerifyReport, Error> {
         let begun = Instant::now();
         let (expected, row) = self.expected(point).await?;
         let expected = Expected { rests, ..expected };
@@ -335,7 +345,7 @@ impl Backup {
         }
         let unopened = Problem::only_of_identity(&read.problems);
         if !unopened {
-            control.mark_point_read(point, self.clock.now(), problems.clone()).await?;
+            control.mark_point_read(point, at, problems.clone()).await?;
         }
         if good {
             self.settle(&row).await?;

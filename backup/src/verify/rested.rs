@@ -2,7 +2,7 @@
 //! right not long ago.
 //!
 //! Each object has a moment of its own in every [`WITHIN`], drawn from its key. A verification reads the objects whose moment
-//! has come since the point that it builds on was verified, besides everything that the new point sent. So nothing has to be
+//! has come since the verification of the point that it builds on began, besides everything that the new point sent. So nothing has to be
 //! remembered of single objects, every point costs what has changed and its share of the rest, and no object of a tenant that
 //! is backed up goes longer than that without being read. What is missing or has another length shows at once: the store's
 //! listing is asked for that, a request for a thousand objects.
@@ -22,9 +22,9 @@ pub(crate) const WITHIN: i64 = 7 * 24 * 3600;
 /// What a verification may rest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rests {
-    /// When the point whose objects are referred to was verified, in seconds since 1970.
+    /// When the verification of the point whose objects are referred to began, in seconds since 1970.
     pub(crate) since: i64,
-    /// Now.
+    /// When this one begins.
     pub(crate) now: i64,
 }
 
@@ -65,6 +65,31 @@ mod tests {
     use domain::chance::Chance;
 
     use super::*;
+
+    /// A chain of verifications that take their time: each rests on the one before by the time that this one left.
+    #[test]
+    fn however_long_readings_take_none_passes_over_an_object_whose_turn_has_come() {
+        let chance = Chance::seeded(35);
+        // a minute apart and ten seconds long, then of any length
+        for longest in [(60, 10), (4_000, 4_000), (100, 90_000)] {
+            for key in (0..40).map(|number| format!("t/1/f/{number}")) {
+                let mut noted = 1_800_000_000;
+                // the point that sent it was read as a whole, until this moment at the latest
+                let (mut now, mut last, end) = (noted, noted, noted + 4 * WITHIN);
+                while now < end {
+                    let took = i64::try_from(chance.below(longest.1 + 1)).unwrap();
+                    now += i64::try_from(chance.below(longest.0 + 1)).unwrap();
+                    let rests = Rests { since: noted, now };
+                    if rests.is_due(&key) {
+                        last = now;
+                    }
+                    assert!(now - last <= WITHIN, "{key} rests {} s unread ({longest:?})", now - last);
+                    noted = rests.now;
+                    now += took.max(1);
+                }
+            }
+        }
+    }
 
     #[test]
     fn whatever_the_times_of_points_nothing_rests_longer_than_that() {

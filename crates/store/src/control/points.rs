@@ -258,7 +258,8 @@ impl Control {
         Ok(query.order_by_desc(point::Column::Seq).limit(limit).all(&self.db).await?)
     }
 
-    /// Notes what reading a point back has shown: verified when `problems` is none, damaged otherwise.
+    /// Notes what reading a point back has shown: verified when `problems` is none, damaged otherwise. `at`: when the reading
+    /// began, for what comes due meanwhile was not read.
     ///
     /// A proven point that reads well stays proven.
     pub async fn mark_point_read(&self, name: &str, at: OffsetDateTime, problems: Option<Value>) -> Result<(), Error> {
@@ -279,12 +280,12 @@ impl Control {
         Ok(())
     }
 
-    /// Notes that a point was restored and compared.
+    /// Notes that a point was restored and compared. When it was last read is told by [`Self::mark_point_read`].
     pub async fn mark_point_proven(&self, name: &str, at: OffsetDateTime) -> Result<(), Error> {
         point::Entity::update_many()
             .filter(point::Column::Point.eq(name))
             .col_expr(point::Column::State, Expr::value("proven"))
-            .col_expr(point::Column::VerifiedAt, Expr::value(at))
+            .col_expr(point::Column::VerifiedAt, Expr::cust_with_values("coalesce(verified_at, $1)", [at]))
             .col_expr(point::Column::ProvenAt, Expr::value(at))
             .exec(&self.db)
             .await?;
