@@ -90,9 +90,31 @@ pub(crate) async fn findings(installation: &Installation) -> Vec<Finding> {
     }
     for store in all {
         match probed(&store).await {
-            Ok(report) => findings.extend(of_store(&report)),
+            Ok(report) => {
+                findings.extend(of_store(&report));
+                findings.extend(signing_keys(installation, &store).await);
+            }
             Err(error) => findings.push(failed(&store.location(), error.to_string())),
         }
     }
     findings
+}
+
+/// Whether a store has what the escrow sheet needs beside the points.
+async fn signing_keys(installation: &Installation, store: &ObjectStore) -> Vec<Finding> {
+    const CHECK: &str = "signing keys";
+    let place = store.location();
+    match backup::missing_of_signers(&installation.store, store).await {
+        Ok(missing) if missing.is_empty() => {
+            vec![Finding::ok(CHECK, format!("{place} has what the escrow sheet leads by"))]
+        }
+        Ok(missing) => {
+            let told = |at: String| {
+                let found = format!("{place} lacks {at}, which the escrow sheet needs");
+                Finding::degraded(CHECK, found, "`holdfast backup run --control` puts it there again")
+            };
+            missing.into_iter().map(told).collect()
+        }
+        Err(error) => vec![Finding::degraded(CHECK, format!("{place}: {error}"), "")],
+    }
 }

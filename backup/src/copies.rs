@@ -13,10 +13,10 @@ use serde_json::json;
 use store::control::points::point::Model as Row;
 
 use crate::context::Backup;
+use crate::endorsements::about_signers;
 use crate::error::Error;
 use crate::format::hash::Hash;
 use crate::format::manifest::Manifest;
-use crate::signers::about_signers;
 use crate::source::Source;
 use crate::verify::{Expected, Problem, ReadBack, read_back};
 

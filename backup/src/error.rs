@@ -50,6 +50,20 @@ pub enum Error {
         /// Every object that is wrong.
         problems: Vec<Problem>,
     },
+    /// Nothing leads from the sheet to the key that signed a control point.
+    #[error(
+        "control point {point} was not used: key {key} signed it, which is none of this appliance's as far as the sheet leads, for \
+         the endorsement {object} is missing; look for that object in another store and put it there (where none has it, somebody \
+         else wrote the point)"
+    )]
+    NotEndorsed {
+        /// Which point.
+        point: String,
+        /// The key in hex.
+        key: String,
+        /// What is missing.
+        object: String,
+    },
     /// A point that was just taken does not read back.
     #[error("point {point} was taken and does not read back: {}; look at the store, then take another", Problem::sentence(.problems))]
     ReadsBadly {
@@ -157,6 +171,7 @@ impl Error {
             Self::ReadsBadly { .. } => Code::Negative,
             Self::Cancelled => Code::Cancelled,
             Self::Damaged { .. }
+            | Self::NotEndorsed { .. }
             | Self::Refused(_)
             | Self::Manifest { source: ManifestError::Newer(_), .. }
             | Self::Store(store::Error::Refused(_)) => Code::Refused,
@@ -178,6 +193,7 @@ impl Error {
             Self::NoMirror(_) => "no_mirror",
             Self::NoPoint(_) | Self::NoUsablePoint(..) | Self::NoControlPoint(_) => "no_point",
             Self::Damaged { .. } | Self::ReadsBadly { .. } => "damaged",
+            Self::NotEndorsed { .. } => "not_endorsed",
             Self::Unequal { .. } => "unequal",
             Self::Store(error) if error.is_conflict("note_uid_key") || error.is_conflict("attachment_uid_key") => {
                 "present"
@@ -209,6 +225,7 @@ impl From<Error> for CommandError {
             Error::Damaged { problems, .. } | Error::ReadsBadly { problems, .. } => {
                 problems.first().map(|problem| problem.object.clone())
             }
+            Error::NotEndorsed { object, .. } => Some(object.clone()),
             Error::Unequal { table } => Some(table.clone()),
             _ => None,
         };

@@ -2,31 +2,29 @@
 //!
 //! The appliance signs with one key. Every key that it ever signed with is noted in the control plane, and so is in every
 //! control point. For the day when only a store and the escrow sheet are left, the sheet names the key of the day it was
-//! printed; a key that took its place was endorsed by it (`sign-….follows-….json` among the wrapped keys of the control
-//! plane), and the present one lies there wrapped for escrow, so that an appliance that comes back goes on with it.
+//! printed; a key that took its place was endorsed by it, and the present one lies in the store wrapped for escrow, so that an
+//! appliance that comes back goes on with it (`endorsements`).
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use age::x25519::Recipient;
-use domain::id::TenantId;
-use objects::{PutOptions, keys as layout};
-use serde::{Deserialize, Serialize};
+use objects::PutOptions;
+use serde::Serialize;
 use serde_json::json;
 use store::AuditEvent;
 
 use crate::context::Backup;
+use crate::endorsements::{about_signers, endorsement_at, wrapped_at};
 use crate::error::Error;
-use crate::format::hash::Hash;
-use crate::keys::{Holder, KeyError, Signature, Signer};
+use crate::format::hash::Stamp;
+use crate::keys::{Endorsement, Holder, KeyError, Signer, WrappedKey};
 use crate::seal::{unwrap, wrap};
 
 /// The value of the instance that lists every key it has signed with.
 const SIGNERS: &str = "signing_keys";
 /// The value of the instance that lists keys which somebody else has.
 const DISTRUSTED: &str = "distrusted_keys";
-/// How objects about signing keys are called, among the wrapped keys of the control plane.
-const PREFIX: &str = "sign-";
 
 /// Keys in hex.
 pub(crate) type Signers = BTreeSet<String>;
@@ -51,45 +49,6 @@ pub struct DistrustReport {
     pub distrusted: Vec<String>,
     /// The one that signs.
     pub signs: String,
-}
-
-/// A key names the one that comes after it.
-#[derive(Serialize, Deserialize)]
-struct Endorsement {
-    /// The new key.
-    public_key: String,
-    /// By the old one.
-    follows: Signature,
-}
-
-impl Endorsement {
-    fn words(public_key: &str) -> Vec<u8> {
-        format!("holdfast signing key v1\n{public_key}\n").into_bytes()
-    }
-
-    fn is_good(&self) -> bool {
-        self.follows.is_of(&Self::words(&self.public_key))
-    }
-}
-
-fn short(public_key: &str) -> &str {
-    public_key.get(..16).unwrap_or(public_key)
-}
-
-fn endorsement_at(new: &str, old: &str) -> String {
-    layout::wrapped_key(TenantId::CONTROL, &format!("{PREFIX}{}.follows-{}.json", short(new), short(old)))
-}
-
-/// Where a signing key lies wrapped for a sheet.
-fn wrapped_at(public_key: &str, recipient: &Recipient) -> String {
-    let tag = Hash::of(recipient.to_string().as_bytes()).to_string();
-    let name = format!("{PREFIX}{}.escrow-{}.age", short(public_key), tag.get(..8).unwrap_or_default());
-    layout::wrapped_key(TenantId::CONTROL, &name)
-}
-
-/// What everything about signing keys begins with.
-pub(crate) fn about_signers() -> String {
-    layout::wrapped_key(TenantId::CONTROL, PREFIX)
 }
 
 impl Backup {
@@ -145,7 +104,7 @@ impl Backup {
         Ok(DistrustReport { key, distrusted: struck.into_iter().collect(), signs: present })
     }
 
-    async fn noted_signers(&self) -> Result<Signers, Error> {
+    pub(crate) async fn noted_signers(&self) -> Result<Signers, Error> {
         let noted = self.store.control().setting(SIGNERS).await?;
         Ok(noted.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default())
     }
@@ -179,7 +138,9 @@ impl Backup {
     pub(crate) async fn wrap_signer(&self, signer: &Signer, recipient: &Recipient) -> Result<String, Error> {
         let at = wrapped_at(&signer.public_key(), recipient);
         let bytes = wrap(recipient, signer.text().as_bytes()).map_err(KeyError::Wrap)?;
+        let stamp = Stamp::of(&bytes);
         self.objects.put(&at, bytes, PutOptions::default()).await?;
+        self.note_wrapped_signer(&WrappedKey::new(at.clone(), Holder::Escrow, &stamp)).await?;
         Ok(at)
     }
 
@@ -202,10 +163,9 @@ impl Backup {
         let old = self.signer().await?;
         let new = self.keys.next_signer()?;
         let (old_key, new_key) = (old.public_key(), new.public_key());
-        let follows = old.sign(&Endorsement::words(&new_key));
-        let endorsement = Endorsement { public_key: new_key.clone(), follows };
-        let text = serde_json::to_vec(&endorsement).map_err(|error| Error::Refused(error.to_string()))?;
-        self.objects.put(&endorsement_at(&new_key, &old_key), text, PutOptions::default()).await?;
+        let endorsement = Endorsement::by(&old, new_key.clone());
+        self.objects.put(&endorsement_at(&endorsement), endorsement.text(), PutOptions::default()).await?;
+        self.note_endorsements(vec![endorsement]).await?;
         let wrapped = self.wrap_signer(&new, self.keys.reloaded()?.recipient(Holder::Escrow)).await?;
         self.note_signers(&Signers::from([new_key.clone()])).await?;
         self.keys.switch_signer()?;
@@ -217,20 +177,11 @@ impl Backup {
         Ok(SigningReport { old: old_key, new: new_key, warnings })
     }
 
-    /// The keys that the sheet names, and those that took their place since, by their endorsements in the store. None when the
-    /// sheet names no key.
-    pub(crate) async fn signers_by_sheet(&self) -> Result<Option<Signers>, Error> {
+    /// The keys that the sheet names, and those that took their place since by these endorsements. None when the sheet names no
+    /// key.
+    pub(crate) fn signers_by_sheet(&self, endorsed: &[Endorsement]) -> Option<Signers> {
         if self.sheet_signers.is_empty() {
-            return Ok(None);
-        }
-        let mut endorsed = Vec::new();
-        for object in self.objects.list(&about_signers()).await? {
-            if object.key.contains(".follows-")
-                && let Ok(found) = serde_json::from_slice::<Endorsement>(&self.objects.get(&object.key).await?)
-                && found.is_good()
-            {
-                endorsed.push(found);
-            }
+            return None;
         }
         let mut known = self.sheet_signers.clone();
         while let Some(next) =
@@ -238,13 +189,28 @@ impl Backup {
         {
             known.insert(next.public_key.clone());
         }
-        Ok(Some(known))
+        Some(known)
+    }
+
+    /// The signing keys that lie in the store wrapped for the identity at hand, by their places, the youngest first.
+    pub(crate) async fn wrapped_signers(&self) -> Result<Vec<(String, Signer)>, Error> {
+        let (_, identity) = self.holder()?;
+        let mut listed = self.objects.list(&about_signers()).await?;
+        listed.sort_by_key(|object| std::cmp::Reverse(object.modified));
+        let mut found = Vec::new();
+        for object in listed.into_iter().filter(|object| object.key.contains(".escrow-")) {
+            let stored = self.objects.get(&object.key).await?;
+            let text = unwrap(&identity, &stored).ok().and_then(|plain| String::from_utf8(plain).ok());
+            found.extend(text.and_then(|text| Signer::read(&text)).map(|signer| (object.key, signer)));
+        }
+        Ok(found)
     }
 
     /// The signing key of the appliance that comes back becomes this machine's own, where the store has it and the sheet
     /// vouches for it.
-    pub(crate) async fn adopt_signing_key(
+    pub(crate) fn adopt_signing_key(
         &self,
+        held: &[(String, Signer)],
         known: Option<&Signers>,
         warnings: &mut Vec<String>,
     ) -> Result<(), Error> {
@@ -253,20 +219,11 @@ impl Backup {
                 "the escrow sheet names no signing key, so it was not checked who signed the control point".to_owned(),
             );
         }
-        let (_, identity) = self.holder()?;
-        let mut listed = self.objects.list(&about_signers()).await?;
-        listed.sort_by_key(|object| std::cmp::Reverse(object.modified));
-        for object in listed.iter().filter(|object| object.key.contains(".escrow-")) {
-            let stored = self.objects.get(&object.key).await?;
-            let text = unwrap(&identity, &stored).ok().and_then(|plain| String::from_utf8(plain).ok());
-            let Some(signer) = text.and_then(|text| Signer::read(&text)) else { continue };
+        for (at, signer) in held {
             if known.is_none_or(|known| known.contains(&signer.public_key())) {
-                return Ok(self.keys.adopt_signer(&signer)?);
+                return Ok(self.keys.adopt_signer(signer)?);
             }
-            warnings.push(format!(
-                "{} holds a signing key that the sheet does not vouch for; it was left alone",
-                object.key
-            ));
+            warnings.push(format!("{at} holds a signing key that the sheet does not vouch for; it was left alone"));
         }
         warnings.push(
             "the appliance's signing key is not in the store, so a new one signs from now on; print a new sheet with `holdfast key rotate --only escrow`"

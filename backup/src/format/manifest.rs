@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::hash::{Hash, HashCheck, Head, Measure, Stamp};
 use super::name::PointName;
 use super::sealed::Sealed;
-use crate::keys::{Signature, Signer, TenantKey, WrappedKey};
+use crate::keys::{Endorsement, Signature, Signer, TenantKey, WrappedKey};
 use crate::seal::{OpenError, open, seal};
 
 /// The version this code writes, and the newest it reads.
@@ -65,6 +65,9 @@ pub struct Clear {
     pub dirty_chunks: Option<serde_json::Value>,
     /// The public half of the key that signed it, 64 hex digits.
     pub signed_by: String,
+    /// In points of the control plane: every signing key's endorsement by the one before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endorsements: Vec<Endorsement>,
 }
 
 /// The instant a point shows.
@@ -120,6 +123,8 @@ pub enum Kind {
     Key,
     /// An entry of the log of points.
     Log,
+    /// A signing key, wrapped or endorsed.
+    Signer,
 }
 
 /// One stored object.
@@ -330,6 +335,7 @@ pub(crate) mod tests {
             objects: Vec::new(),
             dirty_chunks: None,
             signed_by: String::new(),
+            endorsements: Vec::new(),
         }
     }
 

@@ -7,6 +7,7 @@ use objects::keys as layout;
 
 use super::{ControlTable, InstanceReport};
 use crate::context::Backup;
+use crate::endorsements::{Signing, missing_link};
 use crate::error::Error;
 use crate::format::manifest::{Clear, Manifest, ManifestError};
 use crate::format::sealed::Sealed;
@@ -17,10 +18,22 @@ impl Backup {
     /// Loads the newest control point that reads back without a problem; those that do not are told.
     pub(super) async fn load_newest_control(&self, report: &mut InstanceReport) -> Result<(), Error> {
         let mut refused = None;
-        let signers = self.signers_by_sheet().await?;
-        self.adopt_signing_key(signers.as_ref(), &mut report.warnings).await?;
-        for clear in self.control_points(&mut report.warnings).await? {
+        let points = self.control_points(&mut report.warnings).await?;
+        // they prove themselves: it does not matter who wrote the manifest that brings one
+        let mut endorsed = self.endorsements_in_store(&[]).await?;
+        endorsed.extend(points.iter().flat_map(|clear| &clear.endorsements).filter(|one| one.is_good()).cloned());
+        let signers = self.signers_by_sheet(&endorsed);
+        let held = self.wrapped_signers().await?;
+        self.adopt_signing_key(&held, signers.as_ref(), &mut report.warnings)?;
+        for clear in points {
             let point = clear.point.to_string();
+            let foreign = signers.as_ref().is_some_and(|known| !known.contains(&clear.signed_by));
+            if let Some(object) = foreign.then(|| missing_link(&clear.signed_by, &endorsed, &held)).flatten() {
+                let error = Error::NotEndorsed { point, key: clear.signed_by, object };
+                report.warnings.push(error.to_string());
+                refused.get_or_insert(error);
+                continue;
+            }
             let expected = Expected {
                 tenant: TenantId::CONTROL,
                 point: point.clone(),
@@ -28,6 +41,7 @@ impl Backup {
                 log: None,
                 keys: HashMap::new(),
                 signers: signers.clone(),
+                signing: Signing::default(),
                 rests: None,
             };
             let read = read_back(&self.source(), &expected, Some(self.holder()?), self.check).await?;
@@ -50,7 +64,10 @@ impl Backup {
             }
             let fetch = Fetch::new(self.source(), &clear, &sealed, key.identity().clone(), self.check);
             self.load_control(&fetch, &sealed, report).await?;
-            self.note_signers(&signers.unwrap_or_default()).await?;
+            let signers = signers.unwrap_or_default();
+            endorsed.retain(|one| signers.contains(&one.public_key) && signers.contains(&one.follows.public_key));
+            self.note_endorsements(endorsed).await?;
+            self.note_signers(&signers).await?;
             report.control_point = Some(point);
             report.shows = Some(clear.snapshot.at);
             return Ok(());

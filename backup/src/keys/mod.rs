@@ -6,7 +6,7 @@ mod signing;
 mod tenant;
 
 pub use self::directory::{EscrowSheet, KeyDirectory, Sheet, read_identity, read_sheet};
-pub use self::signing::{Signature, Signer};
+pub use self::signing::{Endorsement, Signature, Signer};
 pub use self::tenant::{TenantKey, WrappedKey};
 
 /// Who a tenant's key is wrapped for.

@@ -25,6 +25,35 @@ pub struct Signature {
     pub signature: String,
 }
 
+/// A signing key, named by the one before it. It says nothing secret and proves itself, wherever it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endorsement {
+    /// The new key.
+    pub public_key: String,
+    /// By the old one.
+    pub follows: Signature,
+}
+
+impl Endorsement {
+    pub(crate) fn by(old: &Signer, public_key: String) -> Self {
+        let follows = old.sign(&Self::words(&public_key));
+        Self { public_key, follows }
+    }
+
+    pub(crate) fn is_good(&self) -> bool {
+        self.follows.is_of(&Self::words(&self.public_key))
+    }
+
+    fn words(public_key: &str) -> Vec<u8> {
+        format!("holdfast signing key v1\n{public_key}\n").into_bytes()
+    }
+
+    /// The bytes of its object, always the same.
+    pub(crate) fn text(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
 impl KeyDirectory {
     /// The signing key, made at first use.
     pub fn signer(&self) -> Result<Signer, KeyError> {

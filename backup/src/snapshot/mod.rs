@@ -111,7 +111,7 @@ impl Backup {
             control.set_setting(CONFIGURATION, configuration).await?;
         }
         // looked at before: what changes meanwhile makes another one
-        self.signer().await?;
+        let mended = self.mend_signing().await?;
         let mark = self.store.control_mark().await?;
         let mut taken = counted(self.take(Subject::Control, options).await)?;
         let verified = if options.trigger == "schedule" {
@@ -123,6 +123,7 @@ impl Backup {
             return Err(Error::ReadsBadly { point: taken.point, problems: verified.problems });
         }
         taken.state = verified.state;
+        taken.warnings.extend(mended);
         let shows = json!({ "point": taken.point, "mark": mark, "at": taken.created_at });
         control.set_setting(CONTROL_POINT, &shows).await?;
         Ok(taken)
@@ -171,8 +172,7 @@ impl Backup {
         (sealed.last_id, sealed.base) = (info.last_id, base);
         self.add_files(&mut writer, &mut sealed, files, &mut warnings).await?;
         if let Some((key, streamed)) = markdown {
-            let name = "markdown".to_owned();
-            sealed.markdown = Some(name.clone());
+            let name = sealed.markdown.insert("markdown".to_owned()).clone();
             writer.streamed(key, Stream { name, kind: Kind::Markdown, rows: None }, streamed);
         }
         writer.finish().await?;
@@ -193,6 +193,7 @@ impl Backup {
             objects: writer.objects.clone(),
             dirty_chunks: None,
             signed_by: signer.public_key(),
+            endorsements: self.endorsements_for(id).await?,
         };
         let manifest = Manifest::write(&clear, &sealed, &known.key, &signer)
             .map_err(|source| Error::Manifest { point: clear.point.to_string(), source })?;

@@ -28,7 +28,7 @@ async fn lab(seed: u64) -> (Lab, PointReport) {
 }
 
 /// Rewrites a point's manifest as who holds the drill identity can, with the log of the store to match.
-async fn forge(lab: &Lab, point: &PointReport) {
+pub(super) async fn forge(lab: &Lab, point: &PointReport) {
     let key = lab.backup.tenant_key(point.tenant_id).await.unwrap().key;
     let file = lab.file_of(&point.manifest);
     let mut read = Manifest::read(&std::fs::read(&file).unwrap()).unwrap();
@@ -56,6 +56,7 @@ async fn a_forged_manifest_is_told_without_any_memory_of_the_point() {
         log: None,
         keys: HashMap::new(),
         signers: signers.clone(),
+        signing: Default::default(),
         rests: None,
     };
     let read = async |known| {

@@ -7,6 +7,7 @@ mod damage;
 mod damages;
 mod drills;
 mod dumps;
+mod endorsed;
 mod forgery;
 mod frozen;
 mod incremental;

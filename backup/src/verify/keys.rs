@@ -64,6 +64,33 @@ pub(super) async fn open_keys(
     Ok(())
 }
 
+/// Reads what the sheet needs beside the point: what leads from its key to the one that signed the point, and the key to go on
+/// with.
+pub(super) async fn read_signers(
+    source: &Source,
+    expected: &Expected,
+    clear: &Clear,
+    check: HashCheck,
+    out: &mut ReadBack,
+) -> Result<(), Error> {
+    for (at, stamp) in expected.signing.needed_for(&clear.signed_by) {
+        let stored = match source.get(&at).await {
+            Ok(stored) => stored,
+            Err(objects::Error::NotFound { .. }) => {
+                out.problems.push(Problem::missing(&at, Kind::Signer));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        out.objects += 1;
+        out.bytes += stored.len() as u64;
+        if let Some(mismatch) = check.compare_stored(&stamp, &Stamp::of(&stored)) {
+            out.problems.push(Problem::mismatch(&at, Kind::Signer, mismatch));
+        }
+    }
+    Ok(())
+}
+
 fn problem_of(wrapped: &WrappedKey, error: &OpenError) -> Problem {
     let (kind, message) = match error {
         OpenError::WrongKey => {

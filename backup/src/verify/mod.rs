@@ -23,6 +23,7 @@ pub use self::problem::{Problem, ProblemKind};
 pub use self::rested::Rests;
 pub(crate) use self::rested::WITHIN;
 use crate::context::Backup;
+use crate::endorsements::Signing;
 use crate::error::Error;
 use crate::format::hash::{Hash, HashCheck, Measure, Mismatch, Stamp, Tally};
 use crate::format::manifest::{Clear, Kind, NotSigned};
@@ -49,6 +50,8 @@ pub struct Expected {
     pub keys: HashMap<String, Vec<WrappedKey>>,
     /// Keys whose signatures count; none when nobody knows any, then a signature only has to be one.
     pub signers: Option<BTreeSet<String>>,
+    /// What the appliance's sheet needs beside a point of the control plane.
+    pub signing: Signing,
     /// What need not be read because it was not long ago; none to read everything.
     pub rests: Option<Rests>,
 }
@@ -150,6 +153,7 @@ pub async fn read_back(
         }
     };
     keys::open_keys(source, expected, &manifest.clear, holder, check, &mut out).await?;
+    keys::read_signers(source, expected, &manifest.clear, check, &mut out).await?;
     if let Some(key) = &out.key {
         match manifest::open(&manifest, key, check) {
             Ok(sealed) => out.sealed = Some(sealed),
@@ -294,7 +298,8 @@ impl Backup {
         let keys = self.wrapped_keys(tenant).await?;
         // bytes whose hash is known need no key that is trusted still
         let signers = Some(if manifest.is_some() { self.signers_of_known().await? } else { self.signers().await? });
-        Ok((Expected { tenant, point: row.point.clone(), manifest, log, keys, signers, rests: None }, row))
+        let signing = if tenant.is_control() { self.signing().await? } else { Signing::default() };
+        Ok((Expected { tenant, point: row.point.clone(), manifest, log, keys, signers, signing, rests: None }, row))
     }
 
     /// Verifies a point and remembers what was found. A point that reads well for the first time enters the log in the

@@ -208,6 +208,16 @@ fn an_appliance_comes_back_by_the_sheet_of_its_last_rotation() {
     assert_eq!(rotated.code, 0, "{rotated:?}");
     let signs = place.run(&["key", "escrow"]).ok()["sign"].clone();
     assert!(rotated.err.contains(signs.as_str().unwrap()), "the new sheet names the new key: {rotated:?}");
+    // what an older sheet leads by is lost: seen, named, and put again by the next control point
+    let kept = std::fs::read_dir(place.path("store/k/_control")).unwrap().map(|entry| entry.unwrap().path());
+    let lost: Vec<_> = kept.filter(|path| path.display().to_string().contains(".follows-")).collect();
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    std::fs::remove_file(&lost[0]).unwrap();
+    let name = lost[0].file_name().unwrap().to_str().unwrap();
+    let doctor = || place.run(&["doctor"]).out;
+    assert!(doctor().contains(name) && doctor().contains("holdfast backup run --control"), "{}", doctor());
+    let again = place.run(&["backup", "run", "--control"]).ended(3);
+    assert!(again["warnings"][0].as_str().unwrap().contains(name) && !doctor().contains(name), "{again}");
     let sheet = place.file("second-sheet.txt", &rotated.err);
     let (new, _, report) = come_back(&sheet, &place.path("store"));
     assert_eq!(
