@@ -1,9 +1,10 @@
 //! Removing points: planned by rules, dry unless confirmed, never across tenants; then what no point refers to is swept.
 
+mod distrust;
 mod dumps;
 mod sweep;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use domain::id::TenantId;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -12,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 use store::AuditEvent;
 use store::control::points::point::Model as Row;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
 use crate::context::Backup;
 use crate::error::Error;
@@ -163,36 +164,6 @@ impl Backup {
             }
         }
         Ok(true)
-    }
-
-    /// Someone who can write to the store could add points under other times, so that good ones fall out of their buckets:
-    /// when the store's own time of a manifest is far from ours, nothing of the tenant goes.
-    async fn distrust(
-        &self,
-        tenant: TenantId,
-        rows: &[Row],
-        reasons: &mut BTreeMap<String, Vec<String>>,
-        report: &mut PruneReport,
-    ) -> Result<(), Error> {
-        if reasons.values().all(|reasons| !reasons.is_empty()) {
-            return Ok(());
-        }
-        let listed = self.objects.list(&layout::points(tenant)).await?;
-        let listed: HashMap<String, OffsetDateTime> =
-            listed.into_iter().map(|object| (object.key, object.modified)).collect();
-        for row in rows {
-            let at = layout::manifest(tenant, &row.point);
-            let Some(modified) = listed.get(&at) else { continue };
-            if (*modified - row.created_at).abs() > YOUNG {
-                let why = format!("the store says that {} was written at another time than we know", row.point);
-                report.warnings.push(why.clone());
-                for reasons in reasons.values_mut() {
-                    reasons.push(why.clone());
-                }
-                return Ok(());
-            }
-        }
-        Ok(())
     }
 
     /// A point that was kept is locked in the store until the day that was said then, and no store lets that be taken back: its
