@@ -70,7 +70,14 @@ const COMMANDS: &[(&str, Audit)] = &[
     ("backup verify", Events(&["point.verified", "dump.verified"])),
     (
         "backup prune",
-        Events(&["point.removed", "dump.found", "dump.verified", "dump.removed", "key.certificate_renewed"]),
+        Events(&[
+            "point.removed",
+            "point.times_accepted",
+            "dump.found",
+            "dump.verified",
+            "dump.removed",
+            "key.certificate_renewed",
+        ]),
     ),
     ("backup keep", Events(&["point.kept"])),
     ("backup dump", Events(&["dump.taken"])),

@@ -73,6 +73,10 @@ pub enum Verb {
         /// Remove them.
         #[arg(long)]
         yes: bool,
+        /// Say first that you have looked, and that our times of the points that there are now are right whatever the store
+        /// says. That is noted without --yes, too.
+        #[arg(long)]
+        accept_times: bool,
     },
     /// Keep a point from being removed; where stores lock, lock all that it needs until then.
     Keep {
@@ -121,7 +125,12 @@ pub(super) async fn run(verb: Verb, backup: &Backup, place: &Place, printer: Pri
             printer.result(&report, human_verify);
             Ok(if good { Code::Ok } else { Code::Negative })
         }
-        Verb::Prune { tenant, yes } => prune(backup, tenant.as_deref(), yes, printer).await,
+        Verb::Prune { tenant, yes, accept_times } => {
+            if accept_times {
+                accept(backup, tenant.as_deref(), printer).await?;
+            }
+            prune(backup, tenant.as_deref(), yes, printer).await
+        }
         Verb::Keep { point, reason, until } => keep(backup, &point, &reason, &until, printer).await,
         Verb::Dump => dump::take(backup, place, printer).await,
     }
@@ -231,6 +240,21 @@ async fn resolve_any(backup: &Backup, point: &str, tenant: Option<&str>) -> Resu
     let id = backup.tenant_id(slug).await?;
     let newest = backup.store.control().newest_point(id, &[]).await?;
     newest.map(|row| row.point).ok_or_else(|| Error::NoUsablePoint(slug.to_owned(), "restore"))
+}
+
+async fn accept(backup: &Backup, tenant: Option<&str>, printer: Printer) -> Result<(), Error> {
+    let id = match tenant {
+        Some(slug) => Some(backup.tenant_id(slug).await?),
+        None => None,
+    };
+    let accepted = backup.accept_times(id, "command").await?;
+    for point in &accepted {
+        printer.note(&format!("our time of {point} counts from now on"));
+    }
+    if accepted.is_empty() {
+        printer.note("the store tells no other times than we know");
+    }
+    Ok(())
 }
 
 async fn prune(backup: &Backup, tenant: Option<&str>, yes: bool, printer: Printer) -> Result<Code, CommandError> {

@@ -221,6 +221,68 @@ async fn a_store_whose_times_are_other_than_ours_stops_retention() {
     std::fs::File::options().write(true).open(file).unwrap().set_modified(old).unwrap();
     let report = lab.backup.prune(None, false, "command").await.unwrap();
     assert!(report.removed.is_empty() && report.warnings[0].contains(&first), "{report:?}");
+    assert!(report.warnings[0].contains("--tenant team --accept-times"), "it says how to go on: {report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_may_say_that_our_times_are_right_for_points_that_are_as_we_wrote_them() {
+    let (mut lab, first) = lab(4).await;
+    let mut points = vec![first];
+    for _ in 0..4 {
+        let point = lab.point().await.point;
+        lab.backup.verify_point(&point, "command").await.unwrap();
+        lab.backup.store.control().mark_point_proven(&point, Clock::System.now()).await.unwrap();
+        points.push(point);
+    }
+    lab.backup.policy = Policy { within: time::Duration::ZERO, buckets: [0; 5] };
+    let file_of = |point: &str| lab.file_of(&objects::keys::manifest(lab.tenant.id, point));
+    // as a store that was filled ten days later, or from now on long ago
+    let touch = |point: &str| {
+        let old = std::time::SystemTime::now() - Duration::from_secs(10 * 86_400);
+        std::fs::File::options().write(true).open(file_of(point)).unwrap().set_modified(old).unwrap();
+    };
+    points.iter().for_each(|point| touch(point));
+    let prune = async || lab.backup.prune(Some(lab.tenant.id), false, "command").await.unwrap();
+    assert!(prune().await.removed.is_empty());
+
+    // one that is not as we wrote it: nobody's word counts for it, and nothing is taken of the others
+    let sound = std::fs::read(file_of(&points[1])).unwrap();
+    std::fs::write(file_of(&points[1]), [b"  ".as_slice(), &sound].concat()).unwrap();
+    touch(&points[1]);
+    let refused = lab.backup.accept_times(None, "command").await.unwrap_err();
+    assert!(matches!(&refused, Error::Refused(why) if why.contains(&points[1])), "{refused}");
+    assert!(prune().await.removed.is_empty());
+    std::fs::write(file_of(&points[1]), &sound).unwrap();
+    touch(&points[1]);
+
+    let mut accepted = lab.backup.accept_times(None, "operator").await.unwrap();
+    accepted.sort();
+    let mut all = points.clone();
+    all.sort();
+    assert_eq!(accepted, all);
+    let events = "SELECT string_agg(actor || ' ' || (detail->>'upto'), ',') FROM holdfast.audit_event WHERE event = 'point.times_accepted'";
+    assert_eq!(lab.sql_text(events).await, format!("operator {}", points[4]));
+    let report = prune().await;
+    let gone: Vec<&String> = report.removed.iter().map(|gone| &gone.point).collect();
+    assert!(report.warnings.is_empty() && gone.len() == 2, "{report:?}");
+    assert!(lab.backup.accept_times(None, "operator").await.unwrap().is_empty(), "once");
+
+    // a point that came since is not spoken for, unless it is damaged and counts for nothing
+    for _ in 0..3 {
+        let point = lab.point().await.point;
+        lab.backup.verify_point(&point, "command").await.unwrap();
+        lab.backup.store.control().mark_point_proven(&point, Clock::System.now()).await.unwrap();
+        points.push(point);
+    }
+    let victim = points[5].clone();
+    let sound = std::fs::read(file_of(&victim)).unwrap();
+    std::fs::write(file_of(&victim), [b"  ".as_slice(), &sound].concat()).unwrap();
+    touch(&victim);
+    let report = prune().await;
+    assert!(report.removed.is_empty() && report.warnings[0].contains(&format!("backup verify {victim}")), "{report:?}");
+    assert!(!lab.backup.verify_point(&victim, "command").await.unwrap().problems.is_empty());
+    let report = prune().await;
+    assert!(!report.removed.is_empty(), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
