@@ -34,6 +34,8 @@ async fn odd_values_are_converted_reported_and_kept() {
          UPDATE memo SET creator_id = 99 WHERE id = 7;
          UPDATE memo SET content = 12345 WHERE id = 8;
          UPDATE memo SET content = x'e4b8ad' WHERE id = 9;
+         UPDATE memo SET payload = '{\"location\":{\"placeholder\":\"nowhere\",\"latitude\":\"NaN\",\"longitude\":1}}' WHERE id = 10;
+         UPDATE memo SET payload = '{\"location\":{\"placeholder\":\"text\",\"latitude\":\"46.5\"}}' WHERE id = 11;
          INSERT INTO memo_relation VALUES (10, 9999, 'REFERENCE'), (10, 11, 'WEIRD'), (12, 12, 'COMMENT'),
             (13, 14, 'COMMENT'), (14, 13, 'COMMENT');
          INSERT INTO reaction (creator_id, content_id, reaction_type) VALUES (1, 'memos/nowhere', '👍'), (98, 'memos/5', 'HEART');
@@ -62,6 +64,7 @@ async fn odd_values_are_converted_reported_and_kept() {
         "unknown_visibility",
         "unknown_state",
         "invalid_json",
+        "invalid_location",
         "missing_user",
         "orphan_relation",
         "unknown_relation",
@@ -88,6 +91,8 @@ async fn odd_values_are_converted_reported_and_kept() {
     assert_eq!(note(7)["creator_id"], 99);
     assert_eq!(note(8)["content"], "12345");
     assert_eq!(note(9)["content"], "中");
+    assert_eq!(note(10)["location"], serde_json::Value::Null, "a place that is nowhere is none");
+    assert_eq!(note(11)["location"]["latitude"], 46.5);
     assert!(note(12)["parent_id"].is_null());
     let stand_in = imported.table("member").iter().find(|row| row["id"] == 99).unwrap();
     assert_eq!((stand_in["username"].as_str(), stand_in["archived"].as_bool()), (Some("deleted-user-99"), Some(true)));

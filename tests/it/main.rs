@@ -16,6 +16,7 @@ mod live;
 mod mail;
 mod mcp;
 mod openapi;
+mod refusals;
 mod replay;
 mod speech;
 mod support;

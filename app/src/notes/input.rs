@@ -1,6 +1,7 @@
 //! What may come in: public ids, texts, names of things.
 
 use domain::id::is_client_uid;
+use domain::note::Location;
 use serde_json::Value;
 use store::TenantTx;
 use store::tenant::settings;
@@ -31,6 +32,15 @@ pub fn refuse_nul(what: &str, text: &str) -> Result<(), Error> {
         return Err(Error::invalid(format!("{what} contains a NUL character (U+0000), which cannot be stored")));
     }
     Ok(())
+}
+
+/// Whether a place can be stored and shown: JSON has no word for what is no number.
+pub fn check_place(place: &Location) -> Result<(), Error> {
+    refuse_nul("location.placeholder", &place.placeholder)?;
+    if place.latitude.is_finite() && place.longitude.is_finite() {
+        return Ok(());
+    }
+    Err(Error::invalid("invalid location: latitude and longitude must be finite numbers"))
 }
 
 /// Whether a note's text must be held against the tenant's own limit.

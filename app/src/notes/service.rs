@@ -188,7 +188,7 @@ pub(super) fn drafted(desk: &Desk<'_>, draft: &Draft, parent: Option<&Note>) -> 
     let author = desk.member()?;
     input::refuse_nul("content", &draft.content)?;
     if let Some(location) = &draft.location {
-        input::refuse_nul("location.placeholder", &location.placeholder)?;
+        input::check_place(location)?;
     }
     let uid = input::chosen_uid(&draft.uid)?.map_or_else(|| desk.chance.uid(), str::to_owned);
     let now = desk.now();

@@ -96,7 +96,7 @@ async fn at_once(desk: &Desk<'_>, uid: &str, change: &Change) -> Result<Option<N
     let more = change.replaces()
         || input::is_long(text)
         || text.contains('\0')
-        || place.is_some_and(|place| place.placeholder.contains('\0'))
+        || place.is_some_and(|place| input::check_place(place).is_err())
         || mentions::are_in(text);
     if more || !desk.actor.may_write_notes() {
         return Ok(None);
@@ -130,7 +130,7 @@ async fn apply(tx: &mut TenantTx, desk: &Desk<'_>, note: &mut Note, change: &Cha
     }
     if let Some(location) = &change.location {
         if let Some(place) = location {
-            input::refuse_nul("location.placeholder", &place.placeholder)?;
+            input::check_place(place)?;
         }
         note.location.clone_from(location);
     }

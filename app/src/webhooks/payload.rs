@@ -2,7 +2,7 @@
 
 use domain::id::{MemberId, NoteId};
 use domain::note::{Card, Derived, Location, Note, Visibility};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use wire::v1;
 
@@ -27,8 +27,14 @@ struct Snapshot {
     has_task_list: bool,
     has_code: bool,
     has_incomplete_tasks: bool,
+    #[serde(deserialize_with = "readable")]
     location: Option<Location>,
     card: Card,
+}
+
+/// A place; none where it cannot be read, as everywhere else.
+fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Location>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or(None))
 }
 
 /// The body that tells `activity` to `url` about the note of a stored snapshot.
@@ -173,6 +179,13 @@ mod tests {
             "title": "", "has_link": true, "has_task_list": false, "has_code": false, "has_incomplete_tasks": false,
             "location": null, "card": {},
         });
+        let mut odd = row.clone();
+        odd["location"] = json!({"placeholder": "far", "latitude": null, "longitude": 1.0});
+        assert_eq!(
+            super::body("https://hook", super::super::CREATED, "ann", odd).ok(),
+            super::body("https://hook", super::super::CREATED, "ann", row.clone()).ok(),
+            "a place that cannot be read is none"
+        );
         let body = body("https://hook", super::super::CREATED, "ann", row).expect("a body");
         let body: Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(

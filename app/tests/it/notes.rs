@@ -7,7 +7,7 @@ use app::notes::{Error, attachments, comments, notifications, reactions, relatio
 use domain::note::Visibility::{Private, Protected, Public};
 use domain::note::{Location, Note};
 use identity::Actor;
-use store::tenant::{cards, members};
+use store::tenant::{cards, members, notes as stored};
 use wire::page::Page;
 
 use crate::house::{House, actor, draft};
@@ -241,6 +241,50 @@ async fn check_cards(house: &House) {
     for (stored, rebuilt) in stored.iter().zip(house.all_notes().await) {
         assert_eq!(stored.card, rebuilt.card, "{}", stored.uid);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_two_numbers_or_none() {
+    let house = House::build(7).await;
+    let mia = actor(1);
+    let desk = house.desk(&mia);
+    service::create(&desk, &draft("kept", "as it was", Public)).await.unwrap();
+    service::create(&desk, &draft("talked-of", "as it was", Public)).await.unwrap();
+    comments::create(&desk, "talked-of", &draft("", "said", Public)).await.unwrap();
+    let refused = "invalid location: latitude and longitude must be finite numbers";
+    for (latitude, longitude) in [(f64::NAN, 1.0), (1.0, f64::INFINITY), (f64::NEG_INFINITY, f64::NAN)] {
+        let place = Some(Location { placeholder: "nowhere".to_owned(), latitude, longitude });
+        let odd = Draft { location: place.clone(), ..draft("", "x", Public) };
+        assert_eq!(why(service::create(&desk, &odd).await), refused);
+        assert_eq!(why(comments::create(&desk, "kept", &odd).await), refused);
+        let change = Change { content: Some("changed".to_owned()), location: Some(place), ..Change::default() };
+        for uid in ["kept", "talked-of"] {
+            assert_eq!(why(update::update(&desk, uid, &change).await), refused);
+            assert_eq!(service::get(&desk, uid).await.unwrap().content, "as it was");
+        }
+    }
+    // What was stored before that was refused: JSON writes such a number as null.
+    let far = Location { placeholder: "far".to_owned(), latitude: f64::NAN, longitude: 1.0 };
+    let mut tx = house.store.begin(&house.scope);
+    tx.touch().await.unwrap();
+    let old = stored::NewNote {
+        uid: "of-old",
+        creator_id: domain::id::MemberId(2),
+        parent_id: None,
+        created_ts: 1,
+        updated_ts: 1,
+        visibility: Public,
+        content: "of old",
+        derived: &domain::note::Derived::default(),
+        location: Some(&far),
+    };
+    stored::insert_note(&mut tx, &old).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(service::get(&desk, "of-old").await.unwrap().location, None);
+    let found = service::list(&desk, &list("", "")).await.unwrap();
+    assert!(uids(&found.notes).contains(&"of-old"), "{:?}", uids(&found.notes));
+    assert_eq!(house.all_notes().await.len(), 4);
+    service::delete(&desk, "of-old").await.unwrap();
 }
 
 /// A step of one of eight writers that work on the same few notes.

@@ -44,15 +44,31 @@ pub fn archived(memo: &SourceMemo, findings: &mut Findings) -> bool {
     }
 }
 
-/// The place given to a memo: the only thing in its payload that cannot be computed from the text.
+/// The place given to a memo: the only thing in its payload that cannot be computed from the text. One with a latitude or
+/// longitude that is no number (Memos takes `"NaN"`) is nowhere, and is none.
 pub fn location(payload: &Json) -> Option<Location> {
     let place = payload.get("location")?.as_object()?;
-    let degrees = |key: &str| place.get(key).and_then(Json::as_f64).unwrap_or_default();
+    let degrees = |key: &str| match place.get(key) {
+        None | Some(Json::Null) => Some(0.0),
+        Some(Json::String(text)) => text.parse().ok().filter(|degrees: &f64| degrees.is_finite()),
+        Some(other) => other.as_f64(),
+    };
     Some(Location {
         placeholder: place.get("placeholder").and_then(Json::as_str).unwrap_or_default().to_owned(),
-        latitude: degrees("latitude"),
-        longitude: degrees("longitude"),
+        latitude: degrees("latitude")?,
+        longitude: degrees("longitude")?,
     })
+}
+
+/// The place as it is in the source where [`location`] takes it for none, told to the report; for the remainder.
+pub fn lost_location(memo: &SourceMemo, findings: &mut Findings) -> Option<Json> {
+    let place = memo.payload.get("location").filter(|place| place.is_object())?;
+    if location(&memo.payload).is_some() {
+        return None;
+    }
+    let message = "the latitude or longitude is no number; the memo has no place now, and what was there was kept aside";
+    findings.warn("invalid_location", "memo", memo.id.unwrap_or_default(), message);
+    Some(place.clone())
 }
 
 /// What a payload holds beside its place and what is computed from the text, for the remainder.

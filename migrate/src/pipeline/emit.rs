@@ -7,7 +7,7 @@ use domain::note::Card;
 use super::hang::settled_uid;
 use super::{Import, Outlet, set_aside, settle};
 use crate::error::Error;
-use crate::map::notes::{Hanging, ReadyNote, archived, card, payload_rest, visibility};
+use crate::map::notes::{Hanging, ReadyNote, archived, card, lost_location, payload_rest, visibility};
 use crate::reader::rows::SourceMemo;
 use crate::reader::scratch::{Place, Scratch};
 use crate::report::Findings;
@@ -76,6 +76,9 @@ impl Import<'_> {
             };
             if let Some(rest) = payload_rest(&memo.payload) {
                 scratch.keep("memo", &id.to_string(), &serde_json::json!({ "payload": rest }))?;
+            }
+            if let Some(place) = lost_location(&memo, findings) {
+                scratch.keep("memo", &id.to_string(), &serde_json::json!({ "location": place }))?;
             }
             let (uid, changed) = settled_uid(&memo, seed, shared, &mut seen);
             if let Some(code) = changed {

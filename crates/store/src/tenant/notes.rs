@@ -48,7 +48,8 @@ pub(crate) fn note_of(row: &Row) -> Result<Note, Error> {
         what: "unknown visibility".to_owned(),
     })?;
     let card: Json<Card> = row.try_get(18)?;
-    let location: Option<Json<Location>> = row.try_get(17)?;
+    // A place that cannot be read is none: it must not hide the note, or the list that the note is in.
+    let location: Option<Json<Location>> = row.try_get(17).unwrap_or(None);
     Ok(Note {
         id: NoteId(id),
         uid: row.try_get(1)?,

@@ -1,0 +1,81 @@
+//! What a request says in a form that nothing can be made of is refused as invalid, or names nothing; never more than that.
+
+use prost::Message as _;
+use serde_json::{Value, json};
+use wire::v1;
+
+use crate::support::{Answer, Http, Installation};
+
+const PASSWORD: &str = "Owner-of-notes-1";
+
+/// A workspace that strangers may read, and its owner.
+struct House {
+    http: Http,
+    session: String,
+}
+
+impl House {
+    fn ask(&self, verb: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.http.call(verb, path, Some(&self.session), body)
+    }
+
+    /// The answer to a request that must succeed.
+    fn ok(&self, verb: &str, path: &str, body: Option<&Value>) -> Value {
+        let answer = self.ask(verb, path, body);
+        assert_eq!(answer.status, 200, "{verb} {path}: {}", answer.text());
+        answer.json()
+    }
+
+    /// The message of a request that must be refused as invalid.
+    fn invalid(&self, verb: &str, path: &str, body: &Value) -> String {
+        let answer = self.ask(verb, path, Some(body));
+        assert_eq!(answer.status, 400, "{verb} {path} {body}: {}", answer.text());
+        answer.json()["message"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nothing_can_be_made_of_is_refused() {
+    let installation = Installation::create().await;
+    let password = installation.folder.path().join("password");
+    std::fs::write(&password, PASSWORD).unwrap();
+    installation.must(&["tenant", "create", "team", "--owner", "ann", "--password-file", password.to_str().unwrap()]);
+    let host = "notes.example.com";
+    installation.must(&["tenant", "set", "team", "--public-url", "https://notes.example.com", "--host", host]);
+    let server = installation.serve();
+    let http = server.by_host(host);
+    let (session, _) = http.sign_in("ann", PASSWORD);
+    let house = House { http, session };
+    house.ok("POST", "/api/v1/memos?memoId=ms1", Some(&json!({"content": "kept", "visibility": "PUBLIC"})));
+    places_are_numbers(&house);
+}
+
+/// JSON has no word for them: a note with one could be stored and not be read.
+fn places_are_numbers(house: &House) {
+    let wrong = "invalid location: latitude and longitude must be finite numbers";
+    for (latitude, longitude) in [("NaN", "1"), ("Infinity", "0"), ("0", "-Infinity"), ("1e999", "0")] {
+        let place = json!({"latitude": latitude, "longitude": longitude});
+        let note = json!({"content": "x", "visibility": "PUBLIC", "location": place});
+        assert_eq!(house.invalid("POST", "/api/v1/memos", &note), wrong);
+        assert_eq!(house.invalid("POST", "/api/v1/memos/ms1/comments", &note), wrong);
+        assert_eq!(house.invalid("PATCH", "/api/v1/memos/ms1", &note), wrong);
+        assert_eq!(house.invalid("PATCH", "/api/v1/memos/ms1?updateMask=location,content", &note), wrong);
+        assert_eq!(house.invalid("POST", "/memos.api.v1.MemoService/CreateMemo", &json!({"memo": note})), wrong);
+    }
+    let place = v1::Location { placeholder: String::new(), latitude: f64::NAN, longitude: f64::INFINITY };
+    let memo = v1::Memo { content: "x".to_owned(), location: Some(place), ..v1::Memo::default() };
+    let message = v1::CreateMemoRequest { memo: Some(memo), memo_id: String::new() }.encode_to_vec();
+    let headers = [
+        ("Authorization".to_owned(), format!("Bearer {}", house.session)),
+        ("Content-Type".to_owned(), "application/proto".to_owned()),
+    ];
+    let answer = house.http.send("POST", "/memos.api.v1.MemoService/CreateMemo", &headers, Some(&message));
+    assert_eq!((answer.status, answer.json()["message"].as_str()), (400, Some(wrong)));
+    // Beyond the poles is no concern of 0.30, nor of ours.
+    let far = json!({"content": "far", "location": {"latitude": 100.5, "longitude": -1e300}});
+    assert_eq!(house.ok("POST", "/api/v1/memos?memoId=far", Some(&far))["location"]["latitude"], 100.5);
+    house.ok("DELETE", "/api/v1/memos/far", None);
+    let list = house.ok("GET", "/api/v1/memos", None);
+    assert_eq!(list["memos"].as_array().map(Vec::len), Some(1), "{list}");
+    assert_eq!(list["memos"][0]["content"], "kept", "nothing of what was refused is done");
+}
