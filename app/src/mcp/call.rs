@@ -1,16 +1,14 @@
 //! `tools/call`: arguments are checked, become a REST request, and its answer becomes the result.
 
 use bytes::Bytes;
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use super::tools::{self, Tool};
 use crate::error::ApiError;
 use crate::rpc::Ctx;
 use crate::rpc::door::Head;
-
-/// What a segment of a path must not hold as it is.
-const SEGMENT: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'/').add(b'?').add(b'#').add(b':').add(b'"');
+use crate::rpc::rest::segment;
 
 /// There is no such tool.
 #[derive(Debug)]
@@ -29,8 +27,12 @@ pub(super) async fn call(ctx: Ctx, params: &Value) -> Result<Value, UnknownTool>
     if let Err(problem) = check(tool, arguments) {
         return Ok(failed(&problem));
     }
+    let head = match head(tool, arguments) {
+        Ok(head) => head,
+        Err(problem) => return Ok(failed(&problem)),
+    };
     let body = arguments.get("body").map(Value::to_string).unwrap_or_default();
-    let answer = crate::rpc::rest::answer(ctx, &head(tool, arguments), Bytes::from(body)).await;
+    let answer = crate::rpc::rest::answer(ctx, &head, Bytes::from(body)).await;
     Ok(match answer {
         Ok(reply) => match serde_json::from_slice::<Value>(&reply.body) {
             Ok(value) => json!({
@@ -100,15 +102,28 @@ fn check(tool: &Tool, arguments: &Map<String, Value>) -> Result<(), String> {
     Ok(())
 }
 
+/// The id in an argument: `memos/x` names the same as `x`, `memos/x/reactions/5` the same as `5`. None where the argument is
+/// no such name; with a slash left in it, it could name a thing of another kind.
+fn id_of<'a>(path: &str, variable: &str, given: &'a str) -> Option<&'a str> {
+    let Some((before, id)) = given.rsplit_once('/') else { return Some(given) };
+    let open = format!("{{{variable}}}");
+    let path = path.strip_prefix("/api/v1/").unwrap_or(path);
+    let named: Vec<&str> = path.split('/').take_while(|part| !part.starts_with(&open)).collect();
+    let told: Vec<&str> = before.split('/').collect();
+    // Kinds and ids take turns, and a kind stands first.
+    let same = named.get(named.len().checked_sub(told.len())?..)?;
+    let fits = |(known, told): (&&str, &&str)| known == told || known.starts_with('{') && !told.is_empty();
+    (told.len() % 2 == 1 && same.iter().zip(&told).all(fits)).then_some(id)
+}
+
 /// The REST request that the arguments make.
-fn head(tool: &Tool, arguments: &Map<String, Value>) -> Head {
+fn head(tool: &Tool, arguments: &Map<String, Value>) -> Result<Head, String> {
     let mut path = tool.path.text.clone();
     for variable in &tool.path.variables {
         let given = arguments.get(variable).and_then(Value::as_str).unwrap_or_default();
-        // `memos/x` names the same as `x`, `memos/x/reactions/5` the same as `5`.
-        let id =
-            if given.contains(&format!("{variable}s/")) { given.rsplit('/').next().unwrap_or(given) } else { given };
-        path = path.replace(&format!("{{{variable}}}"), &utf8_percent_encode(id, SEGMENT).to_string());
+        let id = id_of(&tool.path.text, variable, given);
+        let id = id.ok_or_else(|| format!("argument {variable:?} must be an id or a resource name, not {given:?}"))?;
+        path = path.replace(&format!("{{{variable}}}"), &segment(id));
     }
     let query: Vec<String> = arguments
         .iter()
@@ -118,13 +133,13 @@ fn head(tool: &Tool, arguments: &Map<String, Value>) -> Head {
             format!("{name}={}", utf8_percent_encode(&text, NON_ALPHANUMERIC))
         })
         .collect();
-    Head {
+    Ok(Head {
         verb: tool.binding.verb.to_owned(),
         path,
         query: query.join("&"),
         content_type: "application/json".to_owned(),
         ..Head::default()
-    }
+    })
 }
 
 #[cfg(test)]
@@ -153,11 +168,25 @@ mod tests {
     #[test]
     fn arguments_become_a_request() {
         let of = |name: &str, arguments: Value| {
-            let head = head(tool(name), arguments.as_object().expect("an object"));
-            format!("{} {}?{}", head.verb, head.path, head.query)
+            match head(tool(name), arguments.as_object().expect("an object")) {
+                Ok(head) => format!("{} {}?{}", head.verb, head.path, head.query),
+                Err(problem) => problem,
+            }
         };
         assert_eq!(of("memo_get_memo", json!({"memo": "memos/x y"})), "GET /api/v1/memos/x%20y?");
-        assert_eq!(of("memo_get_memo", json!({"memo": "a/../b"})), "GET /api/v1/memos/a%2F..%2Fb?");
+        assert_eq!(of("memo_get_memo", json!({"memo": "a:getStats"})), "GET /api/v1/memos/a%3AgetStats?");
+        for given in ["a/../b", "a/shares", "memos/a/shares", "memos/a/shares/t", "memos//", "/a", "users/memos/a", "api/v1/memos/a"] {
+            let told = format!("argument \"memo\" must be an id or a resource name, not {given:?}");
+            assert_eq!(of("memo_get_memo", json!({"memo": given})), told);
+        }
+        for given in ["shares/5", "memos/m/shares/5", "memos//reactions/5", "m/reactions/5"] {
+            let of = of("memo_delete_memo_reaction", json!({"memo": "m", "reaction": given}));
+            assert!(of.starts_with("argument \"reaction\" must be"), "{of}");
+        }
+        assert_eq!(
+            of("memo_delete_memo_reaction", json!({"memo": "memos/m", "reaction": "reactions/5"})),
+            "DELETE /api/v1/memos/m/reactions/5?"
+        );
         assert_eq!(
             of("memo_delete_memo_reaction", json!({"memo": "m", "reaction": "memos/m/reactions/5"})),
             "DELETE /api/v1/memos/m/reactions/5?"

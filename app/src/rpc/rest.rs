@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use identity::Actor;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 use wire::table::{Found, find};
 
@@ -12,20 +12,31 @@ use super::door::{Head, Reply, admit, run};
 use super::{Ctx, Payload, dialect};
 use crate::error::{ApiError, Code};
 
+/// What a segment of a path must not hold as it is.
+const SEGMENT: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'/').add(b'?').add(b'#').add(b':').add(b'"');
+
+/// A text as one segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
 /// Answers a request below `/api/v1/`.
 ///
 /// # Errors
 /// Unknown path (404), known path with another method (501), the gate's 401, a request that makes no message (400),
 /// what the handler says.
 pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiError> {
-    let path = percent_decode_str(&head.path).decode_utf8().map_err(|_| ApiError::invalid("the path is not UTF-8"))?;
-    let unfolded = of_form(head, &path, &body);
+    let path = head.path.as_str();
+    if percent_decode_str(path).decode_utf8().is_err() {
+        return Err(ApiError::invalid("the path is not UTF-8"));
+    }
+    let unfolded = of_form(head, path, &body);
     let (head, body) = unfolded.as_ref().map_or((head, body), |unfolded| (unfolded, Bytes::new()));
-    let found = match find(&head.verb, &path) {
+    let found = match find(&head.verb, path) {
         // Verbs of old routes look like part of a name to the table.
         Found::Rpc(found) if !path.ends_with(":getSetting") && !path.ends_with(":updateSetting") => found,
-        _ if dialect::knows(&ctx, &head.verb, &path) => {
-            let answer = dialect::answer(&ctx, head, &path, &body).await?;
+        _ if dialect::knows(&ctx, &head.verb, path) => {
+            let answer = dialect::answer(&ctx, head, path, &body).await?;
             return Ok(with_cookies(&ctx, Reply::new(200, "application/json", answer)));
         }
         Found::OtherVerb => return Err(ApiError::new(Code::Unimplemented, "Method Not Allowed")),

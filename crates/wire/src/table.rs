@@ -147,7 +147,7 @@ fn rows_of(path: &str) -> &'static [Row] {
     rows.get(&parts).map_or(&[], Vec::as_slice)
 }
 
-/// Finds the binding for `verb` and `path` (percent-decoded). Literal parts beat captures.
+/// Finds the binding for `verb` and `path`, as it was sent. Literal parts beat captures.
 pub fn find(verb: &str, path: &str) -> Found {
     let rows = rows_of(path);
     for (rpc, binding, template) in rows.iter().filter(|(_, binding, _)| binding.verb == verb) {

@@ -1,5 +1,9 @@
 //! Path templates of REST bindings: `/api/v1/{name=users/*}:getStats`.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 /// One part between slashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
@@ -19,6 +23,11 @@ pub struct Template {
 
 /// A field that the path filled, with its text.
 pub type Captured = (String, String);
+
+/// A segment as it is meant.
+fn decoded(segment: &str) -> Cow<'_, str> {
+    percent_decode_str(segment).decode_utf8_lossy()
+}
 
 impl Template {
     /// Reads a template of our own table. Anything that is not a capture is taken literally.
@@ -71,19 +80,21 @@ impl Template {
         self.captures.iter().map(|(field, ..)| field.as_str())
     }
 
-    /// The captured fields when `path` (percent-decoded, beginning with a slash) matches.
+    /// The captured fields when `path` (as it was sent, beginning with a slash) matches. Percent-encoding is undone within
+    /// segments: what decodes to a slash is in no name, nor is an encoded colon the one before a verb.
     pub fn matches(&self, path: &str) -> Option<Vec<Captured>> {
         let mut path = path.strip_prefix('/')?;
         if let Some(verb) = &self.verb {
-            path = path.strip_suffix(verb.as_str())?.strip_suffix(':')?;
+            path = self.before_colon(path.strip_suffix(verb.as_str())?)?;
         }
         // Nearly every template of the table is asked in vain: nothing is collected before one fits.
         let mut parts = self.parts.iter();
+        let coded = path.contains('%');
         for segment in path.split('/') {
             let fits = match parts.next()? {
-                Part::Literal(literal) => literal == segment,
+                Part::Literal(literal) => literal == segment || coded && *literal == decoded(segment),
                 // Also nothing: a path that ends in a slash names a thing with an empty name, which is refused later.
-                Part::Any => true,
+                Part::Any => !coded || !decoded(segment).contains('/'),
             };
             if !fits {
                 return None;
@@ -92,12 +103,20 @@ impl Template {
         if parts.next().is_some() {
             return None;
         }
-        let found: Vec<&str> = path.split('/').collect();
+        let found: Vec<Cow<'_, str>> = path.split('/').map(decoded).collect();
         let take = |(field, from, to): &(String, usize, usize)| {
             let text = found.get(*from..*to).map(|parts| parts.join("/")).unwrap_or_default();
             (field.clone(), text)
         };
         Some(self.captures.iter().map(take).collect())
+    }
+
+    /// What stands before the colon of the verb. After a name it must be written as it is; after a word of the template some
+    /// clients encode it.
+    fn before_colon<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let after_word = matches!(self.parts.last(), Some(Part::Literal(_)));
+        let coded = || path.strip_suffix("%3A").or_else(|| path.strip_suffix("%3a")).filter(|_| after_word);
+        path.strip_suffix(':').or_else(coded)
     }
 }
 
@@ -122,6 +141,19 @@ mod tests {
             one("/api/v1/shares/{share_token}/memo", "/api/v1/shares/t/memo"),
             Some(vec![("share_token".to_owned(), "t".to_owned())])
         );
+    }
+
+    #[test]
+    fn what_is_encoded_stays_within_its_segment() {
+        let name = |text: &str| Some(vec![("name".to_owned(), text.to_owned())]);
+        assert_eq!(one("/api/v1/{name=memos/*}", "/api/v1/mem%6Fs/zoo%2Dheadings"), name("memos/zoo-headings"));
+        assert_eq!(one("/api/v1/{name=memos/*}/shares", "/api/v1/memos/x%2Fshares"), None);
+        assert_eq!(one("/api/v1/{name=memos/*}", "/api/v1/memos/x%2Fshares"), None);
+        assert_eq!(one("/api/v1/{name=memos/*/shares/*}", "/api/v1/memos/x/shares/t%2fu"), None);
+        assert_eq!(one("/api/v1/{name=users/*}:getStats", "/api/v1/users/bob%3AgetStats"), None);
+        assert_eq!(one("/api/v1/{name=users/*}", "/api/v1/users/bob%3AgetStats"), name("users/bob:getStats"));
+        assert_eq!(one("/api/v1/{name=users/*}", "/api/v1/users/a%252Fb"), name("users/a%2Fb"));
+        assert!(one("/api/v1/users:batchGet", "/api/v1/users%3AbatchGet").is_some());
     }
 
     #[test]

@@ -51,6 +51,22 @@ async fn tools_reach_what_their_caller_may_reach() {
     assert!(said(&get(&away, Some(&owner))).starts_with("401 "), "{}", get(&away, Some(&owner)));
     let change = json!({"memo": "mcp-mine", "body": {"content": "theirs"}});
     assert_eq!(said(&call(&home, Some(&member), "memo_update_memo", change)), "403 Forbidden: permission denied");
+    // A slash in an id would lead to a thing of another kind.
+    let shared = home.call("POST", "/api/v1/memos/mcp-mine/shares", Some(&owner), Some(&json!({}))).json();
+    let share = shared["name"].as_str().unwrap();
+    for (tool, arguments) in [
+        ("memo_get_memo", json!({"memo": "mcp-mine/shares"})),
+        ("memo_get_memo", json!({"memo": "memos/mcp-mine/shares"})),
+        ("memo_update_memo", json!({"memo": "mcp-mine/attachments", "body": {"attachments": []}})),
+        ("memo_delete_memo", json!({"memo": share})),
+        ("memo_delete_memo", json!({"memo": share.trim_start_matches("memos/")})),
+    ] {
+        let result = call(&home, Some(&owner), tool, arguments);
+        assert_eq!(result["isError"], true, "{result}");
+        assert!(said(&result).contains("must be an id or a resource name"), "{result}");
+    }
+    let shares = home.call("GET", "/api/v1/memos/mcp-mine/shares", Some(&owner), None).json();
+    assert_eq!(shares["memoShares"].as_array().map(Vec::len), Some(1), "{shares}");
     let gone = call(&home, Some(&owner), "memo_delete_memo", json!({"memo": "memos/mcp-mine"}));
     assert_eq!(gone["structuredContent"], json!({}));
 }

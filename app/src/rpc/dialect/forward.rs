@@ -12,7 +12,7 @@ use crate::error::ApiError;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked {
     pub(super) verb: &'static str,
-    /// Percent-decoded.
+    /// As it would be sent: what is not from the path of the old route is made a segment first.
     pub(super) path: String,
     /// Without `?`.
     pub(super) query: String,

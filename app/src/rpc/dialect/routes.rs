@@ -1,10 +1,12 @@
 //! The old routes. What each becomes is written beside it.
 
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::super::Ctx;
 use super::super::door::Head;
+use super::super::rest::segment;
 use super::forward::{Asked, forward, object, pairs, query_of};
 use super::{old_view, sign_in};
 use crate::error::ApiError;
@@ -42,7 +44,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The old route of a method and a path (percent-decoded).
+/// The old route of a method and a path, as it was sent: its parts go into the paths of today as they are.
 fn route<'p>(verb: &str, path: &'p str) -> Option<Old<'p>> {
     let parts: Vec<&str> = path.strip_prefix("/api/v1/")?.split('/').collect();
     Some(match (verb, parts.as_slice()) {
@@ -144,7 +146,7 @@ async fn place(ctx: &Ctx, head: &Head, body: &Bytes, old: Old<'_>) -> Result<Val
         _ => {
             let name = pairs(&head.query).into_iter().find(|(key, _)| key == "username").map(|(_, value)| value);
             let name = name.ok_or_else(|| ApiError::invalid("username is required"))?;
-            let mut user = forward(ctx, Asked::get(format!("/api/v1/users/{name}"))).await?;
+            let mut user = forward(ctx, Asked::get(format!("/api/v1/users/{}", segment(&name)))).await?;
             old_view::user(&mut user, None);
             Ok(user)
         }
@@ -156,6 +158,7 @@ async fn notes(ctx: &Ctx, head: &Head, old: Old<'_>) -> Result<Value, ApiError> 
         Old::MemosOf(user) => {
             let mut query = pairs(&head.query);
             if user != "-" {
+                let user = percent_decode_str(user).decode_utf8_lossy();
                 query.push(("parent".to_owned(), format!("users/{user}")));
             }
             let bytes = Bytes::new();
@@ -197,8 +200,8 @@ async fn notes(ctx: &Ctx, head: &Head, old: Old<'_>) -> Result<Value, ApiError> 
 async fn tags(ctx: &Ctx, memo: &str) -> Result<Value, ApiError> {
     let amounts = if memo == "-" {
         let me = forward(ctx, Asked::get("/api/v1/auth/me")).await?;
-        let name = me.pointer("/user/name").and_then(Value::as_str).unwrap_or_default();
-        let mut stats = forward(ctx, Asked::get(format!("/api/v1/{name}:getStats"))).await?;
+        let name = me.pointer("/user/username").and_then(Value::as_str).unwrap_or_default();
+        let mut stats = forward(ctx, Asked::get(format!("/api/v1/users/{}:getStats", segment(name)))).await?;
         stats.get_mut("tagCount").map_or_else(|| json!({}), Value::take)
     } else {
         let note = forward(ctx, Asked::get(format!("/api/v1/memos/{memo}"))).await?;

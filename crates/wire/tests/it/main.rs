@@ -49,13 +49,12 @@ fn request_of(exchange: &Value) -> (String, String, Vec<u8>) {
     let request = &exchange["request"];
     let target = request["path"].as_str().expect("a path");
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned();
     let body = match (&request["body"], request["body_text"].as_str()) {
         (_, Some(text)) => text.as_bytes().to_vec(),
         (Value::Null, None) => Vec::new(),
         (body, None) => serde_json::to_vec(body).expect("json"),
     };
-    (path, query.to_owned(), body)
+    (path.to_owned(), query.to_owned(), body)
 }
 
 /// Decodes JSON as the request message of an RPC.
