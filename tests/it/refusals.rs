@@ -49,6 +49,56 @@ async fn what_nothing_can_be_made_of_is_refused() {
     house.ok("POST", "/api/v1/memos?memoId=ms1", Some(&json!({"content": "kept", "visibility": "PUBLIC"})));
     places_are_numbers(&house);
     an_encoded_slash_leads_nowhere(&house);
+    a_nul_in_a_path_names_nothing(&house);
+}
+
+/// Whatever the door: 404 in its own shape.
+fn a_nul_in_a_path_names_nothing(house: &House) {
+    let form = format!("username=ann&password={PASSWORD}");
+    let kind = ("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+    let signed = house.http.send("POST", "/signin", &[kind.clone()], Some(form.as_bytes()));
+    let cookie = signed.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
+    let member = [("Cookie".to_owned(), cookie), kind];
+    let page = house.http.send("GET", "/memos/ms1/edit", &member, None);
+    assert_eq!(page.status, 200, "the cookie signs in: {}", signed.status);
+    for (verb, path) in [
+        ("GET", "/memos/%00"),
+        ("GET", "/m/%00"),
+        ("GET", "/u/%00"),
+        ("GET", "/memos/%00/edit"),
+        ("GET", "/auth/start/%00"),
+        ("POST", "/memos/%00/comments"),
+        ("POST", "/memos/%00/edit"),
+        ("POST", "/memos/%00/react"),
+        ("POST", "/memos/%00/put"),
+        ("POST", "/memos/%00/delete"),
+        ("POST", "/account/tokens/%00/revoke"),
+        ("POST", "/account/sessions/%00/revoke"),
+        ("POST", "/account/links/%00/remove"),
+        ("GET", "/settings/signin/%00"),
+    ] {
+        let answer = house.http.send(verb, path, &member, Some(b"content=x&reaction=x"));
+        assert_eq!(answer.status, 404, "{verb} {path}: {}", answer.text());
+        assert!(answer.text().contains("Nothing here"), "{verb} {path}: {}", answer.text());
+    }
+    for path in ["/file/users/%00/avatar", "/file/attachments/%00/x", "/file/attachments/x/%00"] {
+        let answer = house.http.send("GET", path, &[], None);
+        assert_eq!((answer.status, answer.json()), (404, json!({"message": "Not Found"})), "{path}");
+    }
+    for (verb, path) in [("GET", "/api/v1/memos/%00"), ("PATCH", "/api/v1/users/a%00")] {
+        let answer = house.ask(verb, path, Some(&json!({})));
+        assert_eq!((answer.status, answer.json()), (404, json!({"code": 5, "message": "Not Found", "details": []})));
+    }
+    assert_eq!(house.ask("GET", "/api/v1/memos/%2500", None).json()["message"], "memo not found", "that is the text %00");
+    // A NUL in a query or a form is not in a name; it breaks nothing either.
+    for path in ["/?q=%00", "/?tag=%00", "/?filter=%00"] {
+        assert!(house.http.send("GET", path, &member, None).status < 500, "{path}");
+    }
+    for path in ["/notes", "/memos/ms1/comments", "/memos/ms1/react", "/account/tokens"] {
+        let form: &[u8] = b"content=a%00b&reaction=a%00b&description=a%00b&visibility=PUBLIC";
+        let answer = house.http.send("POST", path, &member, Some(form));
+        assert!(answer.status < 500, "{path}: {} {}", answer.status, answer.text());
+    }
 }
 
 /// Percent-encoding is undone within the segments of a path, also on the routes of older releases.

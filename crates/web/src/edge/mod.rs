@@ -131,7 +131,15 @@ async fn lead<B: MessageBody + 'static>(
         headers::preflight(request.headers(), answer.headers_mut());
         return Ok(request.into_response(answer).map_into_right_body());
     }
+    if has_nul(request.path()) {
+        return Ok(request.error_response(Error::not_found("Not Found")).map_into_right_body());
+    }
     next.call(request).await.map(ServiceResponse::map_into_left_body)
+}
+
+/// Whether a path decodes to a text with a NUL: nothing has such a name, and Postgres takes none.
+fn has_nul(path: &str) -> bool {
+    path.contains("%00")
 }
 
 /// `/t/team/…`, not `/t/team`: only below the slash do the cookies of the tenant apply.

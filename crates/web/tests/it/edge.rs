@@ -26,6 +26,10 @@ async fn an_error_has_the_face_of_its_door() {
     assert_eq!(client().post(world.url("/signin")).body("no form").send().await.unwrap().status().as_u16() / 100, 4);
     let odd = world.get("/t/beta/%ff%00").await;
     assert_eq!(odd.status(), 404);
+    // Nothing has a NUL in its name, so no route is asked; the shape is that of the door.
+    let nul = world.get("/api/v1/x%00").await;
+    assert_eq!(nul.status(), 404);
+    assert_eq!(nul.json::<Value>().await.unwrap(), json!({"code": 5, "message": "Not Found", "details": []}));
 }
 
 #[tokio::test]
