@@ -138,6 +138,7 @@ fn notes_are_listed_and_written_as_before(house: &House) {
     }
     let uid = first["uid"].as_str().unwrap();
     assert_eq!(house.get(&format!("/api/v1/memos:by-uid/{uid}"))["uid"], uid);
+    lists_are_sorted_as_before(house);
 
     let made = house.ok("POST", "/api/v1/memos", Some(json!({"content": "from of old", "visibility": "PRIVATE"})));
     let name = made["name"].as_str().unwrap().to_owned();
@@ -168,6 +169,33 @@ fn notes_are_listed_and_written_as_before(house: &House) {
     notes_are_put_away_and_wrapped_as_before(house);
     let page = house.http.send("GET", "/m/zoo-headings", &[], None);
     assert_eq!(page.header("location"), Some("/memos/zoo-headings"), "{}", page.status);
+}
+
+fn lists_are_sorted_as_before(house: &House) {
+    let times = |query: &str, key: &str| -> Vec<String> {
+        let list = house.get(&format!("/api/v1/memos?pageSize=30&{query}"));
+        let memos = list["memos"].as_array().unwrap();
+        assert!(memos.len() > 3 && memos[0]["displayTime"].is_string(), "{query}: {list}");
+        memos.iter().map(|memo| memo[key].as_str().unwrap().to_owned()).collect()
+    };
+    let created = ["create_time", "display_time", "name"].map(|sort| (sort, "createTime"));
+    for (sort, key) in created.into_iter().chain([("update_time", "updateTime")]) {
+        for direction in ["ASC", "1", "DESC", "2", "DIRECTION_UNSPECIFIED"] {
+            let found = times(&format!("sort={sort}&direction={direction}"), key);
+            let mut sorted = found.clone();
+            sorted.sort();
+            if !matches!(direction, "ASC" | "1") {
+                sorted.reverse();
+            }
+            assert_eq!(found, sorted, "{sort} {direction}");
+        }
+    }
+    let path = "/api/v1/memos?pageSize=1000&sort=pinned&direction=ASC";
+    let list = house.get(path);
+    let memos = list["memos"].as_array().unwrap();
+    assert!(memos.is_sorted_by_key(|memo| !memo["pinned"].as_bool().unwrap()), "pinned first");
+    let rest: Vec<&str> = memos.iter().filter(|memo| memo["pinned"] == false).map(|memo| memo["createTime"].as_str().unwrap()).collect();
+    assert!(rest.is_sorted(), "{rest:?}");
 }
 
 /// What clients take for done when it is answered by 200 must have been done.

@@ -84,6 +84,7 @@ fn listed(query: &str) -> Cow<'_, str> {
         return Cow::Borrowed(query);
     }
     let (mut kept, mut conditions) = (Vec::new(), Vec::new());
+    let (mut sort, mut direction, mut ordered) = (String::new(), String::new(), false);
     for (key, value) in pairs(query) {
         match key.as_str() {
             "parent" => {
@@ -92,15 +93,23 @@ fn listed(query: &str) -> Cow<'_, str> {
                 }
             }
             "filter" | "oldFilter" | "old_filter" if !value.trim().is_empty() => conditions.push(value),
-            "orderBy" | "order_by" => kept.push((key, order_of_today(&value))),
+            "orderBy" | "order_by" => {
+                ordered |= !value.trim().is_empty();
+                kept.push((key, order_of_today(&value)));
+            }
+            "sort" => sort = value,
+            "direction" => direction = value,
             "rowStatus" | "row_status" => {
                 let state = if value == "ARCHIVED" { "ARCHIVED" } else { "NORMAL" };
                 kept.push(("state".to_owned(), state.to_owned()));
             }
             // An empty filter says nothing, and stands in the way of the one that is made here.
-            "filter" | "oldFilter" | "old_filter" | "sort" | "direction" => {}
+            "filter" | "oldFilter" | "old_filter" => {}
             _ => kept.push((key, value)),
         }
+    }
+    if let Some(order) = sorted(&sort, &direction).filter(|_| !ordered) {
+        kept.push(("orderBy".to_owned(), order));
     }
     if !conditions.is_empty() {
         let whole = match conditions.len() {
@@ -119,6 +128,23 @@ fn order_of_today(order: &str) -> String {
         format!("{} {direction}", path_of_today(field)).trim_end().to_owned()
     };
     order.split(',').map(one).collect::<Vec<_>>().join(",")
+}
+
+/// `sort` and `direction` of 0.24 as today's order: what is not known there sorted by time, the newest first.
+fn sorted(sort: &str, direction: &str) -> Option<String> {
+    let field = match path_of_today(sort.trim()).as_str() {
+        field @ ("create_time" | "update_time" | "name" | "pinned") => field.to_owned(),
+        _ => String::new(),
+    };
+    let ascending = matches!(direction.trim(), "1") || direction.trim().eq_ignore_ascii_case("asc");
+    match (field.as_str(), ascending) {
+        ("", false) => None,
+        ("", true) => Some("create_time asc".to_owned()),
+        // Pinned first, and the others by time.
+        ("pinned", true) => Some("pinned,create_time asc".to_owned()),
+        (_, true) => Some(format!("{field} asc")),
+        (_, false) => Some(format!("{field} desc")),
+    }
 }
 
 /// A part of a conjunction; one that has an `||` needs parentheses, and only such a one may have them: wishes of old
@@ -246,6 +272,20 @@ mod tests {
         assert_eq!(shown("orderBy=display_time desc"), [pair("orderBy", "create_time desc")]);
         assert_eq!(shown("orderBy=pinned,displayTime asc"), [pair("orderBy", "pinned,create_time asc")]);
         assert_eq!(shown("order_by=updateTime"), [pair("order_by", "update_time")]);
+        for (sort, direction, order) in [
+            ("create_time", "ASC", "create_time asc"),
+            ("display_time", "1", "create_time asc"),
+            ("displayTime", "2", "create_time desc"),
+            ("update_time", "asc", "update_time asc"),
+            ("name", "DIRECTION_UNSPECIFIED", "name desc"),
+            ("pinned", "ASC", "pinned,create_time asc"),
+            ("", "ASC", "create_time asc"),
+            ("bogus", "ASC", "create_time asc"),
+        ] {
+            assert_eq!(shown(&format!("sort={sort}&direction={direction}")), [pair("orderBy", order)], "{sort}");
+        }
+        assert!(shown("sort=x&direction=DESC").is_empty());
+        assert_eq!(shown("orderBy=name&direction=ASC"), [pair("orderBy", "name")]);
     }
 
     #[test]
