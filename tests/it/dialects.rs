@@ -139,6 +139,17 @@ fn notes_are_listed_and_written_as_before(house: &House) {
     let uid = first["uid"].as_str().unwrap();
     assert_eq!(house.get(&format!("/api/v1/memos:by-uid/{uid}"))["uid"], uid);
     lists_are_sorted_as_before(house);
+    for nobody in ["users/nobody-of-this-name", "users/a%22b", "users/a%5C"] {
+        let list = house.get(&format!("/api/v1/memos?parent={nobody}"));
+        assert_eq!(list["memos"], json!([]), "{nobody}");
+    }
+    for none in ["fx", "workspaces/x", "users/", "users/a/b"] {
+        let answer = house.ask("GET", &format!("/api/v1/memos?parent={none}"), None);
+        assert_eq!((answer.status, answer.json()["code"].as_i64()), (400, Some(3)), "{none}: {}", answer.text());
+    }
+    assert_eq!(house.get("/api/v1/users/a%22b/memos")["memos"], json!([]));
+    let everybody = house.get("/api/v1/memos?parent=users/-&pageSize=1000");
+    assert!(everybody["memos"].as_array().unwrap().iter().any(|memo| memo["creator"] != "users/maria"));
 
     let made = house.ok("POST", "/api/v1/memos", Some(json!({"content": "from of old", "visibility": "PRIVATE"})));
     let name = made["name"].as_str().unwrap().to_owned();

@@ -52,7 +52,7 @@ pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiErro
         let answer = serde_json::to_vec(&answer).map_err(ApiError::internal)?;
         return Ok(with_cookies(&ctx, Reply::new(200, "application/json", answer)));
     }
-    let (query, body) = dialect::present(&ctx, &found, &head.query, body);
+    let (query, body) = dialect::present(&ctx, &found, &head.query, body)?;
     let message = wire::rest::request(&found, &query, &body).map_err(|refusal| ApiError::invalid(refusal.0))?;
     drop(body);
     refuse_nul(&message)?;

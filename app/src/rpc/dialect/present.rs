@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use wire::table::Match;
 
-use super::super::Ctx;
+use super::super::{ApiError, Ctx};
 use super::forward::{pairs, query_of};
 use crate::notes::service::Tongue;
 
@@ -15,14 +15,22 @@ const OLD_NOTE_KEYS: [(&str, &str); 4] =
     [("displayTime", "createTime"), ("display_time", "createTime"), ("rowStatus", "state"), ("row_status", "state")];
 
 /// Query and body as today's message wants them.
-pub(in super::super) fn present<'q>(ctx: &Ctx, found: &Match, query: &'q str, body: Bytes) -> (Cow<'q, str>, Bytes) {
+///
+/// # Errors
+/// 400 when a list is asked for by a parent that can be nobody.
+pub(in super::super) fn present<'q>(
+    ctx: &Ctx,
+    found: &Match,
+    query: &'q str,
+    body: Bytes,
+) -> Result<(Cow<'q, str>, Bytes), ApiError> {
     let old = ctx.speaks_old();
     let (query, body) = match found.rpc.method {
         "CreateMemo" | "UpdateMemo" | "CreateMemoComment" if old => unwrapped(query, body),
         _ => (Cow::Borrowed(query), body),
     };
     let query = match (found.rpc.method, query) {
-        ("ListMemos", Cow::Borrowed(query)) if old => listed(query),
+        ("ListMemos", Cow::Borrowed(query)) if old => listed(query)?,
         (_, Cow::Borrowed(query)) if old => masked(query),
         (_, Cow::Owned(query)) if old => Cow::Owned(masked(&query).into_owned()),
         (_, query) => query,
@@ -40,7 +48,7 @@ pub(in super::super) fn present<'q>(ctx: &Ctx, found: &Match, query: &'q str, bo
     };
     // Whoever speaks of other versions may name their keys; a session of 0.30 is told, as recorded.
     let body = if old { wire::rest::known_only(found, &body).map_or(body, Bytes::from) } else { body };
-    (query, body)
+    Ok((query, body))
 }
 
 /// Whether a list is asked for in words that 0.30.0 does not have: then its answer has the keys that go with them.
@@ -78,20 +86,16 @@ fn mentions(body: &[u8], key: &[u8]) -> bool {
 }
 
 /// `parent=users/x`, `oldFilter`, `sort`, `direction` and the orders of 0.22 to 0.27.
-fn listed(query: &str) -> Cow<'_, str> {
+fn listed(query: &str) -> Result<Cow<'_, str>, ApiError> {
     let old = ["parent=", "oldFilter=", "old_filter=", "sort=", "direction=", "rder", "rowStatus=", "row_status="];
     if !old.iter().any(|key| query.contains(key)) {
-        return Cow::Borrowed(query);
+        return Ok(Cow::Borrowed(query));
     }
     let (mut kept, mut conditions) = (Vec::new(), Vec::new());
     let (mut sort, mut direction, mut ordered) = (String::new(), String::new(), false);
     for (key, value) in pairs(query) {
         match key.as_str() {
-            "parent" => {
-                if value.starts_with("users/") && value != "users/-" && !value.contains(['"', '\\']) {
-                    conditions.push(format!("creator == \"{value}\""));
-                }
-            }
+            "parent" => conditions.extend(written_by(&value)?),
             "filter" | "oldFilter" | "old_filter" if !value.trim().is_empty() => conditions.push(value),
             "orderBy" | "order_by" => {
                 ordered |= !value.trim().is_empty();
@@ -118,7 +122,19 @@ fn listed(query: &str) -> Cow<'_, str> {
         };
         kept.push(("filter".to_owned(), whole));
     }
-    Cow::Owned(query_of(&kept))
+    Ok(Cow::Owned(query_of(&kept)))
+}
+
+/// The notes of a `parent` as a condition; none when everybody's are asked for. What is no member's name means no member, and
+/// never everybody.
+fn written_by(parent: &str) -> Result<Option<String>, ApiError> {
+    if parent.is_empty() || parent == "users/-" {
+        return Ok(None);
+    }
+    let name = parent.strip_prefix("users/").filter(|name| !name.is_empty() && !name.contains('/'));
+    let name = name.ok_or_else(|| ApiError::invalid(format!("invalid parent: {parent:?} is not users/{{name}}")))?;
+    let name: String = name.chars().flat_map(|letter| matches!(letter, '"' | '\\').then_some('\\').into_iter().chain([letter])).collect();
+    Ok(Some(format!("creator == \"users/{name}\"")))
 }
 
 /// `displayTime desc, updateTime` as today's names.
@@ -257,9 +273,9 @@ mod tests {
 
     #[test]
     fn old_lists_become_filters() {
-        let shown = |query: &str| pairs(&listed(query));
+        let shown = |query: &str| pairs(&listed(query).unwrap());
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        assert_eq!(listed("pageSize=3"), "pageSize=3");
+        assert_eq!(listed("pageSize=3").unwrap(), "pageSize=3");
         assert_eq!(
             shown("parent=users/1&pageSize=3&sort=x&filter=pinned"),
             [pair("pageSize", "3"), pair("filter", "creator == \"users/1\" && pinned")]
@@ -272,6 +288,12 @@ mod tests {
         assert_eq!(shown("orderBy=display_time desc"), [pair("orderBy", "create_time desc")]);
         assert_eq!(shown("orderBy=pinned,displayTime asc"), [pair("orderBy", "pinned,create_time asc")]);
         assert_eq!(shown("order_by=updateTime"), [pair("order_by", "update_time")]);
+        assert!(shown("parent=users/-").is_empty() && shown("parent=").is_empty());
+        assert_eq!(shown("parent=users/a%22b%5C"), [pair("filter", r#"creator == "users/a\"b\\""#)]);
+        for nobody in ["fx", "workspaces/x", "users/", "users/a/b", "users", "-"] {
+            let refused = listed(&format!("parent={nobody}")).err().map(|error| error.message().to_owned());
+            assert_eq!(refused, Some(format!("invalid parent: {nobody:?} is not users/{{name}}")));
+        }
         for (sort, direction, order) in [
             ("create_time", "ASC", "create_time asc"),
             ("display_time", "1", "create_time asc"),

@@ -167,7 +167,7 @@ async fn notes(ctx: &Ctx, head: &Head, old: Old<'_>) -> Result<Value, ApiError> 
                 return Err(ApiError::not_found("Not Found"));
             };
             let whole = query_of(&query);
-            let (query, _) = super::present(ctx, &found, &whole, bytes);
+            let (query, _) = super::present(ctx, &found, &whole, bytes)?;
             let mut list = forward(ctx, asked.with_query(&query)).await?;
             old_view::memos(&mut list);
             Ok(list)
