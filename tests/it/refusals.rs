@@ -50,6 +50,30 @@ async fn what_nothing_can_be_made_of_is_refused() {
     places_are_numbers(&house);
     an_encoded_slash_leads_nowhere(&house);
     a_nul_in_a_path_names_nothing(&house);
+    a_role_is_never_guessed(&house);
+}
+
+/// HOST and 1 are an admin's role before 0.26; what is no role changes none.
+fn a_role_is_never_guessed(house: &House) {
+    let new = |name: &str, role: Value| json!({"username": name, "password": "Another-Pass-1", "role": role});
+    for (name, role) in [("bea", json!("HOST")), ("bob", json!(1)), ("ben", json!("ADMIN"))] {
+        assert_eq!(house.ok("POST", "/api/v1/users", Some(&new(name, role.clone())))["role"], "ADMIN", "{role}");
+    }
+    assert_eq!(house.ok("POST", "/api/v1/users", Some(&new("cid", json!("USER"))))["role"], "USER");
+    for role in [json!("HOST"), json!(1), json!("ADMIN"), json!(2)] {
+        for mask in ["", "?updateMask=role,description"] {
+            let changed = house.ok("PATCH", &format!("/api/v1/users/bob{mask}"), Some(&json!({"role": role})));
+            assert_eq!(changed["role"], "ADMIN", "{role}");
+        }
+        let message = json!({"user": {"name": "users/bob", "role": role}, "updateMask": "role"});
+        assert_eq!(house.ok("POST", "/memos.api.v1.UserService/UpdateUser", Some(&message))["role"], "ADMIN", "{role}");
+    }
+    for role in [json!("BOGUS"), json!(9), json!(0), json!("ROLE_UNSPECIFIED"), json!(null)] {
+        let told = house.invalid("PATCH", "/api/v1/users/bob", &json!({"role": role}));
+        assert_eq!(told, "invalid role: it must be ADMIN or USER", "{role}");
+    }
+    assert_eq!(house.ok("GET", "/api/v1/users/bob", None)["role"], "ADMIN");
+    assert_eq!(house.ok("PATCH", "/api/v1/users/bob", Some(&json!({"role": "USER"})))["role"], "USER");
 }
 
 /// Whatever the door: 404 in its own shape.

@@ -4,6 +4,7 @@ use domain::member::Member;
 use identity::cookies::clear;
 use identity::{NewToken, REFRESH_COOKIE, TokenScope};
 use wire::page::Page;
+use wire::v1::user::Role;
 use wire::{Empty, FieldMask, v1};
 
 use super::{ApiError, Ctx, RpcRow, row};
@@ -104,7 +105,7 @@ async fn create_user(ctx: Ctx, request: v1::CreateUserRequest) -> Answer<v1::Use
     if !request.user_id.is_empty() && request.user_id != user.username {
         return Err(ApiError::invalid("user_id must match user.username"));
     }
-    let admin = user.role() == v1::user::Role::Admin;
+    let admin = wants_admin(&user).unwrap_or(false);
     let new = NewMember {
         username: user.username,
         password: user.password,
@@ -144,6 +145,15 @@ async fn delete_user(ctx: Ctx, request: v1::DeleteUserRequest) -> Answer<Empty> 
     Ok(Empty {})
 }
 
+/// Whether a role is an admin's; none when no role is named. HOST is what older clients call the first admin.
+fn wants_admin(user: &v1::User) -> Option<bool> {
+    match user.role() {
+        Role::Admin | Role::Host => Some(true),
+        Role::User => Some(false),
+        Role::Unspecified => None,
+    }
+}
+
 fn change(user: &v1::User, mask: &FieldMask) -> Answer<Change> {
     let mut change = Change::default();
     for path in &mask.paths {
@@ -154,7 +164,10 @@ fn change(user: &v1::User, mask: &FieldMask) -> Answer<Change> {
             "avatar_url" => change.avatar = Some(user.avatar_url.clone()),
             "description" => change.description = Some(user.description.clone()),
             "password" => change.password = Some(user.password.clone()),
-            "role" => change.admin = Some(user.role() == v1::user::Role::Admin),
+            "role" => {
+                let admin = wants_admin(user).ok_or_else(|| ApiError::invalid("invalid role: it must be ADMIN or USER"));
+                change.admin = Some(admin?);
+            }
             "state" => change.archived = Some(user.state() == v1::State::Archived),
             // What clients send along because they had it: nothing to change.
             "name" => {}
@@ -267,6 +280,14 @@ mod tests {
         for bad in ["role == \"ADMIN\"", "username", "username == zoe", "username == \"a\" || true"] {
             assert!(only_username(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_role_is_never_guessed() {
+        let mask = FieldMask { paths: vec!["role".to_owned()] };
+        let asked = |role| change(&v1::User { role, ..v1::User::default() }, &mask).ok().map(|change| change.admin);
+        assert_eq!([asked(1), asked(2), asked(3)], [Some(Some(true)), Some(Some(true)), Some(Some(false))]);
+        assert_eq!([asked(0), asked(9)], [None, None]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{Cardinality, EnumValueDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 /// What a schema is for, which decides where definitions are and how strict they are.
@@ -169,7 +169,8 @@ impl Schemas {
             Kind::Double => json!({ "type": "number", "format": "double" }),
             Kind::Float => json!({ "type": "number", "format": "float" }),
             Kind::Enum(kind) => {
-                let names: Vec<String> = kind.values().map(|value| value.name().to_owned()).collect();
+                let names = kind.values().filter(|value| !is_deprecated(value));
+                let names: Vec<String> = names.map(|value| value.name().to_owned()).collect();
                 json!({ "type": "string", "format": "enum", "enum": names })
             }
             Kind::Message(message) => match message.full_name() {
@@ -181,6 +182,11 @@ impl Schemas {
             },
         }
     }
+}
+
+/// Whether a value is only understood, and in no schema.
+fn is_deprecated(value: &EnumValueDescriptor) -> bool {
+    value.enum_value_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated())
 }
 
 /// Adds `required`, unless nothing is.
@@ -224,6 +230,14 @@ mod tests {
         assert_eq!(file["properties"]["size"], json!({ "type": "string", "readOnly": true }));
         assert_eq!(file["properties"]["motionMedia"], json!({ "allOf": [{ "$ref": "#/$defs/MotionMedia" }] }));
         assert_eq!(schemas.into_definitions().len(), 1);
+    }
+
+    #[test]
+    fn what_is_only_understood_is_in_no_schema() {
+        let role = message("User").get_field_by_name("role").expect("a role");
+        for form in [Form::Tool, Form::Input, Form::Answer] {
+            assert_eq!(Schemas::new(form).field(&role)["enum"], json!(["ROLE_UNSPECIFIED", "ADMIN", "USER"]));
+        }
     }
 
     #[test]
