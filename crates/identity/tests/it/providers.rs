@@ -247,6 +247,7 @@ async fn a_provider_that_is_slow_is_not_waited_for() {
     let begun = world.identity.begin_flow(&world.a, "corp", CALLBACK, "/", None).await.unwrap_err();
     let Error::Refused(refusal) = &begun else { panic!("{begun}") };
     assert_eq!(refusal.message, "Corp does not answer at present; try again, or sign in another way");
+    assert_eq!(refusal.why, identity::Why::Precondition, "no 5xx: docs/memos-compatibility.md says so");
     let description = format!("{issuer}/.well-known/openid-configuration does not answer: it took too long");
     assert_eq!(refusal.reason, description);
     // Whoever has a password is not locked out meanwhile.
