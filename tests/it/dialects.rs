@@ -283,13 +283,18 @@ fn filters_of_older_releases(house: &House) {
     let archived = encode("row_status == 'ARCHIVED'");
     let found = house.get(&format!("/api/v1/users/maria/memos?pageSize=5&oldFilter={archived}"));
     assert!(found["memos"].as_array().unwrap().iter().all(|memo| memo["state"] == "ARCHIVED"), "{found}");
+    for filter in ["uid == \"zoo-headings\"", "uid=='zoo-headings' && row_status == 'NORMAL'"] {
+        let found = house.get(&format!("/api/v1/memos?filter={}", encode(filter)));
+        let uids: Vec<&Value> = found["memos"].as_array().unwrap().iter().map(|memo| &memo["uid"]).collect();
+        assert_eq!(uids, ["zoo-headings"], "{filter}: {found}");
+    }
     // Widgets on other people's pages send no token; their words tell their age.
     let asked = format!("/api/v1/memos?filter={}", encode("creator == 'users/1' && visibilities == ['PUBLIC']"));
     let answer = house.http.call("GET", &asked, None, None).json();
     let public = answer["memos"].as_array().unwrap();
     assert!(!public.is_empty() && public.iter().all(|memo| memo["resources"].is_array()), "{answer}");
     // A session of today's kind speaks today's language, as recorded.
-    for strict in ["created_ts > 1600000000", "visibilities == ['PUBLIC']", "display_time_after == 1600000000"] {
+    for strict in ["uid == \"zoo-headings\"", "created_ts > 1600000000", "visibilities == ['PUBLIC']", "display_time_after == 1600000000"] {
         let strict = format!("/api/v1/memos?filter={}", encode(strict));
         assert_eq!(house.http.call("GET", &strict, Some(&house.session), None).status, 400, "{strict}");
     }

@@ -53,7 +53,9 @@ pub(in super::super) fn present<'q>(
 
 /// Whether a list is asked for in words that 0.30.0 does not have: then its answer has the keys that go with them.
 pub(in super::super) fn asks_of_old(ctx: &Ctx, found: &Match, query: &str) -> bool {
-    const WORDS: [&str; 8] = [
+    const WORDS: [&str; 10] = [
+        "uid ==",
+        "uid==",
         "visibilities",
         "content_search",
         "tag_search",

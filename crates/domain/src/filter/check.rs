@@ -99,12 +99,12 @@ impl Checker<'_> {
     }
 
     fn name(&self, expr: &Expr, name: &str) -> Checked<Operand> {
-        let number = Operand::Number;
         Ok(match (self.about, name) {
             (_, "now") => Operand::Known(constant::moment(self.now)),
             (About::Notes, "content") => Operand::Text(TextField::Content),
             (About::Notes, "creator") => Operand::Text(TextField::Creator),
-            (About::Notes, "creator_id") => number(NumberField::CreatorId),
+            (About::Notes, "uid") if self.dialect.is_old() => Operand::Text(TextField::Uid),
+            (About::Notes, "creator_id") => Operand::Number(NumberField::CreatorId),
             (About::Notes, "created_ts") => Operand::Moment(TimeField::Created),
             (About::Notes, "updated_ts") => Operand::Moment(TimeField::Updated),
             (About::Notes, "pinned") => Operand::Flag(Flag::Pinned),
@@ -118,7 +118,7 @@ impl Checker<'_> {
             (About::Notes, "has_incomplete_tasks") => Operand::Flag(Flag::HasIncompleteTasks),
             // The dialect of 0.22, in which times are numbers.
             (About::Notes, "display_time_before" | "display_time_after") if self.dialect != Dialect::Today => {
-                number(NumberField::Time(TimeField::Created))
+                Operand::Number(NumberField::Time(TimeField::Created))
             }
             (About::Attachments, "filename") => Operand::Text(TextField::Filename),
             (About::Attachments, "mime_type") => Operand::Text(TextField::Kind),
@@ -337,7 +337,7 @@ impl Checker<'_> {
                 }
             }
             (Operand::Text(field), [argument]) => {
-                if matches!(field, TextField::Creator | TextField::Visibility) {
+                if matches!(field, TextField::Creator | TextField::Visibility | TextField::Uid) {
                     return self.error(expr, format!("this field does not support {name}()"));
                 }
                 let Value::Text(value) = self.known(argument)? else {

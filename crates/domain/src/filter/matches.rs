@@ -21,6 +21,8 @@ pub trait Facts {
 /// What a filter asks about a note.
 #[derive(Clone, Debug)]
 pub struct NoteFacts<'n> {
+    /// The public id.
+    pub uid: &'n str,
     /// The text.
     pub content: &'n str,
     /// The creator's username.
@@ -42,6 +44,7 @@ pub struct NoteFacts<'n> {
 impl<'n> From<&'n Note> for NoteFacts<'n> {
     fn from(note: &'n Note) -> Self {
         Self {
+            uid: &note.uid,
             content: &note.content,
             creator: &note.creator,
             creator_id: note.creator_id.0,
@@ -60,6 +63,7 @@ impl Facts for NoteFacts<'_> {
             TextField::Content => self.content,
             TextField::Creator | TextField::CreatorName => self.creator,
             TextField::Visibility => self.visibility.as_str(),
+            TextField::Uid => self.uid,
             TextField::Filename | TextField::Kind => "",
         }
     }

@@ -90,6 +90,8 @@ pub enum TextField {
     CreatorName,
     /// PRIVATE, PROTECTED or PUBLIC.
     Visibility,
+    /// The note's public id; only older clients ask for it.
+    Uid,
     /// The attachment's file name.
     Filename,
     /// The attachment's media type.

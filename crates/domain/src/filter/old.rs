@@ -144,17 +144,20 @@ mod tests {
             "tag == \"x\" || tags.contains('y')",
             "&& pinned && && has_link == true &&",
             "display_time_before == 1690000000 && random == true",
+            "uid == \"zoo-headings\" && creator == 'users/1'",
+            "uid in ['a', 'b'] || uid != 'c'",
         ] {
             assert!(parse_old(text, NOW).is_ok(), "{text}: {:?}", parse_old(text, NOW));
         }
-        for bad in ["", "&&", "bogus == 1", "content.contains(", "limit == 'x'"] {
+        for bad in ["", "&&", "bogus == 1", "uid == 1", "uid > 'a'", "uid.contains('a')", "content.contains(", "limit == 'x'"] {
             assert!(parse_old(bad, NOW).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn what_is_todays_is_read_as_today() {
-        for old in ["visibilities == ['PUBLIC']", "display_time_before == 1", "row_status == 'NORMAL'", "pinned &&"] {
+        assert!(super::super::parse("uid == 'a'", NOW).is_err());
+        for old in ["uid == 'a'", "visibilities == ['PUBLIC']", "display_time_before == 1", "row_status == 'NORMAL'", "pinned &&"] {
             assert!(parse_today(old, NOW).is_err(), "{old}");
         }
         let of = |name: &str| TextTest::Compare(Op::Eq, name.to_owned());

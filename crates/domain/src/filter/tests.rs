@@ -92,6 +92,7 @@ fn recorded_filters_are_taken_and_refused_alike() {
 
 fn note(content: &'static str, derived: &Derived) -> NoteFacts<'static> {
     NoteFacts {
+        uid: "n-1",
         content,
         creator: "maria",
         creator_id: 1,

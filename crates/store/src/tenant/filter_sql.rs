@@ -159,6 +159,7 @@ const fn text_column(field: TextField) -> &'static str {
         TextField::Content => "n.content",
         TextField::Creator | TextField::CreatorName => "''",
         TextField::Visibility => "n.visibility",
+        TextField::Uid => "n.uid",
         TextField::Filename => "a.filename",
         TextField::Kind => "a.kind",
     }
