@@ -141,6 +141,9 @@ async fn nothing_but_the_public_internet_may_be_named() {
         ("gopher://example.org/", "webhook URL must use http or https scheme, got \"gopher\""),
         ("http://", "invalid webhook URL"),
         ("not a url", "invalid webhook URL"),
+        ("http://example.org/a\r\nX-Other: b", "invalid webhook URL: it has a line break"),
+        ("https://exam\nple.org/", "invalid webhook URL: it has a line break"),
+        ("https://example.org/\u{7f}", "invalid webhook URL: it has a line break"),
         ("", "webhook URL is required"),
     ] {
         let body = json!({ "url": url });
@@ -178,6 +181,9 @@ fn what_a_mask_changes(http: &Http, token: &str) {
     assert_eq!(secret(), "plain");
     let bare = must(http, token, "PATCH", &format!("/api/v1/{name}?updateMask=signing_secret"), Some(&json!({})));
     assert_eq!((bare["displayName"].as_str(), bare["signingSecretSet"].as_bool()), (Some("two"), Some(false)));
+    let broken = json!({"url": "http://192.0.2.7/y\r\nX: z"});
+    let answer = http.call("PATCH", &format!("/api/v1/{name}?updateMask=url"), Some(token), Some(&broken));
+    assert_eq!(answer.status, 400, "{}", answer.text());
     let odd = json!({"webhook": {"name": name, "signingSecret": "a\nb"}, "updateMask": "signingSecret"});
     let answer = http.call("POST", connect, Some(token), Some(&odd));
     assert!(answer.status == 400 && answer.text().contains("invalid character"), "{}", answer.text());
