@@ -51,6 +51,48 @@ async fn what_nothing_can_be_made_of_is_refused() {
     an_encoded_slash_leads_nowhere(&house);
     a_nul_in_a_path_names_nothing(&house);
     a_role_is_never_guessed(&house);
+    numbers_have_many_forms(&house);
+}
+
+/// As proto JSON has it; what is no number is told by the name of its field, in no words of the inside.
+fn numbers_have_many_forms(house: &House) {
+    let tokens = "/api/v1/users/ann/personalAccessTokens";
+    for form in ["1", "1.0", "1e0", "10e-1", "\"1\"", "\"1.0\""] {
+        let headers = [
+            ("Authorization".to_owned(), format!("Bearer {}", house.session)),
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+        ];
+        let send = |path: &str, body: String| {
+            let answer = house.http.send("POST", path, &headers, Some(body.as_bytes()));
+            assert_eq!(answer.status, 200, "{path} {form}: {}", answer.text());
+            answer.json()
+        };
+        let made = send(tokens, format!("{{\"description\":\"x\",\"expiresInDays\":{form}}}"));
+        assert!(made["personalAccessToken"]["expiresAt"].is_string(), "{form}: {made}");
+        let list = send("/memos.api.v1.MemoService/ListMemos", format!("{{\"pageSize\":{form},\"state\":1.0}}"));
+        assert_eq!(list["memos"].as_array().map(Vec::len), Some(1), "{form}: {list}");
+        let file = format!("{{\"filename\":\"a.txt\",\"type\":\"text/plain\",\"size\":{form},\"content\":\"YQ==\"}}");
+        let made = send("/api/v1/attachments", file);
+        house.ok("DELETE", &format!("/api/v1/{}", made["name"].as_str().unwrap()), None);
+    }
+    for (path, body, told) in [
+        (tokens, json!({"expiresInDays": 1.5}), "proto: invalid value for int32 field expiresInDays: 1.5"),
+        (tokens, json!({"expiresInDays": 1e10}), "proto: invalid value for int32 field expiresInDays: 10000000000.0"),
+        (tokens, json!({"expiresInDays": "soon"}), "proto: invalid value for int32 field expiresInDays: \"soon\""),
+        ("/api/v1/memos", json!({"content": 5}), "proto: invalid value for string field content: 5"),
+        ("/api/v1/memos", json!({"content": "x", "pinned": {}}), "proto: invalid value for bool field pinned: {}"),
+        (
+            "/memos.api.v1.MemoService/CreateMemo",
+            json!({"memo": {"content": "x", "location": {"latitude": []}}}),
+            "unmarshal message: invalid value for double field latitude: []",
+        ),
+    ] {
+        assert_eq!(house.invalid("POST", path, &body), told);
+    }
+    let twice = br#"{"pageSize":1,"pageSize":2}"#;
+    let kind = [("Content-Type".to_owned(), "application/json".to_owned())];
+    let answer = house.http.send("POST", "/memos.api.v1.MemoService/ListMemos", &kind, Some(twice));
+    assert!(answer.status == 400 && answer.text().contains("duplicate field"), "{}", answer.text());
 }
 
 /// HOST and 1 are an admin's role before 0.26; what is no role changes none.

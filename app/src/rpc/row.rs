@@ -50,7 +50,7 @@ where
 {
     let run = move |ctx: Ctx, payload: Payload| -> Answer {
         let form = Form::of(&payload);
-        match decode::<Req>(payload) {
+        match decode::<Req>((service, method), payload) {
             Ok(request) => {
                 let answer = handler(ctx, request);
                 Box::pin(async move { form.encode(&answer.await?) })
@@ -86,12 +86,13 @@ impl Form {
     }
 }
 
-fn decode<M: Message + Default + Serialize + DeserializeOwned>(payload: Payload) -> Result<M, ApiError> {
+/// Service and method, by which the descriptor of the request is found.
+type Name = (&'static str, &'static str);
+
+fn decode<M: Message + Default + Serialize + DeserializeOwned>(name: Name, payload: Payload) -> Result<M, ApiError> {
     match payload {
-        Payload::Rest(value) => {
-            serde_json::from_value(value).map_err(|error| ApiError::invalid(format!("proto: {error}")))
-        }
-        Payload::Json(text) => decode_json(&text),
+        Payload::Rest(value) => decode_rest(name, value),
+        Payload::Json(text) => decode_json(name, &text),
         Payload::Proto(bytes) => {
             let may_have_nul = bytes.contains(&0);
             let message = M::decode(bytes).map_err(|error| unreadable(&error))?;
@@ -103,23 +104,47 @@ fn decode<M: Message + Default + Serialize + DeserializeOwned>(payload: Payload)
     }
 }
 
-fn unreadable(error: &dyn std::error::Error) -> ApiError {
+/// The message that a REST request makes.
+///
+/// # Errors
+/// 400 that names the field which cannot be read.
+pub(super) fn decode_rest<M: DeserializeOwned>(name: Name, value: Value) -> Result<M, ApiError> {
+    read(name, value).map_err(|told| ApiError::invalid(format!("proto: {told}")))
+}
+
+/// Reads a message; where that fails, once more after its scalars were settled.
+fn read<M: DeserializeOwned>((service, method): Name, mut value: Value) -> Result<M, String> {
+    if let Ok(message) = M::deserialize(&value) {
+        return Ok(message);
+    }
+    if let Some(method) = wire::method(service, method) {
+        wire::scalars::settle(&method.input(), &mut value).map_err(|refusal| refusal.0)?;
+    }
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::invalid(format!("unmarshal message: {error}"))
 }
 
 /// JSON of a whole message. A null, which means "not set" in any field, is dropped first.
-fn decode_json<M: DeserializeOwned>(text: &[u8]) -> Result<M, ApiError> {
+fn decode_json<M: DeserializeOwned>(name: Name, text: &[u8]) -> Result<M, ApiError> {
     if text.is_empty() {
         return Err(ApiError::invalid("unmarshal message: zero-length payload is not a valid JSON object"));
     }
     let is_plain = !text.windows(4).any(|four| four == b"null" || four == b"u000");
     if is_plain {
-        return serde_json::from_slice(text).map_err(|error| unreadable(&error));
+        match serde_json::from_slice(text) {
+            Ok(message) => return Ok(message),
+            // As a value of JSON the last of them would count.
+            Err(error) if error.to_string().starts_with("duplicate field") => return Err(unreadable(&error)),
+            Err(_) => {}
+        }
     }
     let mut value: Value = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
     if let Value::Object(object) = &mut value {
         wire::rest::drop_nulls(object);
     }
     refuse_nul(&value)?;
-    serde_json::from_value(value).map_err(|error| unreadable(&error))
+    read(name, value).map_err(|told| unreadable(&told))
 }

@@ -13,6 +13,7 @@ use super::buffers::Room;
 use super::content_member::ContentMember;
 use super::door::{Head, admit};
 use super::rest::refuse_nul;
+use super::row::decode_rest;
 use super::{ApiError, Ctx};
 use crate::error::Code;
 use crate::files::service;
@@ -73,8 +74,7 @@ pub(super) async fn answer(ctx: &Ctx, head: &Head, payload: Payload) -> Result<V
     let message = wire::rest::request(&found, &head.query, &beside);
     let message = message.map_err(|refusal| ApiError::invalid(refusal.0))?;
     refuse_nul(&message)?;
-    let request: v1::CreateAttachmentRequest =
-        serde_json::from_value(message).map_err(|error| ApiError::invalid(format!("proto: {error}")))?;
+    let request: v1::CreateAttachmentRequest = decode_rest((found.rpc.service, found.rpc.method), message)?;
     let mut upload = upload_of(request)?;
     ctx.state().room.fits(ctx.scope(), intake.size).await?;
     let row = match kept {

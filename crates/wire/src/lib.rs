@@ -11,6 +11,7 @@ pub mod openapi;
 pub mod page;
 pub mod rest;
 mod rpcs;
+pub mod scalars;
 pub mod schema;
 pub mod sparse;
 pub mod table;

@@ -117,7 +117,7 @@ fn json_key(message: &MessageDescriptor, name: &str) -> String {
 }
 
 /// A field by either of its names.
-fn field_of(message: &MessageDescriptor, key: &str) -> Option<FieldDescriptor> {
+pub(crate) fn field_of(message: &MessageDescriptor, key: &str) -> Option<FieldDescriptor> {
     message.get_field_by_json_name(key).or_else(|| message.get_field_by_name(key))
 }
 
