@@ -205,7 +205,8 @@ fn lists_are_sorted_as_before(house: &House) {
     let list = house.get(path);
     let memos = list["memos"].as_array().unwrap();
     assert!(memos.is_sorted_by_key(|memo| !memo["pinned"].as_bool().unwrap()), "pinned first");
-    let rest: Vec<&str> = memos.iter().filter(|memo| memo["pinned"] == false).map(|memo| memo["createTime"].as_str().unwrap()).collect();
+    let rest: Vec<&str> =
+        memos.iter().filter(|memo| memo["pinned"] == false).map(|memo| memo["createTime"].as_str().unwrap()).collect();
     assert!(rest.is_sorted(), "{rest:?}");
 }
 
@@ -294,7 +295,12 @@ fn filters_of_older_releases(house: &House) {
     let public = answer["memos"].as_array().unwrap();
     assert!(!public.is_empty() && public.iter().all(|memo| memo["resources"].is_array()), "{answer}");
     // A session of today's kind speaks today's language, as recorded.
-    for strict in ["uid == \"zoo-headings\"", "created_ts > 1600000000", "visibilities == ['PUBLIC']", "display_time_after == 1600000000"] {
+    for strict in [
+        "uid == \"zoo-headings\"",
+        "created_ts > 1600000000",
+        "visibilities == ['PUBLIC']",
+        "display_time_after == 1600000000",
+    ] {
         let strict = format!("/api/v1/memos?filter={}", encode(strict));
         assert_eq!(house.http.call("GET", &strict, Some(&house.session), None).status, 400, "{strict}");
     }

@@ -155,7 +155,11 @@ fn a_nul_in_a_path_names_nothing(house: &House) {
         let answer = house.ask(verb, path, Some(&json!({})));
         assert_eq!((answer.status, answer.json()), (404, json!({"code": 5, "message": "Not Found", "details": []})));
     }
-    assert_eq!(house.ask("GET", "/api/v1/memos/%2500", None).json()["message"], "memo not found", "that is the text %00");
+    assert_eq!(
+        house.ask("GET", "/api/v1/memos/%2500", None).json()["message"],
+        "memo not found",
+        "that is the text %00"
+    );
     // A NUL in a query or a form is not in a name; it breaks nothing either.
     for path in ["/?q=%00", "/?tag=%00", "/?filter=%00"] {
         assert!(house.http.send("GET", path, &member, None).status < 500, "{path}");

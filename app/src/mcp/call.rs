@@ -167,15 +167,22 @@ mod tests {
 
     #[test]
     fn arguments_become_a_request() {
-        let of = |name: &str, arguments: Value| {
-            match head(tool(name), arguments.as_object().expect("an object")) {
-                Ok(head) => format!("{} {}?{}", head.verb, head.path, head.query),
-                Err(problem) => problem,
-            }
+        let of = |name: &str, arguments: Value| match head(tool(name), arguments.as_object().expect("an object")) {
+            Ok(head) => format!("{} {}?{}", head.verb, head.path, head.query),
+            Err(problem) => problem,
         };
         assert_eq!(of("memo_get_memo", json!({"memo": "memos/x y"})), "GET /api/v1/memos/x%20y?");
         assert_eq!(of("memo_get_memo", json!({"memo": "a:getStats"})), "GET /api/v1/memos/a%3AgetStats?");
-        for given in ["a/../b", "a/shares", "memos/a/shares", "memos/a/shares/t", "memos//", "/a", "users/memos/a", "api/v1/memos/a"] {
+        for given in [
+            "a/../b",
+            "a/shares",
+            "memos/a/shares",
+            "memos/a/shares/t",
+            "memos//",
+            "/a",
+            "users/memos/a",
+            "api/v1/memos/a",
+        ] {
             let told = format!("argument \"memo\" must be an id or a resource name, not {given:?}");
             assert_eq!(of("memo_get_memo", json!({"memo": given})), told);
         }

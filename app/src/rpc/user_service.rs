@@ -165,7 +165,8 @@ fn change(user: &v1::User, mask: &FieldMask) -> Answer<Change> {
             "description" => change.description = Some(user.description.clone()),
             "password" => change.password = Some(user.password.clone()),
             "role" => {
-                let admin = wants_admin(user).ok_or_else(|| ApiError::invalid("invalid role: it must be ADMIN or USER"));
+                let admin =
+                    wants_admin(user).ok_or_else(|| ApiError::invalid("invalid role: it must be ADMIN or USER"));
                 change.admin = Some(admin?);
             }
             "state" => change.archived = Some(user.state() == v1::State::Archived),

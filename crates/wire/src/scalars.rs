@@ -62,9 +62,7 @@ fn one(field: &FieldDescriptor, kind: &Kind, value: &mut Value) -> Result<(), Re
         Kind::Uint64 | Kind::Fixed64 => whole_in(value, 0, u64::MAX.into()).map(|number| Value::from(number as u64)),
         // Names that are unknown are passed over by the reader.
         Kind::Enum(_) if value.is_string() => return Ok(()),
-        Kind::Enum(_) => {
-            whole_in(value, i32::MIN.into(), i32::MAX.into()).map(|number| Value::from(number as i64))
-        }
+        Kind::Enum(_) => whole_in(value, i32::MIN.into(), i32::MAX.into()).map(|number| Value::from(number as i64)),
         Kind::Message(message) if message.full_name() == "google.protobuf.FloatValue" => number(value),
         // They have forms of their own, and readers of ours that speak plainly.
         Kind::Message(message) if message.full_name().starts_with("google.protobuf.") => return Ok(()),

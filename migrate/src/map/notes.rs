@@ -66,7 +66,8 @@ pub fn lost_location(memo: &SourceMemo, findings: &mut Findings) -> Option<Json>
     if location(&memo.payload).is_some() {
         return None;
     }
-    let message = "the latitude or longitude is no number; the memo has no place now, and what was there was kept aside";
+    let message =
+        "the latitude or longitude is no number; the memo has no place now, and what was there was kept aside";
     findings.warn("invalid_location", "memo", memo.id.unwrap_or_default(), message);
     Some(place.clone())
 }

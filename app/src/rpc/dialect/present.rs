@@ -135,7 +135,10 @@ fn written_by(parent: &str) -> Result<Option<String>, ApiError> {
     }
     let name = parent.strip_prefix("users/").filter(|name| !name.is_empty() && !name.contains('/'));
     let name = name.ok_or_else(|| ApiError::invalid(format!("invalid parent: {parent:?} is not users/{{name}}")))?;
-    let name: String = name.chars().flat_map(|letter| matches!(letter, '"' | '\\').then_some('\\').into_iter().chain([letter])).collect();
+    let name: String = name
+        .chars()
+        .flat_map(|letter| matches!(letter, '"' | '\\').then_some('\\').into_iter().chain([letter]))
+        .collect();
     Ok(Some(format!("creator == \"users/{name}\"")))
 }
 

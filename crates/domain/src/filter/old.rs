@@ -149,7 +149,9 @@ mod tests {
         ] {
             assert!(parse_old(text, NOW).is_ok(), "{text}: {:?}", parse_old(text, NOW));
         }
-        for bad in ["", "&&", "bogus == 1", "uid == 1", "uid > 'a'", "uid.contains('a')", "content.contains(", "limit == 'x'"] {
+        for bad in
+            ["", "&&", "bogus == 1", "uid == 1", "uid > 'a'", "uid.contains('a')", "content.contains(", "limit == 'x'"]
+        {
             assert!(parse_old(bad, NOW).is_err(), "{bad}");
         }
     }
@@ -157,7 +159,13 @@ mod tests {
     #[test]
     fn what_is_todays_is_read_as_today() {
         assert!(super::super::parse("uid == 'a'", NOW).is_err());
-        for old in ["uid == 'a'", "visibilities == ['PUBLIC']", "display_time_before == 1", "row_status == 'NORMAL'", "pinned &&"] {
+        for old in [
+            "uid == 'a'",
+            "visibilities == ['PUBLIC']",
+            "display_time_before == 1",
+            "row_status == 'NORMAL'",
+            "pinned &&",
+        ] {
             assert!(parse_today(old, NOW).is_err(), "{old}");
         }
         let of = |name: &str| TextTest::Compare(Op::Eq, name.to_owned());
