@@ -2,6 +2,7 @@
 //! after taking, what the point sent, and of what older ones sent a share in turn.
 
 mod keys;
+mod log;
 mod manifest;
 mod problem;
 mod rested;
@@ -13,7 +14,7 @@ use age::x25519::Identity;
 use domain::id::TenantId;
 use futures_util::{FutureExt, StreamExt};
 use objects::{PutOptions, keys as layout};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use store::AuditEvent;
 use store::control::points::point::Model as Row;
@@ -25,7 +26,7 @@ pub(crate) use self::rested::WITHIN;
 use crate::context::Backup;
 use crate::endorsements::Signing;
 use crate::error::Error;
-use crate::format::hash::{Hash, HashCheck, Measure, Mismatch, Stamp, Tally};
+use crate::format::hash::{HashCheck, Measure, Mismatch, Stamp, Tally};
 use crate::format::manifest::{Clear, Kind, NotSigned};
 use crate::format::sealed::Sealed;
 use crate::keys::{Holder, TenantKey, WrappedKey};
@@ -99,26 +100,6 @@ pub struct VerifyReport {
     pub seconds: f64,
 }
 
-/// An entry of the log of points in the store: what was read back and found right.
-#[derive(Serialize, Deserialize)]
-struct LogEntry {
-    point: String,
-    manifest_sha256: Hash,
-    manifest_bytes: u64,
-    previous: Option<String>,
-}
-
-/// The bytes of a point's entry in the log: always the same, so that they can be compared.
-fn log_entry(row: &Row, manifest: &Measure) -> Vec<u8> {
-    let entry = LogEntry {
-        point: row.point.clone(),
-        manifest_sha256: manifest.sha256,
-        manifest_bytes: manifest.bytes,
-        previous: row.previous.clone(),
-    };
-    serde_json::to_vec(&entry).unwrap_or_default()
-}
-
 /// Reads a point back. An error means that it could not be read; that it is damaged is told in the answer.
 pub async fn read_back(
     source: &Source,
@@ -138,7 +119,7 @@ pub async fn read_back(
     };
     out.objects += 1;
     out.bytes += stored.len() as u64;
-    let logged = known_measure(source, expected, check, &mut out).await?;
+    let logged = log::known_measure(source, expected, check, &mut out).await?;
     let judged = manifest::judge(&stored, expected, logged.as_ref(), check);
     let manifest = match judged.map_err(|source| Error::Manifest { point: expected.point.clone(), source })? {
         Ok(manifest) => manifest,
@@ -190,42 +171,6 @@ async fn or_forged(
         }
         _ => Ok(verdict),
     }
-}
-
-/// What the log says the manifest is: the caller's log first, then the one in the store.
-async fn known_measure(
-    source: &Source,
-    expected: &Expected,
-    check: HashCheck,
-    out: &mut ReadBack,
-) -> Result<Option<Measure>, Error> {
-    let at = layout::log_entry(expected.tenant, &expected.point);
-    let entry = match source.get(&at).await {
-        Ok(bytes) => bytes,
-        Err(objects::Error::NotFound { .. }) => {
-            // it is written only once the point has been read back for the first time
-            if expected.log.is_some() {
-                out.problems.push(Problem::missing(&at, Kind::Log));
-            }
-            return Ok(expected.manifest);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    out.objects += 1;
-    out.bytes += entry.len() as u64;
-    let told = serde_json::from_slice::<LogEntry>(&entry)
-        .ok()
-        .filter(|entry| entry.point == expected.point)
-        .map(|entry| Measure { bytes: entry.manifest_bytes, sha256: entry.manifest_sha256 });
-    let mismatch = match &expected.log {
-        Some(right) => check.compare_stored(&Stamp::of(right), &Stamp::of(&entry)),
-        None if told.is_none() => Some(Mismatch::Altered),
-        None => None,
-    };
-    if let Some(mismatch) = mismatch {
-        out.problems.push(Problem::mismatch(&at, Kind::Log, mismatch));
-    }
-    Ok(expected.manifest.or(told))
 }
 
 async fn read_objects(
@@ -293,7 +238,7 @@ impl Backup {
         let row = self.store.control().find_point(point).await?.ok_or_else(|| Error::NoPoint(point.to_owned()))?;
         let measure = |sha256| Measure { bytes: row.manifest_bytes.unsigned_abs(), sha256 };
         let manifest = row.manifest_sha256.parse().ok().map(measure);
-        let log = manifest.filter(|_| row.verified_at.is_some()).map(|manifest| log_entry(&row, &manifest));
+        let log = manifest.filter(|_| row.verified_at.is_some()).map(|manifest| log::entry(&row, &manifest));
         let tenant = TenantId(row.tenant_id);
         let keys = self.wrapped_keys(tenant).await?;
         // bytes whose hash is known need no key that is trusted still
@@ -382,7 +327,7 @@ impl Backup {
     async fn write_log(&self, expected: &Expected, row: &Row) -> Result<(), Error> {
         let (Some(manifest), None) = (&expected.manifest, &expected.log) else { return Ok(()) };
         let at = layout::log_entry(expected.tenant, &expected.point);
-        Ok(self.objects.put(&at, log_entry(row, manifest), PutOptions::default()).await?)
+        Ok(self.objects.put(&at, log::entry(row, manifest), PutOptions::default()).await?)
     }
 
     /// Forgets the marks of changes that this point holds, if the tenant is still there.
