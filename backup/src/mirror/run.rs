@@ -140,7 +140,9 @@ impl Work<'_> {
         let mut after = i64::MIN;
         loop {
             let mut page = snapshot.note_versions(after, PAGE).await?;
-            page.iter_mut().for_each(|(_, version)| version.extend(["/", &self.tag]));
+            for (_, version) in &mut page {
+                version.extend(["/", &self.tag]);
+            }
             let (upto, last) = bounds(&page, |(id, _)| *id);
             let versions = page.iter().map(|(id, version)| (*id, version.as_str()));
             let stale = self.compare(EntryKind::Note, (after, upto), versions).await?;
