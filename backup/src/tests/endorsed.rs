@@ -81,9 +81,9 @@ async fn what_a_sheet_needs_is_read_back_named_when_it_is_lost_and_put_again() {
     bytes[20] ^= 1;
     backup.objects.put(&endorsement, bytes, PutOptions::default()).await.unwrap();
     lose(&second, ".follows-").await;
-    assert_eq!(named(&verify(&next.point).await.problems, ProblemKind::Altered), [endorsement.clone()]);
+    assert_eq!(named(&verify(&next.point).await.problems, ProblemKind::Altered), std::slice::from_ref(&endorsement));
     let copies = backup.verify_copies(&next.point).await.unwrap();
-    assert_eq!(named(&copies[0].problems, ProblemKind::Missing), [endorsement.clone()]);
+    assert_eq!(named(&copies[0].problems, ProblemKind::Missing), std::slice::from_ref(&endorsement));
     let last = backup.take_control_point(&options()).await.unwrap();
     assert!(last.warnings.len() == 1 && backup.copy_now(&last.point).await.unwrap().is_empty(), "{:?}", last.warnings);
     for store in [&backup.objects, &second] {
@@ -156,6 +156,6 @@ async fn an_endorsement_that_is_missing_is_told_apart_from_a_point_that_somebody
     let report = place.restore_instance("command", |_| ()).await.unwrap();
     assert_eq!(report.control_point.as_ref(), Some(&orphan.point), "{:?}", report.warnings);
     assert!(lab.backup.take_control_point(&options()).await.unwrap().warnings.is_empty());
-    assert_eq!(lose(&lab.backup.objects, ".follows-").await, [endorsement.clone()]);
+    assert_eq!(lose(&lab.backup.objects, ".follows-").await, std::slice::from_ref(&endorsement));
     assert!(missing_of_signers(&lab.backup.store, &lab.backup.objects).await.unwrap().contains(&endorsement));
 }

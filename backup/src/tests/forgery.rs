@@ -56,7 +56,7 @@ async fn a_forged_manifest_is_told_without_any_memory_of_the_point() {
         log: None,
         keys: HashMap::new(),
         signers: signers.clone(),
-        signing: Default::default(),
+        signing: crate::Signing::default(),
         rests: None,
     };
     let read = async |known| {
