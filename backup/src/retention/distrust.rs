@@ -57,7 +57,9 @@ impl Backup {
             format!("the manifest of {point} is not as it was written; look at it by `holdfast backup verify {point}`")
         };
         report.warnings.push(why.clone());
-        reasons.values_mut().for_each(|reasons| reasons.push(why.clone()));
+        for reasons in reasons.values_mut() {
+            reasons.push(why.clone());
+        }
         Ok(())
     }
 

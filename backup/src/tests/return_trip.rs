@@ -241,7 +241,9 @@ async fn an_operator_may_say_that_our_times_are_right_for_points_that_are_as_we_
         let old = std::time::SystemTime::now() - Duration::from_secs(10 * 86_400);
         std::fs::File::options().write(true).open(file_of(point)).unwrap().set_modified(old).unwrap();
     };
-    points.iter().for_each(|point| touch(point));
+    for point in &points {
+        touch(point);
+    }
     let prune = async || lab.backup.prune(Some(lab.tenant.id), false, "command").await.unwrap();
     assert!(prune().await.removed.is_empty());
 
