@@ -146,6 +146,7 @@ async fn delete_user(ctx: Ctx, request: v1::DeleteUserRequest) -> Answer<Empty> 
 }
 
 /// Whether a role is an admin's; none when no role is named. HOST is what older clients call the first admin.
+#[expect(deprecated, reason = "HOST is only understood, and so marked")]
 fn wants_admin(user: &v1::User) -> Option<bool> {
     match user.role() {
         Role::Admin | Role::Host => Some(true),

@@ -140,7 +140,7 @@ mod tests {
             ("ListMemosRequest", json!({"pageSize": 3e9}), "invalid value for int32 field pageSize: 3000000000.0"),
             ("ListMemosRequest", json!({"pageSize": "x"}), "invalid value for int32 field pageSize: \"x\""),
             ("ListMemosRequest", json!({"state": 1.5}), "invalid value for enum field state: 1.5"),
-            ("Attachment", json!({"size": 1e99}), "invalid value for int64 field size: 1e99"),
+            ("Attachment", json!({"size": 1e99}), "invalid value for int64 field size: 1e+99"),
             ("CreateMemoRequest", json!({"memo": {"pinned": 1}}), "invalid value for bool field pinned: 1"),
             ("CreateMemoRequest", json!({"memo": {"content": []}}), "invalid value for string field content: []"),
             ("CreateMemoRequest", json!({"memo": "x"}), "invalid value for Memo field memo: \"x\""),
