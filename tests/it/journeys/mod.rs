@@ -17,6 +17,7 @@ mod instance;
 mod interrupted;
 mod journey;
 mod kills;
+mod left_over;
 mod locks;
 mod memos;
 mod metrics;

@@ -89,6 +89,21 @@ impl SeaweedFs {
         running().block_on(bucket.create()).unwrap();
     }
 
+    /// A bucket of the same server that keeps versions, for the installation's attachments.
+    pub(super) fn versioned_files(place: &mut Installation, name: &str) {
+        let endpoint = place.settings.iter().find(|(known, _)| known == "HOLDFAST_STORE_ENDPOINT").unwrap().1.clone();
+        let config = objects::S3Config::new(endpoint, name, "test-access", "test-secret-key");
+        // a bucket that locks keeps versions; nothing of attachments is locked
+        let bucket = objects::ObjectStore::s3(objects::S3Config { lock_days: Some(1), ..config }).unwrap();
+        running().block_on(bucket.create()).unwrap();
+        place.set("files_url", format!("s3://{name}/"));
+    }
+
+    /// How many versions a bucket holds below a prefix, marks of deletions included.
+    pub(super) fn versions_in(place: &Installation, bucket: &str, prefix: &str) -> usize {
+        running().block_on(Self::other(place, bucket).versions(prefix)).unwrap().expect("it keeps versions").len()
+    }
+
     fn other(place: &Installation, bucket: &str) -> objects::ObjectStore {
         let endpoint = place.settings.iter().find(|(known, _)| known == "HOLDFAST_STORE_ENDPOINT").unwrap().1.clone();
         objects::ObjectStore::s3(objects::S3Config::new(endpoint, bucket, "test-access", "test-secret-key")).unwrap()
