@@ -18,7 +18,7 @@ use runtime::exit::CommandError;
 use runtime::postgres::{Address, Cluster, Spec};
 use runtime::printer::Printer;
 use runtime::s3::{Endpoint, S3Server};
-use runtime::settings::{FilesPlace, Settings, StorePlace, read_secret};
+use runtime::settings::{FilesPlace, Settings, read_secret};
 use runtime::space::{Place, Space};
 use store::{Store, TenantScope};
 
