@@ -60,8 +60,8 @@ fn one(field: &FieldDescriptor, kind: &Kind, value: &mut Value) -> Result<(), Re
         }
         Kind::Uint32 | Kind::Fixed32 => whole_in(value, 0, u32::MAX.into()).map(|number| Value::from(number as u64)),
         Kind::Uint64 | Kind::Fixed64 => whole_in(value, 0, u64::MAX.into()).map(|number| Value::from(number as u64)),
-        // Names that are unknown are passed over by the reader.
-        Kind::Enum(_) if value.is_string() => return Ok(()),
+        // Names of an enum that are unknown are passed over by the reader.
+        Kind::Enum(_) | Kind::String | Kind::Bytes if value.is_string() => return Ok(()),
         Kind::Enum(_) => whole_in(value, i32::MIN.into(), i32::MAX.into()).map(|number| Value::from(number as i64)),
         Kind::Message(message) if message.full_name() == "google.protobuf.FloatValue" => number(value),
         // They have forms of their own, and readers of ours that speak plainly.
@@ -69,7 +69,6 @@ fn one(field: &FieldDescriptor, kind: &Kind, value: &mut Value) -> Result<(), Re
         Kind::Message(message) if value.is_object() => return settle(message, value),
         Kind::Double | Kind::Float => number(value),
         Kind::Bool if value.is_boolean() => return Ok(()),
-        Kind::String | Kind::Bytes if value.is_string() => return Ok(()),
         _ => None,
     };
     *value = settled.ok_or_else(|| wrong(&name_of(kind), field, value))?;

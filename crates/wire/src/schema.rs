@@ -186,7 +186,11 @@ impl Schemas {
 
 /// Whether a value is only understood, and in no schema.
 fn is_deprecated(value: &EnumValueDescriptor) -> bool {
-    value.enum_value_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated())
+    value
+        .enum_value_descriptor_proto()
+        .options
+        .as_ref()
+        .is_some_and(prost_reflect::prost_types::EnumValueOptions::deprecated)
 }
 
 /// Adds `required`, unless nothing is.
