@@ -128,7 +128,7 @@ fn a_role_is_never_guessed(house: &House) {
 fn a_nul_in_a_path_names_nothing(house: &House) {
     let form = format!("username=ann&password={PASSWORD}");
     let kind = ("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned());
-    let signed = house.http.send("POST", "/signin", &[kind.clone()], Some(form.as_bytes()));
+    let signed = house.http.send("POST", "/signin", std::slice::from_ref(&kind), Some(form.as_bytes()));
     let cookie = signed.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
     let member = [("Cookie".to_owned(), cookie), kind];
     let page = house.http.send("GET", "/memos/ms1/edit", &member, None);
