@@ -72,8 +72,8 @@ pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiErro
 /// The path of a client that encodes whole names, such as `memos%2Fx` or `users%2Fann%3AgetStats`: Memos decodes paths before
 /// it takes them apart, so generated clients do that. Only where nothing is found at the path as it was sent.
 fn spread(ctx: &Ctx, verb: &str, path: &str) -> Option<String> {
-    let lower = path.to_ascii_lowercase();
-    if !(lower.contains("%2f") || lower.contains("%3a")) {
+    let coded = path.contains('%') && ["%2F", "%2f", "%3A", "%3a"].iter().any(|coded| path.contains(coded));
+    if !coded {
         return None;
     }
     if matches!(find(verb, path), Found::Rpc(_)) || dialect::knows(ctx, verb, path) {
