@@ -165,12 +165,12 @@ pub(super) async fn show(
 ) -> Result<HttpResponse> {
     let (slug, other) = path.into_inner();
     let (one, two) = both(&admin, &slug, &other).await?;
-    let outline = Outline::newest(&admin, one.tenant(), two.tenant()).await?;
     let wanted = Wanted { kind: kind::COMPARE, tenant: one.tenant().id, field: Some(("other", &other)), done: false };
     let under_way = admin.store.control().newest_job(&wanted).await?;
     let jobs: Vec<JobBox> = under_way.iter().map(JobBox::from).collect();
     let follows = jobs.iter().any(|job| !job.ended);
     let Jobs { jobs, .. } = Jobs { jobs, follows }.news();
+    let outline = Outline::newest(&admin, one.tenant(), two.tenant()).await?;
     let from = admin.store.restored_from(two.tenant().id).await?;
     let outline = outline.unwrap_or_default();
     let listed = listed(&outline.notes, &wish.show);

@@ -9,6 +9,7 @@ use store::control::overview::Wanted;
 use time::OffsetDateTime;
 use web::Result;
 
+use super::runs::Jobs;
 use super::view::{bytes, counted};
 use crate::Admin;
 
@@ -71,7 +72,9 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    pub(super) async fn of(admin: &Admin, tenant: TenantId) -> Result<Self> {
+    /// The newest one that is done when the page had already looked what is under way: asked the other way round, a survey
+    /// that ends in between is on the page neither as a job nor as what it found.
+    pub(super) async fn of(admin: &Admin, tenant: TenantId, _looked: &Jobs) -> Result<Self> {
         let wanted = Wanted { kind: kind::SURVEY, tenant, field: None, done: true };
         let Some(job) = admin.store.control().newest_job(&wanted).await? else { return Ok(Self::default()) };
         Ok(Self { at: Some(job.created_at), points: read(job.result) })

@@ -144,10 +144,10 @@ pub(super) async fn tenant(
     request: HttpRequest,
 ) -> Result<HttpResponse> {
     let tenant = found(&admin, &slug).await?;
+    let Jobs { jobs, follows } = Jobs::of(&admin, tenant.id, &kinds()).await?;
     let scope = TenantScope::for_command(Arc::clone(&tenant), "console");
     let recovery = recovery_of(&admin, &tenant).await;
     let control = admin.store.control();
-    let Jobs { jobs, follows } = Jobs::of(&admin, tenant.id, &kinds()).await?;
     let swapped = super::swap::kept(&admin, &tenant).await?;
     let copies = admin.store.copies_of_tenant(tenant.id).await?;
     let has_old_rows = |slug: &str| swapped.as_ref().is_some_and(|kept| kept.other.slug.as_str() == slug);

@@ -160,17 +160,17 @@ pub(super) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse> {
     let (tenant, lives) = owner(&admin, &slug).await?;
+    let kinds = [kind::SURVEY, kind::VERIFY, kind::BACKUP].map(str::to_owned);
+    let under_way = Jobs::of(&admin, tenant, &kinds).await?.news();
     let rows = admin.store.control().list_points(Some(tenant), MANY).await?;
     let mut why = reasons(&admin, &rows).await?;
     let first = (wish.page.saturating_mul(PAGE)).min(rows.len());
     let shown = rows.get(first..rows.len().min(first + PAGE)).unwrap_or_default();
     let names: Vec<String> = shown.iter().map(|row| row.point.clone()).collect();
     let copies = admin.store.control().copies_among(&names).await?;
-    let mut survey = Survey::of(&admin, tenant).await?;
-    let now = admin.clock.now();
-    let kinds = [kind::SURVEY, kind::VERIFY, kind::BACKUP].map(str::to_owned);
-    let Jobs { jobs, follows } = Jobs::of(&admin, tenant, &kinds).await?.news();
-    let surveyed = surveyed(&survey, now);
+    let mut survey = Survey::of(&admin, tenant, &under_way).await?;
+    let Jobs { jobs, follows } = under_way;
+    let surveyed = surveyed(&survey, admin.clock.now());
     let points = shown.iter().map(|row| {
         let why = why.remove(&row.point).unwrap_or_default();
         let elsewhere =
@@ -226,13 +226,15 @@ pub(super) async fn one(
 }
 
 async fn point_page(visit: &OperatorVisit, admin: &Admin, point: &str, request: &HttpRequest) -> Result<PointPage> {
+    let kinds = [kind::SURVEY, kind::VERIFY].map(str::to_owned);
+    let tenant = TenantId(found(admin, point).await?.tenant_id);
+    let under_way = Jobs::of(admin, tenant, &kinds).await?.news();
     let row = found(admin, point).await?;
-    let (tenant, now, control) = (TenantId(row.tenant_id), admin.clock.now(), admin.store.control());
+    let (now, control) = (admin.clock.now(), admin.store.control());
     let living = admin.store.registry().by_id(tenant).await?;
     let rows = control.list_points(Some(tenant), MANY).await?;
-    let mut survey = Survey::of(admin, tenant).await?;
-    let kinds = [kind::SURVEY, kind::VERIFY].map(str::to_owned);
-    let Jobs { jobs, follows } = Jobs::of(admin, tenant, &kinds).await?.news();
+    let mut survey = Survey::of(admin, tenant, &under_way).await?;
+    let Jobs { jobs, follows } = under_way;
     Ok(PointPage {
         frame: frame(visit, "recovery", request),
         problem: None,

@@ -58,7 +58,8 @@ impl From<&JobRow> for JobBox {
     }
 }
 
-/// Jobs of a tenant: those under way; when there is none, the last that was.
+/// Jobs of a tenant: those under way; when there is none, the last that was. A page asks for them before what they change,
+/// so that one that ends meanwhile is still followed, and the page asked for again.
 pub(super) struct Jobs {
     pub(super) jobs: Vec<JobBox>,
     /// One of them is under way.
