@@ -22,6 +22,9 @@ pub enum Error {
     /// No such tenant.
     #[error("there is no tenant {0}; `holdfast tenant list` names them")]
     NoTenant(String),
+    /// `latest` without a tenant.
+    #[error("latest of which tenant? add --tenant SLUG")]
+    WhichTenant,
     /// The tenant has no mirror.
     #[error("tenant {0} has no mirror; switch one on with `holdfast mirror on --tenant {0}`")]
     NoMirror(String),
@@ -168,6 +171,7 @@ impl Error {
             | Self::NotInPoint(..)
             | Self::Store(store::Error::NotFound(_))
             | Self::Objects(objects::Error::NotFound { .. }) => Code::NotFound,
+            Self::WhichTenant => Code::Usage,
             Self::ReadsBadly { .. } => Code::Negative,
             Self::Cancelled => Code::Cancelled,
             Self::Damaged { .. }

@@ -99,7 +99,7 @@ impl Backup {
             }
             return Ok(row.point);
         }
-        let slug = tenant.ok_or_else(|| Error::Refused("latest of which tenant? add --tenant SLUG".to_owned()))?;
+        let slug = tenant.ok_or_else(|| Error::WhichTenant)?;
         let tenant = self.tenant_id(slug).await?;
         let newest = self.store.control().newest_point(tenant, &["complete", "verified", "proven"]).await?;
         newest.map(|row| row.point).ok_or_else(|| Error::NoUsablePoint(slug.to_owned(), "usable"))

@@ -56,7 +56,10 @@ pub(super) async fn run(verb: Verb, admin: &Admin, printer: Printer) -> Result<C
                 json!({"name": o.name, "disabled": o.disabled, "created_at": since, "signs_in_by": operators::ways(o)})
             };
             let rows: Vec<_> = all.iter().map(row).collect();
-            printer.result(&rows, |_| all.iter().map(|o| o.name.clone()).collect::<Vec<_>>().join("\n"));
+            let named = |o: &store::control::operators::OperatorRow| {
+                if o.disabled { format!("{}  disabled", o.name) } else { o.name.clone() }
+            };
+            printer.result(&rows, |_| all.iter().map(named).collect::<Vec<_>>().join("\n"));
         }
         Verb::Reset { name, password_file } => {
             operators::reset(admin, &by, &name, &read_password(&password_file)?).await?;

@@ -49,6 +49,7 @@ pub(super) async fn answer(shared: Arc<Shared>, peer: IpAddr, request: Request<I
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("call", id = %id, tenant = tracing::field::Empty);
     let response = led(&shared, peer, request, &path, &kind).instrument(span.clone()).await;
+    let rpc = called(&path);
     let _entered = span.enter();
     let (mut response, code) = match response {
         Ok(response) => (response, 0),
@@ -63,10 +64,16 @@ pub(super) async fn answer(shared: Arc<Shared>, peer: IpAddr, request: Request<I
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
     }
-    metrics::histogram!("holdfast_grpc_call_duration_seconds", "code" => code.to_string())
+    metrics::histogram!("holdfast_grpc_call_duration_seconds", "rpc" => rpc, "code" => code.to_string())
         .record(started.elapsed().as_secs_f64());
     tracing::info!(path = %path, code, milliseconds = started.elapsed().as_secs_f64() * 1000.0, "answered");
     response
+}
+
+/// The RPC that a path names, with or without a tenant before it; health, reflection and what nobody knows are one.
+fn called(path: &str) -> String {
+    let below = path.find("/memos.api.v1.").and_then(|at| path.get(at..));
+    below.and_then(wire::table::by_connect_path).map_or_else(|| "other".to_owned(), wire::table::Rpc::name)
 }
 
 fn plain(status: StatusCode) -> Response<Body> {

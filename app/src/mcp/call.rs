@@ -63,6 +63,15 @@ fn escaped(value: &Value) -> String {
     text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
+/// The digits of a whole number, however it is written: JSON has one kind of numbers, and some clients write 20 as `20.0`.
+fn whole(value: &Value) -> Option<String> {
+    if value.is_i64() || value.is_u64() {
+        return Some(value.to_string());
+    }
+    let number = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9e15)?;
+    Some(format!("{number:.0}"))
+}
+
 /// Whether the arguments are those of the tool's schema, as far as the RPC does not check them itself.
 fn check(tool: &Tool, arguments: &Map<String, Value>) -> Result<(), String> {
     let kind_of = |name: &str| -> Option<&'static str> {
@@ -75,7 +84,7 @@ fn check(tool: &Tool, arguments: &Map<String, Value>) -> Result<(), String> {
     for (name, value) in arguments {
         let kind = kind_of(name).ok_or_else(|| format!("unknown argument {name:?}"))?;
         let fits = match kind {
-            "integer" => value.is_i64() || value.is_u64(),
+            "integer" => whole(value).is_some(),
             "boolean" => value.is_boolean(),
             "number" => value.is_number(),
             "object" => value.is_object(),
@@ -129,7 +138,7 @@ fn head(tool: &Tool, arguments: &Map<String, Value>) -> Result<Head, String> {
         .iter()
         .filter(|(name, _)| tool.query.iter().any(|(known, _)| known == *name))
         .map(|(name, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = value.as_str().map(str::to_owned).or_else(|| whole(value)).unwrap_or_else(|| value.to_string());
             format!("{name}={}", utf8_percent_encode(&text, NON_ALPHANUMERIC))
         })
         .collect();
@@ -159,6 +168,7 @@ mod tests {
         assert_eq!(problem("memo_get_memo", json!({})), "missing required argument \"memo\"");
         assert_eq!(problem("memo_get_memo", json!({"memo": "x", "bogus": 1})), "unknown argument \"bogus\"");
         assert_eq!(problem("memo_list_memos", json!({"pageSize": "two"})), "argument \"pageSize\" must be integer");
+        assert_eq!(problem("memo_list_memos", json!({"pageSize": 2.5})), "argument \"pageSize\" must be integer");
         let none = problem("memo_create_memo", json!({"body": {"visibility": "PRIVATE"}}));
         assert_eq!(none, "missing required argument \"body.content\"");
         assert_eq!(problem("memo_update_memo", json!({"memo": "x", "body": {"content": "y"}})), "");
@@ -199,7 +209,7 @@ mod tests {
             "DELETE /api/v1/memos/m/reactions/5?"
         );
         assert_eq!(
-            of("memo_list_memos", json!({"pageSize": 2, "filter": "a & b"})),
+            of("memo_list_memos", json!({"pageSize": 2.0, "filter": "a & b"})),
             "GET /api/v1/memos?filter=a%20%26%20b&pageSize=2"
         );
     }

@@ -49,7 +49,7 @@ pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiErro
 }
 
 /// Admits, decodes, runs.
-pub(crate) async fn call(rpc: &Rpc, ctx: &Ctx, payload: Payload) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn call(rpc: &'static Rpc, ctx: &Ctx, payload: Payload) -> Result<Vec<u8>, ApiError> {
     admit(rpc, ctx)?;
     run(rpc, ctx.clone(), payload).await
 }

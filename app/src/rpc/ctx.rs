@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use domain::tenant::Tenant;
 use identity::{Actor, Credentials, MemberActor, Via};
 use store::{TenantScope, TenantTx};
+use wire::table::Rpc;
 
 use crate::error::ApiError;
 use crate::notes::service::Tongue;
@@ -68,6 +69,7 @@ struct Inner {
     info: RequestInfo,
     cookies: Mutex<Vec<String>>,
     old: AtomicBool,
+    rpc: OnceLock<&'static Rpc>,
 }
 
 impl Ctx {
@@ -80,7 +82,18 @@ impl Ctx {
             info,
             cookies: Mutex::new(Vec::new()),
             old: AtomicBool::new(false),
+            rpc: OnceLock::new(),
         }))
+    }
+
+    /// Says which RPC the request turned out to call. The first one counts: old routes end in another's handler.
+    pub(super) fn calls(&self, rpc: &'static Rpc) {
+        let _ = self.0.rpc.set(rpc);
+    }
+
+    /// The RPC that the request calls, once a door has found it.
+    pub fn rpc(&self) -> Option<&'static Rpc> {
+        self.0.rpc.get().copied()
     }
 
     /// What all requests share.

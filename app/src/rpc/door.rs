@@ -57,11 +57,12 @@ impl Reply {
     }
 }
 
-/// Whether this caller may pass to this RPC at all. Handlers refine it.
+/// Whether this caller may pass to this RPC at all; says in the context which one it is. Handlers refine it.
 ///
 /// # Errors
 /// The gate's 401 for strangers, 403 for members who are not admins, 503 for writes while the tenant is read-only.
-pub fn admit(rpc: &Rpc, ctx: &Ctx) -> Result<(), ApiError> {
+pub fn admit(rpc: &'static Rpc, ctx: &Ctx) -> Result<(), ApiError> {
+    ctx.calls(rpc);
     let known = match rpc.access {
         Access::Bootstrap => true,
         Access::Public if ctx.is_public() => true,

@@ -5,7 +5,7 @@ use actix_web::http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
 };
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use identity::{Actor, Credentials};
@@ -35,8 +35,9 @@ async fn rest(
     if super::upload::is_large(&head, announced(&request)) {
         let info = info(&visit, &request);
         let ctx = Ctx::new(state.get_ref().clone(), visit.scope, visit.actor, info);
-        let answer = super::upload::answer(&ctx, &head, payload).await?;
-        return bound(Reply::new(200, "application/json", answer));
+        let answer = super::upload::answer(&ctx, &head, payload).await;
+        name_call(&request, &ctx);
+        return bound(Reply::new(200, "application/json", answer?));
     }
     let (body, _room) = read(payload, &request, &visit.actor).await?;
     // Memos' gateway passes a browser's cookies on only under this name.
@@ -44,7 +45,9 @@ async fn rest(
     let mut info = info(&visit, &request);
     info.forwarded = Some(Credentials::read(None, forwarded));
     let ctx = Ctx::new(state.get_ref().clone(), visit.scope, visit.actor, info);
-    bound(super::rest::answer(ctx, &head, body).await?)
+    let answer = super::rest::answer(ctx.clone(), &head, body).await;
+    name_call(&request, &ctx);
+    bound(answer?)
 }
 
 async fn connect(
@@ -56,7 +59,16 @@ async fn connect(
     let (body, _room) = read(payload, &request, &visit.actor).await?;
     let info = info(&visit, &request);
     let ctx = Ctx::new(state.get_ref().clone(), visit.scope, visit.actor, info);
-    bound(super::connect::answer(ctx, &head(&request), body).await?)
+    let answer = super::connect::answer(ctx.clone(), &head(&request), body).await;
+    name_call(&request, &ctx);
+    bound(answer?)
+}
+
+/// Log and metrics name the RPC, where the pattern of the door says nothing.
+fn name_call(request: &HttpRequest, ctx: &Ctx) {
+    if let Some(rpc) = ctx.rpc() {
+        request.extensions_mut().insert(web::Called(rpc.name()));
+    }
 }
 
 /// The body, held in memory as a whole, and the room it takes: from strangers, who only sign in, no more than a form.

@@ -17,7 +17,7 @@ use runtime::printer::Printer;
 use crate::context::Backup;
 use crate::dump::DumpSource;
 use crate::error::Error;
-use crate::keys::{KeyDirectory, read_identity, read_sheet};
+use crate::keys::{KeyDirectory, KeyError, read_identity, read_sheet};
 
 /// What to do with points.
 #[derive(Debug, clap::Subcommand)]
@@ -57,7 +57,7 @@ impl Noun {
     /// Before the folder of keys is opened, which makes what is missing: an appliance that comes back keeps its sheet.
     pub fn prepare(&self, keys: &Path) -> Result<(), CommandError> {
         let Self::Restore(restore::Verb::Instance { identity }) = self else { return Ok(()) };
-        let sheet = read_identity(identity).map_err(Error::from)?;
+        let sheet = read_identity(identity).map_err(unread)?;
         Ok(KeyDirectory::adopt_escrow(keys, &sheet).map_err(Error::from)?)
     }
 }
@@ -75,9 +75,19 @@ pub async fn run(noun: Noun, backup: &Backup, place: &Place, printer: Printer) -
     }
 }
 
+/// A file of `--identity` that is not there or holds no identity: the command line is wrong.
+fn unread(error: KeyError) -> CommandError {
+    let absent = |source: &std::io::Error| source.kind() == std::io::ErrorKind::NotFound;
+    match &error {
+        KeyError::File { source, .. } if absent(source) => CommandError::usage(error.to_string()),
+        KeyError::NoKey { .. } => CommandError::usage(error.to_string()),
+        _ => Error::from(error).into(),
+    }
+}
+
 /// With the identity of `--identity FILE`, where it was given.
 fn with_identity(backup: &Backup, file: Option<&Path>) -> Result<Backup, CommandError> {
-    let sheet = file.map(read_sheet).transpose().map_err(Error::from)?;
+    let sheet = file.map(read_sheet).transpose().map_err(unread)?;
     Ok(match sheet {
         Some(sheet) => backup.clone().with_sheet(sheet),
         None => backup.clone(),

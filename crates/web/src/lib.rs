@@ -16,6 +16,7 @@ pub mod route;
 pub mod server;
 pub mod visit;
 
+pub use edge::Called;
 pub use edge::facts::Facts;
 pub use edge::proxies::TrustedProxies;
 pub use error::{Code, Error, Face, Result};

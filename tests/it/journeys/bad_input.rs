@@ -133,6 +133,8 @@ fn slugs_passwords_and_tokens() {
     says(&create("other", "maria", place.path("no-such-file").to_str().unwrap()).failed(2), &["no-such-file"]);
     let empty = place.file("empty", "\n");
     says(&create("other", "maria", &empty).failed(2), &["empty"]);
+    says(&place.run(&["restore", "run", "latest", "--as", "copy"]).failed(2), &["--tenant"]);
+    says(&place.run(&["drill", "run", "--tenant", "acme", "--identity", "no-such-file"]).failed(2), &["no-such-file"]);
     let (sample, _) = sample(&place, 43);
     let taken = place.run(&["migrate", "run", sample.to_str().unwrap(), "--tenant", "acme"]);
     says(&taken.failed(6), &["acme", "exists"]);

@@ -7,7 +7,8 @@ use super::process::until;
 use crate::support::Http;
 
 /// What the server counts: the beginnings of lines.
-const SERVER: [&str; 13] = [
+const SERVER: [&str; 14] = [
+    "holdfast_http_request_duration_seconds_bucket{route=\"MemoService/ListMemos\",method=\"GET\",status=\"200\"",
     "holdfast_http_request_duration_seconds_bucket{route=\"/console/tenants/{slug}\",method=\"GET\",status=\"200\"",
     "holdfast_pool_connections{state=\"used\"}",
     "holdfast_pool_connections{state=\"idle\"}",
