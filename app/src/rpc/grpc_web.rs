@@ -40,7 +40,7 @@ impl Form {
 }
 
 /// Answers one call; errors travel in the trailers of a 200.
-pub async fn answer(rpc: &Rpc, ctx: Ctx, form: Form, head: &Head, body: &Bytes) -> Reply {
+pub async fn answer(rpc: &'static Rpc, ctx: Ctx, form: Form, head: &Head, body: &Bytes) -> Reply {
     let result = match read_frame(form, &head.grpc_encoding, body, ctx.body_limit()) {
         Ok(message) => {
             let payload = if form.is_json { Payload::Json(message) } else { Payload::Proto(message) };
