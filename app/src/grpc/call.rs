@@ -16,11 +16,15 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use prost::Message as _;
 use store::TenantScope;
 use tracing::Instrument;
+use wire::table::Rpc;
 
 use super::{Body, Shared, health, reflection};
 use crate::error::{ApiError, Code};
 use crate::rpc::buffers::Room;
 use crate::rpc::{Ctx, Payload, RequestInfo, connect, framing};
+
+/// From then on an answer was slow.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// What a status message must not contain as it is.
 const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
@@ -64,16 +68,28 @@ pub(super) async fn answer(shared: Arc<Shared>, peer: IpAddr, request: Request<I
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
     }
-    metrics::histogram!("holdfast_grpc_call_duration_seconds", "rpc" => rpc, "code" => code.to_string())
-        .record(started.elapsed().as_secs_f64());
-    tracing::info!(path = %path, code, milliseconds = started.elapsed().as_secs_f64() * 1000.0, "answered");
+    record(rpc, code, started.elapsed());
     response
 }
 
-/// The RPC that a path names, with or without a tenant before it; health, reflection and what nobody knows are one.
-fn called(path: &str) -> String {
+/// The RPC that a path names, with or without a tenant before it.
+fn called(path: &str) -> Option<&'static Rpc> {
     let below = path.find("/memos.api.v1.").and_then(|at| path.get(at..));
-    below.and_then(wire::table::by_connect_path).map_or_else(|| "other".to_owned(), wire::table::Rpc::name)
+    below.and_then(wire::table::by_connect_path)
+}
+
+/// Log and metrics of a call; health, reflection and what nobody knows are one. Reads that went well are told to whoever looks
+/// for a fault, as on the other doors.
+fn record(rpc: Option<&'static Rpc>, code: i32, took: Duration) {
+    let name = rpc.map_or_else(|| "other".to_owned(), Rpc::name);
+    let milliseconds = took.as_secs_f64() * 1000.0;
+    if code == 0 && took < SLOW && rpc.is_none_or(Rpc::is_read) {
+        tracing::debug!(rpc = %name, code, milliseconds, "answered");
+    } else {
+        tracing::info!(rpc = %name, code, milliseconds, "answered");
+    }
+    metrics::histogram!("holdfast_grpc_call_duration_seconds", "rpc" => name, "code" => code.to_string())
+        .record(took.as_secs_f64());
 }
 
 fn plain(status: StatusCode) -> Response<Body> {

@@ -67,7 +67,7 @@ async fn connect(
 /// Log and metrics name the RPC, where the pattern of the door says nothing.
 fn name_call(request: &HttpRequest, ctx: &Ctx) {
     if let Some(rpc) = ctx.rpc() {
-        request.extensions_mut().insert(web::Called(rpc.name()));
+        request.extensions_mut().insert(web::Called { name: rpc.name(), reads: rpc.is_read() });
     }
 }
 

@@ -68,7 +68,15 @@ pub(crate) struct Matched {
 /// What a request calls behind a door that has a table of its own, such as `MemoService/ListMemos`: log and metrics name it
 /// in the place of the door's pattern. One of a bounded number of texts.
 #[derive(Clone, Debug)]
-pub struct Called(pub String);
+pub struct Called {
+    /// The name.
+    pub name: String,
+    /// Whether it changes nothing.
+    pub reads: bool,
+}
+
+/// From then on an answer was slow, in seconds.
+const SLOW: f64 = 1.0;
 
 /// Paths that are the same for all tenants and work while the database does not.
 fn is_bootstrap(path: &str) -> bool {
@@ -229,7 +237,7 @@ fn home<B>(response: &ServiceResponse<B>) -> String {
 
 fn record<B>(response: &ServiceResponse<B>, started: Instant) {
     let seconds = started.elapsed().as_secs_f64();
-    let route = route_of(response);
+    let (route, reads) = route_of(response);
     let status = response.status().as_u16();
     let method = response.request().method().as_str().to_owned();
     metrics::histogram!(
@@ -237,17 +245,25 @@ fn record<B>(response: &ServiceResponse<B>, started: Instant) {
         "route" => route.clone(), "method" => known_method(&method), "status" => status.to_string()
     )
     .record(seconds);
-    tracing::info!(route = %route, status, milliseconds = seconds * 1000.0, "answered");
+    let milliseconds = seconds * 1000.0;
+    // Of reads that went well a busy server would write so many lines that a journal drops those that matter.
+    if reads && status < 400 && seconds < SLOW {
+        tracing::debug!(route = %route, status, milliseconds, "answered");
+    } else {
+        tracing::info!(route = %route, status, milliseconds, "answered");
+    }
 }
 
-fn route_of<B>(response: &ServiceResponse<B>) -> Cow<'static, str> {
+/// What was called, and whether that changes nothing.
+fn route_of<B>(response: &ServiceResponse<B>) -> (Cow<'static, str>, bool) {
+    let reads = matches!(*response.request().method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let mut extensions = response.request().extensions_mut();
-    if let Some(Called(name)) = extensions.remove::<Called>() {
-        return Cow::Owned(name);
+    if let Some(called) = extensions.remove::<Called>() {
+        return (Cow::Owned(called.name), called.reads);
     }
     let matched = extensions.get::<Matched>().map(|matched| matched.path);
     drop(extensions);
-    matched.map_or_else(|| unmatched(response), Cow::Borrowed)
+    (matched.map_or_else(|| unmatched(response), Cow::Borrowed), reads)
 }
 
 /// The route of a request that came to no gate: a known path asked in the wrong way, or none.
