@@ -154,7 +154,7 @@ async fn led(
     let is_json = kind.ends_with("+json");
     let work = async {
         let (body, _room) = read(request.into_body(), ctx.body_limit()).await?;
-        let message = framing::only_message(&body, &encoding, ctx.body_limit())?;
+        let (message, _unpacked) = framing::only_message(&body, &encoding, ctx.body_limit()).await?;
         drop(body);
         let payload = if is_json { Payload::Json(message) } else { Payload::Proto(message) };
         connect::call(rpc, &ctx, payload).await

@@ -23,7 +23,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ApiError> {
     let (body, _room) = read(request.into_body(), LONGEST).await?;
-    let message = framing::only_message(&body, "", LONGEST)?;
+    let message = framing::only_message(&body, "", LONGEST).await?.0;
     let asked = HealthCheckRequest::decode(message)
         .map_err(|error| ApiError::invalid(format!("unmarshal message: {error}")))?;
     match method {

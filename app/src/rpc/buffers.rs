@@ -1,7 +1,7 @@
 //! How much of requests' bodies may be in memory at once, over all of them.
 //!
-//! A body that has to be taken whole (Connect, gRPC, gRPC-Web) reserves its room here before it is read. What is small
-//! needs none. Uploads over REST do not pass here: they go to the file store while they are read.
+//! A body that has to be taken whole (Connect, gRPC, gRPC-Web) reserves its room here before it is read, and what it is
+//! unpacked before that is unpacked. What is small needs none. Uploads over REST do not pass here: they go to the file store while they are read.
 
 use std::time::Duration;
 
@@ -27,6 +27,12 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    /// Bytes that it holds.
+    #[cfg(test)]
+    pub(crate) fn holds(&self) -> usize {
+        self.held.as_ref().map_or(0, SemaphorePermit::num_permits) * UNIT
+    }
+
     /// Makes sure that `bytes` may be held. Waits a little when others hold too much.
     ///
     /// # Errors

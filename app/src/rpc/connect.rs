@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use wire::table::{Rpc, by_connect_path};
 
+use super::buffers::Room;
 use super::door::{Head, Reply, admit, run};
 use super::{Ctx, Payload, framing};
 use crate::error::{ApiError, Code};
@@ -31,7 +32,10 @@ pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiErro
         return Ok(super::grpc_web::answer(rpc, ctx, form, head, &body).await);
     }
     let known = matches!(kind.as_str(), "application/json" | "application/proto");
-    let body = if known { framing::unpacked(&body, &head.content_encoding, ctx.body_limit())? } else { Bytes::new() };
+    let (body, _room) = match known {
+        true => framing::unpacked(&body, &head.content_encoding, ctx.body_limit()).await?,
+        false => (Bytes::new(), Room::default()),
+    };
     let payload = match kind.as_str() {
         "application/json" => Payload::Json(body),
         "application/proto" => Payload::Proto(body),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use wire::table::Rpc;
 
+use super::buffers::Room;
 use super::connect::{call, fresh};
 use super::door::{Head, Reply};
 use super::{Ctx, Payload, framing};
@@ -41,8 +42,8 @@ impl Form {
 
 /// Answers one call; errors travel in the trailers of a 200.
 pub async fn answer(rpc: &'static Rpc, ctx: Ctx, form: Form, head: &Head, body: &Bytes) -> Reply {
-    let result = match read_frame(form, &head.grpc_encoding, body, ctx.body_limit()) {
-        Ok(message) => {
+    let result = match read_frame(form, &head.grpc_encoding, body, ctx.body_limit()).await {
+        Ok((message, _room)) => {
             let payload = if form.is_json { Payload::Json(message) } else { Payload::Proto(message) };
             call(rpc, &ctx, payload).await
         }
@@ -74,29 +75,33 @@ pub async fn answer(rpc: &'static Rpc, ctx: Ctx, form: Form, head: &Head, body: 
     reply
 }
 
-/// The one message of a unary request.
-fn read_frame(form: Form, encoding: &str, body: &Bytes, limit: usize) -> Result<Bytes, ApiError> {
+/// The one message of a unary request, and the room that is taken for it.
+async fn read_frame(form: Form, encoding: &str, body: &Bytes, limit: usize) -> Result<(Bytes, [Room; 2]), ApiError> {
+    let mut plain = Room::default();
     if !form.is_text {
-        return framing::only_message(body, encoding, limit);
+        let (message, room) = framing::only_message(body, encoding, limit).await?;
+        return Ok((message, [plain, room]));
     }
     let refused = |_| ApiError::new(Code::InvalidArgument, "the body is not base64");
+    plain.reserve(body.len() / 4 * 3).await?;
     let decoded = STANDARD.decode(body).map_err(refused)?;
-    framing::only_message(&decoded.into(), encoding, limit)
+    let (message, room) = framing::only_message(&decoded.into(), encoding, limit).await?;
+    Ok((message, [plain, room]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn frames_travel_as_bytes_or_text() {
+    #[tokio::test]
+    async fn frames_travel_as_bytes_or_text() {
         let mut body = Vec::new();
         framing::push(&mut body, 0, b"abc");
         let form = Form::of("application/grpc-web").expect("a form");
-        let read = |form, body: Vec<u8>| read_frame(form, "", &Bytes::from(body), 100);
-        assert_eq!(read(form, body.clone()).expect("a message"), Bytes::from_static(b"abc"));
+        let read = async |form, body: Vec<u8>| read_frame(form, "", &Bytes::from(body), 100).await.map(|read| read.0);
+        assert_eq!(read(form, body.clone()).await.expect("a message"), Bytes::from_static(b"abc"));
         let text = Form::of("application/grpc-web-text").expect("a form");
-        assert!(read(text, STANDARD.encode(&body).into_bytes()).is_ok());
-        assert!(read(text, body).is_err());
+        assert!(read(text, STANDARD.encode(&body).into_bytes()).await.is_ok());
+        assert!(read(text, body).await.is_err());
     }
 }

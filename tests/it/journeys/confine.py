@@ -335,10 +335,13 @@ def credentials(unit, folder, person):
     os.makedirs(place, exist_ok=True)
     for value in [value for key, value in unit if key == "LoadCredential"]:
         name = value.split(":", 1)[0]
-        with open(f"{folder}/credentials/{name}", "rb") as secret, open(f"{place}/{name}", "wb") as copy:
+        # whole at once: another service that begins at the same time reads the same place
+        whole = f"{place}/{name}.{os.getpid()}"
+        with open(f"{folder}/credentials/{name}", "rb") as secret, open(whole, "wb") as copy:
             copy.write(secret.read())
-        os.chown(f"{place}/{name}", person.pw_uid, person.pw_gid)
-        os.chmod(f"{place}/{name}", 0o400)
+        os.chown(whole, person.pw_uid, person.pw_gid)
+        os.chmod(whole, 0o400)
+        os.replace(whole, f"{place}/{name}")
 
 
 def main():
