@@ -102,7 +102,7 @@ async fn bombs_do_not_go_off() {
     // Each fits by itself, and all of them together do not: what they are unpacked is counted.
     let fitting = bomb(60);
     std::thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..4 {
             scope.spawn(|| {
                 let path = "/memos.api.v1.MemoService/CreateMemo";
                 let answer = http.send("POST", path, &headers, Some(&fitting));

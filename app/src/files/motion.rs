@@ -74,11 +74,11 @@ fn says_motion(jpeg: &[u8]) -> bool {
 }
 
 pub(super) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    memchr::memmem::find(haystack, needle)
 }
 
 fn find_last(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).rposition(|window| window == needle)
+    memchr::memmem::rfind(haystack, needle)
 }
 
 /// The description of a JPEG with its film inside.

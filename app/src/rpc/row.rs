@@ -132,7 +132,8 @@ fn decode_json<M: DeserializeOwned>(name: Name, text: &[u8]) -> Result<M, ApiErr
     if text.is_empty() {
         return Err(ApiError::invalid("unmarshal message: zero-length payload is not a valid JSON object"));
     }
-    let is_plain = !text.windows(4).any(|four| four == b"null" || four == b"u000");
+    let has = |four: &[u8]| memchr::memmem::find(text, four).is_some();
+    let is_plain = !has(b"null") && !has(b"u000");
     if is_plain {
         match serde_json::from_slice(text) {
             Ok(message) => return Ok(message),
