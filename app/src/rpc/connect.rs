@@ -32,9 +32,10 @@ pub async fn answer(ctx: Ctx, head: &Head, body: Bytes) -> Result<Reply, ApiErro
         return Ok(super::grpc_web::answer(rpc, ctx, form, head, &body).await);
     }
     let known = matches!(kind.as_str(), "application/json" | "application/proto");
-    let (body, _room) = match known {
-        true => framing::unpacked(&body, &head.content_encoding, ctx.body_limit()).await?,
-        false => (Bytes::new(), Room::default()),
+    let (body, _room) = if known {
+        framing::unpacked(&body, &head.content_encoding, ctx.body_limit()).await?
+    } else {
+        (Bytes::new(), Room::default())
     };
     let payload = match kind.as_str() {
         "application/json" => Payload::Json(body),
