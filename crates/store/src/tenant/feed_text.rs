@@ -223,7 +223,8 @@ struct Stretch<'a> {
 }
 
 /// The notes of a stretch that pass. Where all notes have sketches those are walked, which costs a quarter, and only notes
-/// whose sketch does not say that they cannot pass are looked up, each as it comes (`OFFSET 0`); elsewhere the notes.
+/// whose sketch does not say that they cannot pass are looked up, each as it comes (`OFFSET 0`), by their number, whose index is
+/// the smaller one (`+ 0` keeps the planner from that of the list's order); elsewhere the notes.
 fn walk(query: &FeedQuery<'_>, sketch: Option<&str>, stretch: &Stretch<'_>) -> String {
     let (seen, passing, Stretch { gate, after, upto }) = (seen(query), passing(query), stretch);
     let many = |first: i64, then: i64| if after.is_none() { first } else { then };
@@ -243,7 +244,7 @@ fn walk(query: &FeedQuery<'_>, sketch: Option<&str>, stretch: &Stretch<'_>) -> S
         "SELECT id, created_ts FROM (SELECT n.id, n.created_ts FROM (SELECT k.* FROM {{s}}.note_sketch k{place} {order} \
          LIMIT CASE WHEN EXISTS (SELECT FROM built) AND {gate} THEN {} ELSE 0 END) k \
          CROSS JOIN LATERAL (SELECT n.id, n.created_ts FROM {{s}}.note n WHERE n.id = k.note_id \
-         AND n.created_ts = k.created_ts AND {seen}{passing} OFFSET 0) n WHERE {sketch} {order} LIMIT {upto}) sketched \
+         AND n.created_ts + 0 = k.created_ts AND {seen}{passing} OFFSET 0) n WHERE {sketch} {order} LIMIT {upto}) sketched \
          UNION ALL SELECT id, created_ts FROM ({}) plain",
         many(SKETCHES, MORE_SKETCHES),
         plain(&format!("NOT EXISTS (SELECT FROM built) AND {gate}"))
